@@ -1,0 +1,101 @@
+//! What goes down to clients: reports and MO. Records of `down.callback` and `down.smpp`.
+
+use crate::life::MessageState;
+use crate::record::Record;
+use crate::{Address, ClientId, Encoding, MessageId, OperatorId, Timestamp};
+use minicbor::bytes::ByteVec;
+use minicbor::{Decode, Encode};
+
+/// One event for one client.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Down {
+    /// Id of this event: the same on every attempt to deliver it.
+    #[n(0)]
+    pub event: MessageId,
+    /// For whom.
+    #[n(1)]
+    pub client: ClientId,
+    /// Target URL of a callback; absent on `down.smpp`.
+    #[n(2)]
+    pub url: Option<String>,
+    /// When the event happened.
+    #[n(3)]
+    pub at: Timestamp,
+    /// What happened.
+    #[n(4)]
+    pub what: DownKind,
+}
+
+impl Record for Down {
+    const KIND: u8 = 4;
+    const VERSION: u8 = 1;
+}
+
+/// What a client is told.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum DownKind {
+    /// A message of the client changed its state.
+    #[n(0)]
+    Report(#[n(0)] Report),
+    /// A phone wrote to a number of the client.
+    #[n(1)]
+    Mo(#[n(0)] MoDown),
+}
+
+/// A report, correlated.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Report {
+    /// The message.
+    #[n(0)]
+    pub message: MessageId,
+    /// The client's own name for it.
+    #[n(1)]
+    pub reference: Option<String>,
+    /// Sender, as accepted.
+    #[n(2)]
+    pub from: Option<Address>,
+    /// The phone.
+    #[n(3)]
+    pub to: Address,
+    /// What became of it.
+    #[n(4)]
+    pub state: MessageState,
+    /// Why, when it failed: `no_receipt`, `expired`, or the carrier's code.
+    #[n(5)]
+    pub error: Option<String>,
+    /// When the message was accepted.
+    #[n(6)]
+    pub accepted_at: Timestamp,
+}
+
+/// A whole MO: parts joined.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct MoDown {
+    /// Id of the MO (of its first part).
+    #[n(0)]
+    pub message: MessageId,
+    /// The phone.
+    #[n(1)]
+    pub from: Address,
+    /// The number it was sent to.
+    #[n(2)]
+    pub to: Address,
+    /// The text; absent for binary content.
+    #[n(3)]
+    pub text: Option<String>,
+    /// The octets as they came, parts joined, headers removed.
+    #[n(4)]
+    pub data: ByteVec,
+    /// How the octets were read.
+    #[n(5)]
+    pub encoding: Encoding,
+    /// As the carrier said.
+    #[n(6)]
+    pub data_coding: u8,
+    /// Where it came from.
+    #[n(7)]
+    pub operator: OperatorId,
+    /// Whether a part is missing (its time ran out) or a character could not be read.
+    #[n(8)]
+    pub incomplete: bool,
+}

@@ -1,0 +1,34 @@
+//! What passes through smsgw: messages, receipts, reports and events, and the texts inside them.
+//!
+//! ```text
+//! MtMessage --router--> Dispatch (one a part) --operator--> Up::SubmitResult --router--> MessageLife, Down
+//!                                     carrier --operator--> Up::Receipt, Up::Mo --router--> Down
+//! ```
+//! Every type that stands in a queue, a log or state is a [`Record`]. This crate knows no protocol, no engine and no
+//! runtime; it does not read the clock and opens no file.
+
+mod address;
+mod down;
+mod event;
+pub mod gsm7;
+mod id;
+mod life;
+mod mt;
+pub mod names;
+mod record;
+pub mod segment;
+pub mod text;
+mod time;
+mod up;
+
+pub use address::*;
+pub use down::*;
+pub use event::Event;
+pub use id::{ClientId, LinkGroup, LinkId, MAX_NAME, MessageId, NameError, OperatorId};
+pub use life::*;
+pub use mt::*;
+pub use record::{Record, RecordError};
+pub use segment::Part;
+pub use text::Encoding;
+pub use time::{Clock, Timestamp};
+pub use up::*;

@@ -1,0 +1,266 @@
+//! The life of a message as it stands in state under `msg/<id>`, and what is told of it.
+//!
+//! The client node writes the first version with the accept; from then on the router is the only writer.
+
+use crate::mt::{MtMessage, Via};
+use crate::record::Record;
+use crate::{MessageId, Timestamp};
+use minicbor::{Decode, Encode};
+
+/// State of a message or of one of its parts, as clients see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode)]
+#[cbor(index_only)]
+pub enum MessageState {
+    /// Durable here.
+    #[n(0)]
+    Accepted,
+    /// Durable here, to be sent later.
+    #[n(1)]
+    Scheduled,
+    /// Routed, waiting for its operator.
+    #[n(2)]
+    Queued,
+    /// Taken by the carrier.
+    #[n(3)]
+    Sent,
+    /// On the phone.
+    #[n(4)]
+    Delivered,
+    /// Not deliverable.
+    #[n(5)]
+    Failed,
+    /// Its time ran out.
+    #[n(6)]
+    Expired,
+    /// Refused by the carrier or by us after the accept.
+    #[n(7)]
+    Rejected,
+    /// Withdrawn, here or at the carrier.
+    #[n(8)]
+    Cancelled,
+}
+
+impl MessageState {
+    /// Every state.
+    pub const ALL: [Self; 9] = [
+        Self::Accepted,
+        Self::Scheduled,
+        Self::Queued,
+        Self::Sent,
+        Self::Delivered,
+        Self::Failed,
+        Self::Expired,
+        Self::Rejected,
+        Self::Cancelled,
+    ];
+
+    /// The word in APIs, logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Scheduled => "scheduled",
+            Self::Queued => "queued",
+            Self::Sent => "sent",
+            Self::Delivered => "delivered",
+            Self::Failed => "failed",
+            Self::Expired => "expired",
+            Self::Rejected => "rejected",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether nothing follows. (`sent` is final where no receipt is asked for: the router knows, not this word.)
+    pub fn is_final(self) -> bool {
+        match self {
+            Self::Accepted | Self::Scheduled | Self::Queued | Self::Sent => false,
+            Self::Delivered | Self::Failed | Self::Expired | Self::Rejected | Self::Cancelled => true,
+        }
+    }
+}
+
+/// A message's record in state.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct MessageLife {
+    /// What was accepted. The octets of its parts are removed once the message is final.
+    #[n(0)]
+    pub message: MtMessage,
+    /// The state of the whole.
+    #[n(1)]
+    pub state: MessageState,
+    /// Why, when it failed.
+    #[n(2)]
+    pub error: Option<String>,
+    /// Nothing more will happen to it.
+    #[n(3)]
+    pub is_final: bool,
+    /// Each part's state; as many as the message has parts.
+    #[n(4)]
+    pub parts: Vec<PartLife>,
+    /// What happened, oldest first. Bounded: at most [`MAX_EVENTS`], the first ones and the last are kept.
+    #[n(5)]
+    pub events: Vec<LifeEvent>,
+}
+
+/// Most events a record keeps.
+pub const MAX_EVENTS: usize = 64;
+
+impl Record for MessageLife {
+    const KIND: u8 = 5;
+    const VERSION: u8 = 1;
+}
+
+/// One part of a message.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct PartLife {
+    /// Its state.
+    #[n(0)]
+    pub state: MessageState,
+    /// Where it went.
+    #[n(1)]
+    pub via: Option<Via>,
+    /// The carrier's id.
+    #[n(2)]
+    pub carrier_id: Option<String>,
+    /// Why, when it failed.
+    #[n(3)]
+    pub error: Option<String>,
+    /// Nothing more will happen to it.
+    #[n(4)]
+    pub is_final: bool,
+}
+
+/// One line of a message's life.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct LifeEvent {
+    /// When.
+    #[n(0)]
+    pub at: Timestamp,
+    /// What.
+    #[n(1)]
+    pub event: EventName,
+    /// Of which part, from 1; absent for the whole message.
+    #[n(2)]
+    pub part: Option<u16>,
+    /// What else there is to say: operator, status word. Never content, never a number.
+    #[n(3)]
+    pub detail: Option<String>,
+}
+
+/// The words of a message's life, of the events log and of the logs people read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode)]
+#[cbor(index_only)]
+pub enum EventName {
+    /// A client's message became durable.
+    #[n(0)]
+    MtAccepted,
+    /// The router chose an operator.
+    #[n(1)]
+    MtRouted,
+    /// No operator could be chosen; the message is final.
+    #[n(2)]
+    MtUnroutable,
+    /// A carrier took a part.
+    #[n(3)]
+    MtSent,
+    /// A carrier refused a part for good, or it expired in our queue.
+    #[n(4)]
+    MtRefused,
+    /// A carrier told of an intermediate state.
+    #[n(5)]
+    MtProgress,
+    /// The message reached a final state.
+    #[n(6)]
+    MtFinal,
+    /// An MO became durable.
+    #[n(7)]
+    MoReceived,
+    /// An MO was routed to a client.
+    #[n(8)]
+    MoRouted,
+    /// A receipt became durable.
+    #[n(9)]
+    DrReceived,
+    /// A client was told (callback answered 2xx, or deliver_sm answered).
+    #[n(10)]
+    DeliveredToClient,
+    /// An event for a client was given up and kept as a dead letter.
+    #[n(11)]
+    ClientUnreachable,
+    /// A receipt whose id belongs to nothing we know.
+    #[n(12)]
+    DrUnknown,
+}
+
+impl EventName {
+    /// The word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MtAccepted => "mt_accepted",
+            Self::MtRouted => "mt_routed",
+            Self::MtUnroutable => "mt_unroutable",
+            Self::MtSent => "mt_sent",
+            Self::MtRefused => "mt_refused",
+            Self::MtProgress => "mt_progress",
+            Self::MtFinal => "mt_final",
+            Self::MoReceived => "mo_received",
+            Self::MoRouted => "mo_routed",
+            Self::DrReceived => "dr_received",
+            Self::DeliveredToClient => "delivered_to_client",
+            Self::ClientUnreachable => "client_unreachable",
+            Self::DrUnknown => "dr_unknown",
+        }
+    }
+}
+
+impl MessageLife {
+    /// The record that goes with an accept.
+    pub fn accepted(message: MtMessage) -> Self {
+        let part = PartLife {
+            state: MessageState::Accepted,
+            via: None,
+            carrier_id: None,
+            error: None,
+            is_final: false,
+        };
+        Self {
+            state: MessageState::Accepted,
+            error: None,
+            is_final: false,
+            parts: vec![part; message.parts.len()],
+            events: vec![LifeEvent {
+                at: message.accepted_at,
+                event: EventName::MtAccepted,
+                part: None,
+                detail: None,
+            }],
+            message,
+        }
+    }
+
+    /// Adds a line. When the record is full, the line before last gives way: beginnings and ends tell most.
+    pub fn note(&mut self, event: LifeEvent) {
+        if self.events.len() >= MAX_EVENTS {
+            self.events.pop();
+        }
+        self.events.push(event);
+    }
+}
+
+/// When a client was told of a message's final state: state under `told/<id>`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Told {
+    /// The message.
+    #[n(0)]
+    pub message: MessageId,
+    /// When the client answered.
+    #[n(1)]
+    pub at: Timestamp,
+    /// How many attempts it took.
+    #[n(2)]
+    pub attempts: u32,
+}
+
+impl Record for Told {
+    const KIND: u8 = 6;
+    const VERSION: u8 = 1;
+}

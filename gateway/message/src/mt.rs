@@ -1,0 +1,221 @@
+//! MT: what a client asked for, and the part of it that one carrier is asked to send.
+
+use crate::record::Record;
+use crate::{Address, ClientId, Encoding, LinkGroup, MessageId, OperatorId, Part, Timestamp};
+use minicbor::{Decode, Encode};
+
+/// Class of service: decides weight in queues, not content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Class {
+    /// One-time passwords and the like: first.
+    #[n(0)]
+    Otp,
+    /// The rest of what people wait for.
+    #[default]
+    #[n(1)]
+    Transactional,
+    /// Campaigns.
+    #[n(2)]
+    Bulk,
+}
+
+impl Class {
+    /// All classes, first served first.
+    pub const ALL: [Self; 3] = [Self::Otp, Self::Transactional, Self::Bulk];
+
+    /// The word in APIs, logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Otp => "otp",
+            Self::Transactional => "transactional",
+            Self::Bulk => "bulk",
+        }
+    }
+
+    /// The class of a word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.as_str() == word)
+    }
+}
+
+/// Which reports the client wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Encode, Decode)]
+#[cbor(index_only)]
+pub enum ReportLevel {
+    /// None at all.
+    #[n(0)]
+    None,
+    /// One, when the message has reached a final state.
+    #[default]
+    #[n(1)]
+    Final,
+    /// One for each change of state.
+    #[n(2)]
+    All,
+}
+
+impl ReportLevel {
+    /// The word in APIs and configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Final => "final",
+            Self::All => "all",
+        }
+    }
+
+    /// The level of a word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::None, Self::Final, Self::All]
+            .into_iter()
+            .find(|level| level.as_str() == word)
+    }
+}
+
+/// By which face the client handed the message in; decides where its reports go by default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Origin {
+    /// The HTTP API.
+    #[n(0)]
+    Http,
+    /// An SMPP bind.
+    #[n(1)]
+    Smpp,
+}
+
+/// A message as a client node accepted it: encoding and parts are fixed.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct MtMessage {
+    /// Ours, given at the accept.
+    #[n(0)]
+    pub id: MessageId,
+    /// Who sent it.
+    #[n(1)]
+    pub client: ClientId,
+    /// When it became durable.
+    #[n(2)]
+    pub accepted_at: Timestamp,
+    /// Sender; absent: the client's default, else the operator's, else empty.
+    #[n(3)]
+    pub from: Option<Address>,
+    /// The phone.
+    #[n(4)]
+    pub to: Address,
+    /// How the parts' octets are to be read.
+    #[n(5)]
+    pub encoding: Encoding,
+    /// The content, cut. Emptied (each part's octets removed) once the message is final.
+    #[n(6)]
+    pub parts: Vec<Part>,
+    /// Class of service.
+    #[n(7)]
+    pub class: Class,
+    /// Not sent after this time, and asked of the carrier as validity.
+    #[n(8)]
+    pub valid_until: Timestamp,
+    /// Which reports the client wants.
+    #[n(9)]
+    pub report: ReportLevel,
+    /// Where reports go, when not to the client's default.
+    #[n(10)]
+    pub callback: Option<String>,
+    /// The client's own name for the message, returned with every report.
+    #[n(11)]
+    pub reference: Option<String>,
+    /// By which face it came.
+    #[n(12)]
+    pub origin: Origin,
+    /// GSM message class 0 to 3 (3GPP 23.038 section 4); 0 is a flash message.
+    #[n(13)]
+    pub message_class: Option<u8>,
+}
+
+impl Record for MtMessage {
+    const KIND: u8 = 1;
+    const VERSION: u8 = 1;
+}
+
+/// One part on its way to one operator: a record of `mt.operator.<id>`. One window slot carries one of these.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Dispatch {
+    /// The message.
+    #[n(0)]
+    pub message: MessageId,
+    /// Which part, counted from 1.
+    #[n(1)]
+    pub part: u16,
+    /// How many parts the message has.
+    #[n(2)]
+    pub parts: u16,
+    /// Who sent it.
+    #[n(3)]
+    pub client: ClientId,
+    /// The operator it is for.
+    #[n(4)]
+    pub operator: OperatorId,
+    /// Sender; absent: the operator's default, else empty.
+    #[n(5)]
+    pub from: Option<Address>,
+    /// The phone.
+    #[n(6)]
+    pub to: Address,
+    /// How the octets are to be read.
+    #[n(7)]
+    pub encoding: Encoding,
+    /// The octets of this part.
+    #[n(8)]
+    pub content: Part,
+    /// Not sent after this time.
+    #[n(9)]
+    pub valid_until: Timestamp,
+    /// Whether the client wants to know the outcome (operators with `receipts = "asked"` go by it).
+    #[n(10)]
+    pub report: ReportLevel,
+    /// GSM message class 0 to 3.
+    #[n(11)]
+    pub message_class: Option<u8>,
+}
+
+impl Record for Dispatch {
+    const KIND: u8 = 2;
+    const VERSION: u8 = 1;
+}
+
+impl MtMessage {
+    /// The record for part `n` (from 1), when there is such a part.
+    pub fn dispatch(&self, n: u16, operator: &OperatorId) -> Option<Dispatch> {
+        let index = usize::from(n).checked_sub(1)?;
+        Some(Dispatch {
+            message: self.id,
+            part: n,
+            parts: self.part_count(),
+            client: self.client.clone(),
+            operator: operator.clone(),
+            from: self.from.clone(),
+            to: self.to.clone(),
+            encoding: self.encoding,
+            content: self.parts.get(index)?.clone(),
+            valid_until: self.valid_until,
+            report: self.report,
+            message_class: self.message_class,
+        })
+    }
+
+    /// How many parts the message has. At most 255, the most a concatenation header can count.
+    pub fn part_count(&self) -> u16 {
+        u16::try_from(self.parts.len()).expect("segmentation makes at most 255 parts")
+    }
+}
+
+/// Where a part went: operator and the name space its carrier id is unique in.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Via {
+    /// The operator.
+    #[n(0)]
+    pub operator: OperatorId,
+    /// The link group whose ids the carrier id belongs to.
+    #[n(1)]
+    pub group: LinkGroup,
+}

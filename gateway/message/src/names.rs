@@ -1,0 +1,77 @@
+//! The names that nodes share: queues, the events log, and state keys.
+//!
+//! Nodes never call each other; these names are all they know of one another. Who may write a key is in its comment.
+
+use crate::{LinkGroup, MessageId, OperatorId};
+
+/// Messages that a client node accepted, for the router.
+pub const MT_ACCEPTED: &str = "mt.accepted";
+/// Reports and MO for HTTP callbacks; flow = client.
+pub const DOWN_CALLBACK: &str = "down.callback";
+/// Reports and MO for bound ESMEs; flow = client.
+pub const DOWN_SMPP: &str = "down.smpp";
+/// Keys of state whose alarm went off, for the router.
+pub const ALARMS: &str = "alarms";
+/// Instructions of administrators, for the config node.
+pub const INSTRUCTIONS: &str = "instructions";
+/// The log of everything that happened.
+pub const EVENTS: &str = "events";
+/// How many partitions `up` has. A link group always has the same one, so its records stay in order.
+pub const UP_PARTITIONS: usize = 8;
+
+/// Parts for one operator.
+pub fn mt_operator(operator: &OperatorId) -> String {
+    format!("mt.operator.{operator}")
+}
+
+/// One partition of what comes up from carriers.
+pub fn up_partition(n: usize) -> String {
+    format!("up.{n}")
+}
+
+/// The partition of a link group.
+pub fn up(group: &LinkGroup) -> String {
+    // FNV-1a: the partition of a group must be the same in every version and on every box.
+    let hash = group
+        .as_str()
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| {
+            (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3)
+        });
+    let partitions = u64::try_from(UP_PARTITIONS).expect("a small constant fits");
+    up_partition(usize::try_from(hash % partitions).expect("smaller than the number of partitions"))
+}
+
+/// The life of a message: created by the client node's accept, written by the router only from then on.
+pub fn message(id: MessageId) -> String {
+    format!("msg/{id}")
+}
+
+/// Which message a carrier's id belongs to, or the receipt that came before its answer. Written by the router only.
+pub fn correlation(group: &LinkGroup, carrier_id: &str) -> String {
+    format!("corr/{group}/{carrier_id}")
+}
+
+/// Parts of a long MO that still waits for others. Written by the router only.
+pub fn reassembly(key: &str) -> String {
+    format!("mo/{key}")
+}
+
+/// When and how the final report of a message reached its client. Written by the node that delivered it.
+pub fn told(id: MessageId) -> String {
+    format!("told/{id}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_group_keeps_its_partition_for_ever() {
+        let group = |text: &str| LinkGroup::try_new(text).unwrap();
+        assert_eq!(up(&group("alpha")), up(&group("alpha")));
+        // Pinned: a change would leave records in a partition nobody of that group reads.
+        assert_eq!(up(&group("alpha")), "up.3");
+        assert_eq!(up(&group("beta")), "up.7");
+    }
+}

@@ -1,0 +1,86 @@
+//! How a record is written into a queue, a log or state.
+//!
+//! ```text
+//! +--------+---------+----------------------------------------+
+//! | kind 1 | version | CBOR (RFC 8949), arrays by field index |
+//! +--------+---------+----------------------------------------+
+//! ```
+//! A reader takes a record of its own kind and of a version it knows. Within a version, fields may be added at new
+//! indexes as long as their absence means what it meant before: old readers skip them, new readers see `None` in old
+//! records. Anything else is a new version, with the old one still read. `tests/fixtures/` holds one record of every
+//! kind and version ever released, which must decode for ever.
+//!
+//! Invariant: what does not decode is told apart (wrong kind, unknown version, broken body), so that its reader can
+//! put it into the corrupt place with the reason.
+
+use bytes::Bytes;
+use minicbor::{Decode, Encode};
+use thiserror::Error;
+
+/// A type that stands in queues, logs or state.
+pub trait Record: Encode<()> + for<'b> Decode<'b, ()> + Sized {
+    /// First octet of the record; never reused.
+    const KIND: u8;
+    /// The version this code writes.
+    const VERSION: u8;
+
+    /// The record as it is stored.
+    fn to_record(&self) -> Bytes {
+        let mut out = Vec::with_capacity(256);
+        out.push(Self::KIND);
+        out.push(Self::VERSION);
+        minicbor::encode(self, &mut out).expect("writing to a Vec cannot fail");
+        Bytes::from(out)
+    }
+
+    /// Reads what [`Record::to_record`] of this version or an earlier one wrote.
+    fn from_record(record: &[u8]) -> Result<Self, RecordError> {
+        let (&kind, rest) = record.split_first().ok_or(RecordError::Empty)?;
+        if kind != Self::KIND {
+            return Err(RecordError::Kind {
+                expected: Self::KIND,
+                found: kind,
+            });
+        }
+        let (&version, body) = rest.split_first().ok_or(RecordError::Empty)?;
+        if version == 0 || version > Self::VERSION {
+            return Err(RecordError::Version {
+                known: Self::VERSION,
+                found: version,
+            });
+        }
+        Self::from_body(version, body)
+    }
+
+    /// Reads the body of a version; a type with more than one version overrides this.
+    fn from_body(_version: u8, body: &[u8]) -> Result<Self, RecordError> {
+        minicbor::decode(body).map_err(RecordError::Body)
+    }
+}
+
+/// Why a record cannot be read.
+#[derive(Debug, Error)]
+pub enum RecordError {
+    /// Shorter than its two octets of header.
+    #[error("record is empty")]
+    Empty,
+    /// Another kind of record stands where this one was expected.
+    #[error("record is of kind {found}, expected {expected}")]
+    Kind {
+        /// What the reader reads.
+        expected: u8,
+        /// What it found.
+        found: u8,
+    },
+    /// Written by a newer version, or damaged.
+    #[error("record has version {found}, this build reads up to {known}")]
+    Version {
+        /// The newest version this build reads.
+        known: u8,
+        /// What it found.
+        found: u8,
+    },
+    /// The body is not what the version says.
+    #[error("record body is broken")]
+    Body(#[source] minicbor::decode::Error),
+}

@@ -1,0 +1,197 @@
+//! What comes up from carriers: answers to submits, receipts, MO. Records of `up.<p>`.
+
+use crate::mt::Via;
+use crate::record::Record;
+use crate::{Address, ClientId, Encoding, LinkId, MessageId, ReportLevel, Timestamp};
+use minicbor::bytes::ByteVec;
+use minicbor::{Decode, Encode};
+
+/// Anything an operator node has to tell the router.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum Up {
+    /// A carrier has answered for a part, or we have given the part up.
+    #[n(0)]
+    SubmitResult(#[n(0)] SubmitResult),
+    /// A carrier has told what became of a part.
+    #[n(1)]
+    Receipt(#[n(0)] Receipt),
+    /// A phone has sent a message.
+    #[n(2)]
+    Mo(#[n(0)] Mo),
+}
+
+impl Record for Up {
+    const KIND: u8 = 3;
+    const VERSION: u8 = 1;
+}
+
+/// The final outcome of handing one part to a carrier.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct SubmitResult {
+    /// The message.
+    #[n(0)]
+    pub message: MessageId,
+    /// Which part, from 1.
+    #[n(1)]
+    pub part: u16,
+    /// Who sent it.
+    #[n(2)]
+    pub client: ClientId,
+    /// Where it went.
+    #[n(3)]
+    pub via: Via,
+    /// Over which link; absent when it never reached one (expired in the queue).
+    #[n(4)]
+    pub link: Option<LinkId>,
+    /// What the carrier said.
+    #[n(5)]
+    pub outcome: SubmitOutcome,
+    /// When.
+    #[n(6)]
+    pub at: Timestamp,
+    /// Whether a receipt was asked for: without one, `sent` is final.
+    #[n(7)]
+    pub receipt_asked: bool,
+    /// Which reports the client wants.
+    #[n(8)]
+    pub report: ReportLevel,
+}
+
+/// What became of a submit.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum SubmitOutcome {
+    /// The carrier has taken the part under this id. Empty when the carrier gives none: no receipt can be matched.
+    #[n(0)]
+    Sent {
+        /// The carrier's id, as it wrote it.
+        #[n(0)]
+        carrier_id: String,
+    },
+    /// The carrier refused for good, or the attempts are used up.
+    #[n(1)]
+    Refused {
+        /// Status word or code of the carrier, for people: `ESME_RINVDSTADR`.
+        #[n(0)]
+        error: String,
+        /// The number behind it.
+        #[n(1)]
+        status: u32,
+    },
+    /// Its validity ended before a carrier took it.
+    #[n(2)]
+    Expired,
+    /// In doubt, and the operator's policy is to reject what is in doubt.
+    #[n(3)]
+    InDoubt,
+}
+
+/// State of a message as carriers tell it (SMPP 3.4 section 5.2.28 and Appendix B).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode)]
+#[cbor(index_only)]
+pub enum ReceiptState {
+    /// On its way.
+    #[n(1)]
+    Enroute,
+    /// Arrived.
+    #[n(2)]
+    Delivered,
+    /// Its validity ended.
+    #[n(3)]
+    Expired,
+    /// Deleted at the carrier.
+    #[n(4)]
+    Deleted,
+    /// Could not be delivered.
+    #[n(5)]
+    Undeliverable,
+    /// Taken on behalf of the subscriber.
+    #[n(6)]
+    Accepted,
+    /// The carrier does not know.
+    #[n(7)]
+    Unknown,
+    /// Refused.
+    #[n(8)]
+    Rejected,
+}
+
+/// A receipt, not yet matched with a message.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Receipt {
+    /// Where it came from.
+    #[n(0)]
+    pub via: Via,
+    /// Over which link.
+    #[n(1)]
+    pub link: LinkId,
+    /// The carrier's id, as it wrote it.
+    #[n(2)]
+    pub carrier_id: String,
+    /// The state, when the carrier's word is one we know.
+    #[n(3)]
+    pub state: ReceiptState,
+    /// The carrier's error code, as it wrote it.
+    #[n(4)]
+    pub error: Option<String>,
+    /// The whole text of the receipt.
+    #[n(5)]
+    pub text: String,
+    /// When we took it.
+    #[n(6)]
+    pub at: Timestamp,
+    /// The carrier's own time of the last change, as it wrote it (its time zone is unstated).
+    #[n(7)]
+    pub done_date: Option<String>,
+}
+
+/// A message from a phone; one part of it when it is long.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Mo {
+    /// Ours, given when it became durable.
+    #[n(0)]
+    pub id: MessageId,
+    /// Where it came from.
+    #[n(1)]
+    pub via: Via,
+    /// Over which link.
+    #[n(2)]
+    pub link: LinkId,
+    /// The phone.
+    #[n(3)]
+    pub from: Address,
+    /// The number it was sent to.
+    #[n(4)]
+    pub to: Address,
+    /// As the carrier said.
+    #[n(5)]
+    pub data_coding: u8,
+    /// How the octets were read.
+    #[n(6)]
+    pub encoding: Encoding,
+    /// User data header with its length octet, when there is one.
+    #[n(7)]
+    pub udh: ByteVec,
+    /// The octets after the header.
+    #[n(8)]
+    pub data: ByteVec,
+    /// When we took it.
+    #[n(9)]
+    pub at: Timestamp,
+    /// Reference, total and number of a part told by SAR TLVs instead of a header.
+    #[n(10)]
+    pub sar: Option<Sar>,
+}
+
+/// Concatenation by TLV (SMPP 3.4 sections 5.3.2.22 to 5.3.2.24).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Sar {
+    /// sar_msg_ref_num.
+    #[n(0)]
+    pub reference: u16,
+    /// sar_total_segments.
+    #[n(1)]
+    pub total: u8,
+    /// sar_segment_seqnum, from 1.
+    #[n(2)]
+    pub number: u8,
+}
