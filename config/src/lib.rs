@@ -1,0 +1,48 @@
+//! The configuration of the gateway as a value: schema, defaults, validation, and what a change means.
+//!
+//! Text goes in through [`Config::parse`], which answers with a whole [`Config`] or with every problem of the text at
+//! once. [`ConfigDiff::between`] says what a change touches. No files are read here and no clock: a secret kept in a
+//! file is named by [`Config::secret_files`] and put in by [`Config::fill_secret`]. Knows no node and no engine.
+//!
+//! Invariant CF-1: a `Config` that `parse` returned has passed every check of this crate.
+//! Invariant CF-2: no `Debug`, problem or diff of this crate contains a secret.
+
+#[macro_use]
+mod section;
+
+mod check;
+mod diff;
+pub mod handle;
+mod mask;
+mod parse;
+mod problem;
+mod reader;
+mod routes;
+pub mod schema;
+mod secrets;
+mod types;
+mod value;
+
+pub use diff::{Area, Change, ChangeKind, ConfigDiff, Impact};
+pub use handle::{ConfigHandle, Snapshot};
+pub use mask::masked_line;
+pub use parse::ReadSecret;
+pub use problem::{Code, Problem};
+pub use schema::callback::CallbackSection;
+pub use schema::client::Client;
+pub use schema::node::{
+    AdminSection, EngineKind, EngineSection, HttpSection, LimitsSection, LogFormat, LogLevel, LogSection,
+    NodeSection, Role, SmppSection,
+};
+pub use schema::operator::{
+    Alphabet, BindMode, InDoubt, NumberFormat, Operator, Protocol, ReceiptState, Receipts, StateWord,
+    TlsSection, ValidityFormat,
+};
+pub use schema::route::{MoRoute, MtRoute, Routes, Strategy};
+pub use schema::{Config, key_table};
+pub use secrets::{SecretFile, SecretPlace};
+pub use section::KeyInfo;
+pub use types::{
+    ByteSize, CallbackUrl, Digits, HostPort, Ladder, LogFilter, Rung, Secret, SecretSource, Sha256Digest,
+    duration_from_text,
+};

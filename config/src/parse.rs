@@ -1,0 +1,80 @@
+//! From text to a whole configuration, or to every problem of the text.
+//!
+//! Syntax first, then each section, then what must agree between sections. Reads no file: the caller gives the text
+//! and, where passwords have files of their own, a way to get them.
+
+use toml::de::{DeTable, DeValue};
+
+use crate::check;
+use crate::problem::{Code, Problem};
+use crate::reader::Reader;
+use crate::schema::Config;
+use crate::secrets::SecretFile;
+use crate::types::Secret;
+use crate::value::Value;
+
+/// Gets the password in a file, or says in a few words why it cannot.
+pub type ReadSecret<'a> = dyn FnMut(&SecretFile) -> Result<Secret, String> + 'a;
+
+impl Config {
+    /// Reads a configuration; passwords that have files of their own stay unread.
+    ///
+    /// # Errors
+    /// Every problem of the text, in its order.
+    pub fn parse(file_name: &str, text: &str) -> Result<Self, Vec<Problem>> {
+        Self::parse_from(file_name, text, None)
+    }
+
+    /// Reads a configuration and puts in the passwords that have files of their own; `read` gets one, or says in a few
+    /// words why it cannot.
+    ///
+    /// # Errors
+    /// Every problem of the text and of the password files, in the order of the text.
+    pub fn parse_with_secrets(
+        file_name: &str,
+        text: &str,
+        read: &mut ReadSecret<'_>,
+    ) -> Result<Self, Vec<Problem>> {
+        Self::parse_from(file_name, text, Some(read))
+    }
+
+    fn parse_from(
+        file_name: &str,
+        text: &str,
+        read: Option<&mut ReadSecret<'_>>,
+    ) -> Result<Self, Vec<Problem>> {
+        let mut reader = Reader::default();
+        let (document, errors) = DeTable::parse_recoverable(text);
+        for error in &errors {
+            let span = error.span().unwrap_or(0..0);
+            // The parser's message names what it expected; its `Display` would print the line as well.
+            let message = error.message().lines().collect::<Vec<_>>().join(", ");
+            reader.report(Code::Syntax, span, message, None, false);
+        }
+        if !errors.is_empty() {
+            // What the parser made of a broken text would only lead to problems that are not there.
+            return Err(reader.into_problems(file_name, text));
+        }
+        let span = document.span();
+        let root = toml::Spanned::new(span.start..span.start, DeValue::Table(document.into_inner()));
+        let mut config = Self::read(&mut reader, &root).unwrap_or_default();
+        check::across(&config, &mut reader);
+        if let Some(read) = read {
+            for file in config.secret_files() {
+                match read(&file) {
+                    Ok(secret) => config.fill_secret(&file.place, secret),
+                    Err(why) => {
+                        let path = file.place.key_path();
+                        let message = format!("{path}: {} cannot be used: {why}", file.path.display());
+                        reader.at_value(Code::SecretFile, &path, message, None);
+                    }
+                }
+            }
+        }
+        if reader.problem_count() == 0 {
+            Ok(config)
+        } else {
+            Err(reader.into_problems(file_name, text))
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! The sections of the file and their defaults (design section 9).
+//!
+//! One file per face of the gateway; each key is declared once, with meaning, unit, range, default and the cost of a
+//! change. Must not know how the text is read or how problems are shown.
+//! Invariant: an empty optional section and an absent one mean the same.
+
+use std::collections::BTreeMap;
+
+use crate::section::KeyInfo;
+use crate::types::{ClientId, OperatorId};
+use crate::value::Value;
+
+pub mod callback;
+pub mod client;
+pub mod node;
+pub mod operator;
+pub mod route;
+
+section! {
+    /// The whole file.
+    Config {
+        /// This process: its name, where its data is, which nodes it runs. Since 0.1.
+        node: node::NodeSection = Default::default(), Restart [required];
+        /// The administrator's face: metrics, health, admin API. Since 0.1.
+        admin: node::AdminSection = Default::default(), Restart;
+        /// The HTTP API for clients. Since 0.1.
+        http: node::HttpSection = Default::default(), Restart;
+        /// The SMPP server for clients. Since 0.1.
+        smpp: node::SmppSection = Default::default(), Restart;
+        /// How reports and MO are posted to clients. Since 0.1.
+        callback: callback::CallbackSection = Default::default(), Live;
+        /// What is written to standard error. Since 0.1.
+        log: node::LogSection = Default::default(), Live;
+        /// Where queues and state live. Since 0.1.
+        engine: node::EngineSection = Default::default(), Restart;
+        /// Bounds and lifetimes that hold for all. Since 0.1.
+        limits: node::LimitsSection = Default::default(), Live;
+        /// Carrier accounts by name. Since 0.1.
+        operator: BTreeMap<OperatorId, operator::Operator> = BTreeMap::new(), Relink;
+        /// Client accounts by name. Since 0.1.
+        client: BTreeMap<ClientId, client::Client> = BTreeMap::new(), Live;
+        /// Routes in both directions. Since 0.1.
+        route: route::Routes = Default::default(), Live;
+    }
+}
+
+/// Every key of the file, in the order of the sections.
+pub fn key_table() -> Vec<KeyInfo> {
+    let mut out = Vec::new();
+    Config::rows("", &mut out);
+    out
+}

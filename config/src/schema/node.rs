@@ -1,0 +1,182 @@
+//! Sections about the process itself: node, listeners, log, engine, limits.
+//!
+//! Must not know operators or clients.
+//! Invariant: a listener exists only if its section has `listen`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::section::{at_most_chars, between, not_empty};
+use crate::types::{ByteSize, LogFilter};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+words! {
+    /// A kind of node a process can run.
+    Role {
+        /// Listeners for clients, admission, downlink to their binds.
+        Client = "client",
+        /// Routing decisions and receipt correlation.
+        Router = "router",
+        /// Links to carriers.
+        Operator = "operator",
+        /// HTTP delivery of reports and MO.
+        Callback = "callback",
+        /// Counters folded from the events log.
+        Counter = "counter",
+        /// Validation and reload of the configuration.
+        Config = "config",
+    }
+}
+
+words! {
+    /// How a log line looks.
+    LogFormat {
+        /// For people.
+        Text = "text",
+        /// One JSON object a line.
+        Json = "json",
+    }
+}
+
+words! {
+    /// The least important lines that are written.
+    LogLevel {
+        /// Someone must act.
+        Error = "error",
+        /// Something went wrong and the gateway recovered.
+        Warn = "warn",
+        /// An action of the gateway succeeded.
+        Info = "info",
+        /// For looking into a problem.
+        Debug = "debug",
+        /// Everything, at a cost.
+        Trace = "trace",
+    }
+}
+
+words! {
+    /// Where queues and state live.
+    EngineKind {
+        /// One database in the data directory; survives `kill -9`.
+        Embedded = "embedded",
+        /// In memory, lost at exit: for tests.
+        Memory = "memory",
+    }
+}
+
+section! {
+    /// `[node]`: this process.
+    NodeSection {
+        /// Name of this process in logs, metrics and ids. Letters, digits, `-`, `_`, `.`. Since 0.1.
+        name: String = String::new(), Restart [required] where at_most_chars(63);
+        /// Directory of the data, created when absent; a relative path counts from the file. Since 0.1.
+        data_dir: PathBuf = PathBuf::from("data"), Restart;
+        /// Nodes that this process runs. Since 0.1.
+        roles: Vec<Role> = Role::ALL.to_vec(), Restart where not_empty();
+        /// Whether a changed file is read by itself, after 1 s of quiet; SIGHUP reads at once either way. Since 0.1.
+        watch: bool = false, Live;
+        /// How long links may wait for outstanding answers when the process is told to stop. Since 0.1.
+        drain_timeout: Duration = 10 * SECOND, Live where between(Duration::ZERO, 10 * MINUTE);
+    }
+}
+
+section! {
+    /// `[admin]`: metrics, health and the admin API.
+    AdminSection {
+        /// Address and port of `/metrics`, `/healthz`, `/readyz`; absent: no listener; port 0: any free port. Since 0.1.
+        listen: Option<SocketAddr> = None, Restart;
+    }
+}
+
+section! {
+    /// `[http]`: the HTTP API for clients.
+    HttpSection {
+        /// Address and port; absent: no listener; port 0: any free port. Since 0.1.
+        listen: Option<SocketAddr> = None, Restart;
+        /// Largest request body; above it `413 body_too_large`. Since 0.1.
+        body_limit: ByteSize = ByteSize::mib(1), Live where between(ByteSize::kib(1), ByteSize::mib(64));
+        /// How long a connection may take to send the head of a request. Since 0.1.
+        header_timeout: Duration = 10 * SECOND, Live where between(SECOND, 5 * MINUTE);
+        /// How long a request may take to send its body and wait for its answer. Since 0.1.
+        request_timeout: Duration = 30 * SECOND, Live where between(SECOND, 5 * MINUTE);
+        /// Open connections over all clients; above it a new one is closed at once. Since 0.1.
+        max_connections: u32 = 10_000, Live where between(1, 1_000_000);
+        /// Requests that may wait for the engine at once; above it `503 overloaded`. Since 0.1.
+        max_in_flight: u32 = 8_192, Live where between(1, 1_000_000);
+    }
+}
+
+section! {
+    /// `[smpp]`: the SMPP server for clients.
+    SmppSection {
+        /// Address and port; absent: no listener; port 0: any free port. Since 0.1.
+        listen: Option<SocketAddr> = None, Restart;
+        /// Unanswered requests per bind and direction; a full window stops reading. Since 0.1.
+        window: u32 = 100, Live where between(1, 10_000);
+        /// Silence after which the gateway sends enquire_link. Since 0.1.
+        enquire_link: Duration = 30 * SECOND, Live where between(SECOND, HOUR);
+        /// How long the client may take to answer a request. Since 0.1.
+        response_timeout: Duration = 30 * SECOND, Live where between(SECOND, 10 * MINUTE);
+        /// How long a new connection may stay unbound. Since 0.1.
+        bind_timeout: Duration = 10 * SECOND, Live where between(SECOND, 5 * MINUTE);
+        /// Delay of the answer to a failed bind, on that connection only. Since 0.1.
+        login_delay: Duration = SECOND, Live where between(Duration::ZERO, MINUTE);
+        /// Open connections over all clients; above it a new one is closed at once. Since 0.1.
+        max_connections: u32 = 10_000, Live where between(1, 1_000_000);
+    }
+}
+
+section! {
+    /// `[log]`: what is written to standard error.
+    LogSection {
+        /// `text` for people, `json` for machines. Since 0.1.
+        format: LogFormat = LogFormat::Text, Restart;
+        /// Level, or a list such as `info,smsgw_node_operator=debug`. Since 0.1.
+        level: LogFilter = LogFilter::default(), Live;
+        /// Whether message texts and full numbers may be logged. Since 0.1.
+        bodies: bool = false, Live;
+    }
+}
+
+section! {
+    /// `[engine]`: where queues and state live.
+    EngineSection {
+        /// The engine; `jetstream` is not in this version. Since 0.1.
+        kind: EngineKind = EngineKind::Embedded, Restart;
+        /// Free space on the disk of the data directory under which nothing new is accepted. Since 0.1.
+        min_free_disk: ByteSize = ByteSize::mib(256), Restart;
+        /// Memory for blocks read from the database. Since 0.1.
+        cache: ByteSize = ByteSize::mib(64), Restart where between(ByteSize::mib(1), ByteSize::gib(64));
+    }
+}
+
+section! {
+    /// `[limits]`: bounds and lifetimes that hold for all.
+    LimitsSection {
+        /// Parts of one message at most; above it `422 text_too_long`. Since 0.1.
+        max_parts: u8 = 10, Live where between(1, 255);
+        /// Validity of a message that does not ask for one. Since 0.1.
+        validity: Duration = 48 * HOUR, Live where between(SECOND, 30 * DAY);
+        /// Longest validity a message may ask for. Since 0.1.
+        max_validity: Duration = 7 * DAY, Live where between(SECOND, 30 * DAY);
+        /// How long after its validity a message waits for its final receipt before it expires as `no_receipt`. Since 0.1.
+        receipt_grace: Duration = 24 * HOUR, Live where between(Duration::ZERO, 30 * DAY);
+        /// How long a receipt that came before its submit answer is parked. Since 0.1.
+        parked_receipts: Duration = 300 * SECOND, Live where between(SECOND, 2 * DAY);
+        /// How long the record of a message is kept after its final state. Since 0.1.
+        message_retention: Duration = 7 * DAY, Live where between(MINUTE, 400 * DAY);
+        /// How long an idempotency key is remembered. Since 0.1.
+        idempotency: Duration = 24 * HOUR, Live where between(MINUTE, 30 * DAY);
+        /// How long the parts of a long MO are waited for. Since 0.1.
+        reassembly: Duration = 30 * MINUTE, Live where between(SECOND, 2 * DAY);
+        /// Largest `window` an operator may have. Since 0.1.
+        max_window: u32 = 1_000, Live where between(1, 100_000);
+        /// Largest number of links (`binds`) an operator may have. Since 0.1.
+        max_binds: u32 = 64, Live where between(1, 1_000);
+    }
+}

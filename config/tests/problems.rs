@@ -1,0 +1,308 @@
+//! Broken files and exactly what is said about them.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+use proptest::prelude::*;
+use smsgw_config::{Config, Secret, masked_line};
+
+fn problems(text: &str) -> Vec<String> {
+    match Config::parse("gateway.toml", text) {
+        Ok(_) => Vec::new(),
+        Err(problems) => problems.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// What is said about a file whose first two lines are right.
+fn after_node(text: &str) -> Vec<String> {
+    problems(&format!("[node]\nname = \"gw1\"\n{text}"))
+}
+
+const ALPHA: &str =
+    "[operator.alpha]\nprotocol = \"smpp\"\nhosts = [\"127.0.0.1:1\"]\nsystem_id = \"a\"\npassword = \"b\"\n";
+const ACME: &str = "[client.acme]\napi_key = \"k1\"\n";
+
+#[test]
+fn the_smallest_file_is_right() {
+    assert_eq!(after_node(""), [""; 0]);
+    assert_eq!(after_node(&format!("{ALPHA}{ACME}")), [""; 0]);
+}
+
+#[test]
+fn an_empty_file_lacks_its_node() {
+    assert_eq!(
+        problems(""),
+        ["gateway.toml:1:1: SMSGW-C003: node is missing (expected: table)"]
+    );
+}
+
+#[test]
+fn syntax_errors_are_told_all_at_once_with_their_place() {
+    let found = problems("[node]\nname = \nwatch = tru\n");
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(found[0].starts_with("gateway.toml:2:"), "{found:#?}");
+    assert!(found[1].starts_with("gateway.toml:3:"), "{found:#?}");
+}
+
+#[test]
+fn every_problem_of_every_section_is_told_at_once() {
+    let text = r#"[node]
+nmae = "gw1"
+watch = "yes"
+[http]
+listen = "localhost"
+[engine]
+kind = "jetstream"
+[limits]
+max_parts = 0
+validity = 48
+[operator.alpha]
+protocol = "smmp"
+hosts = []
+windw = 10
+[operator.beta]
+protocol = "http"
+hosts = ["h:1"]
+[client.acme]
+callback = "ftp://example.com/"
+[[route.mt]]
+prefix = ["+49", "43"]
+operators = ["alhpa"]
+[[route.mo]]
+client = "nobody"
+"#;
+    let expected = [
+        r#"gateway.toml:1:1: SMSGW-C003: node.name is missing (expected: text)"#,
+        r#"gateway.toml:2:1: SMSGW-C002: unknown key node.nmae (did you mean `name`?)"#,
+        r#"gateway.toml:3:9: SMSGW-C004: node.watch: expected true | false, found string"#,
+        r#"gateway.toml:5:10: SMSGW-C005: http.listen: "localhost" is not valid, expected address and port such as "127.0.0.1:8080""#,
+        r#"gateway.toml:7:8: SMSGW-C011: engine.kind: "jetstream" is not in this version (this version has "embedded" and "memory")"#,
+        r#"gateway.toml:9:13: SMSGW-C006: limits.max_parts: 0 is not in its range: 1 to 255"#,
+        r#"gateway.toml:10:12: SMSGW-C004: limits.validity: expected time such as "30s", "10m", "48h", "1d", found integer (write it as text with its unit, in quotes)"#,
+        r#"gateway.toml:12:12: SMSGW-C005: operator.alpha.protocol: "smmp" is not one of "smpp", "ucp", "http" (did you mean "smpp"?)"#,
+    ];
+    let found = problems(text);
+    for line in &expected {
+        assert!(
+            found.iter().any(|problem| problem == line),
+            "{line}\nis not among {found:#?}"
+        );
+    }
+    for start in [
+        "gateway.toml:13:9: SMSGW-C003",
+        "gateway.toml:14:1: SMSGW-C002",
+        "gateway.toml:16:12: SMSGW-C011",
+        "gateway.toml:19:12: SMSGW-C005",
+        "gateway.toml:21:11: SMSGW-C005",
+        "gateway.toml:22:14: SMSGW-C007",
+        "gateway.toml:24:10: SMSGW-C007",
+    ] {
+        assert!(
+            found.iter().any(|problem| problem.starts_with(start)),
+            "{start} is not among {found:#?}"
+        );
+    }
+}
+
+#[test]
+fn each_rule_says_exactly_this() {
+    let op = |line: &str| format!("{ALPHA}{line}\n");
+    let table: Vec<(String, Vec<&str>)> = vec![
+        (op("window = 0"), vec!["gateway.toml:8:10: SMSGW-C006: operator.alpha.window: 0 is not in its range: 1 to 100000"]),
+        (op("window = 2000"), vec!["gateway.toml:8:10: SMSGW-C006: operator.alpha.window: 2000 is above 1000, limits.max_window"]),
+        (op("window = -1"), vec!["gateway.toml:8:10: SMSGW-C006: operator.alpha.window: -1 is not in its range: 0 to 4294967295"]),
+        (op("binds = 65"), vec!["gateway.toml:8:9: SMSGW-C006: operator.alpha.binds: 65 is above 64, limits.max_binds"]),
+        (op("rate = -0.5"), vec!["gateway.toml:8:8: SMSGW-C006: operator.alpha.rate: -0.5 is not in its range: 0 to 1000000"]),
+        (op("rate = inf"), vec!["gateway.toml:8:8: SMSGW-C006: operator.alpha.rate: inf is not in its range: a finite number"]),
+        (op("reconnect_min = \"1m\""), vec!["gateway.toml:8:17: SMSGW-C006: operator.alpha.reconnect_min is larger than operator.alpha.reconnect_max"]),
+        (op("in_doubt = \"wait\""), vec![r#"gateway.toml:8:12: SMSGW-C005: operator.alpha.in_doubt: "wait" is not valid, expected "resubmit" | "wait:30s" | "query" | "reject""#]),
+        (op("queue_full_retry = []"), vec!["gateway.toml:8:20: SMSGW-C006: operator.alpha.queue_full_retry: [] is not in its range: at least one time"]),
+        (op("source_ton = 7"), vec!["gateway.toml:8:14: SMSGW-C006: operator.alpha.source_ton: 7 is not in its range: 0 to 6"]),
+        (op("states = { UNKNOWN = \"gone\" }"), vec![r#"gateway.toml:8:22: SMSGW-C005: operator.alpha.states.UNKNOWN: "gone" is not one of "delivered", "failed", "expired", "rejected", "cancelled", "intermediate""#]),
+        (op("login = \"x\""), vec![r#"gateway.toml:8:1: SMSGW-C012: operator.alpha.login has no effect with protocol "smpp""#]),
+        (op("password_file = \"f\""), vec!["gateway.toml:8:1: SMSGW-C009: operator.alpha: password and password_file exclude each other (keep one of them)"]),
+        (op("[operator.alpha.tls]\ncert_file = \"c\""), vec!["gateway.toml:8:17: SMSGW-C003: operator.alpha.tls: cert_file and key_file go together"]),
+        (
+            "[operator.a]\nprotocol = \"smpp\"\nhosts = [\"h:1\"]\n".into(),
+            vec![
+                "gateway.toml:3:11: SMSGW-C010: operator.a: password is missing (an operator with protocol \"smpp\" logs in with system_id and password or password_file)",
+                "gateway.toml:3:11: SMSGW-C010: operator.a: system_id is missing (an operator with protocol \"smpp\" logs in with system_id and password or password_file)",
+            ],
+        ),
+        (
+            "[operator.u]\nprotocol = \"ucp\"\nhosts = [\"h:1\"]\nlogin = \"1\"\npassword = \"p\"\nwindow = 101\n".into(),
+            vec!["gateway.toml:8:10: SMSGW-C006: operator.u.window: 101 is above 100, the most that UCP can number"],
+        ),
+        (
+            "[operator.u]\nprotocol = \"ucp\"\nhosts = [\"h:1\"]\nlogin = \"1\"\npassword = \"p\"\nbind = \"transceiver\"\n".into(),
+            vec!["gateway.toml:8:1: SMSGW-C012: operator.u.bind has no effect with protocol \"ucp\""],
+        ),
+        (
+            "[operator.\"a b\"]\nprotocol = \"smpp\"\n".into(),
+            vec![r#"gateway.toml:3:11: SMSGW-C005: operator: "a b" cannot be a name here (a name has 1 to 64 letters, digits, '.', '_' or '-')"#],
+        ),
+        ("[client.a]\n".into(), vec!["gateway.toml:3:9: SMSGW-C010: client.a: neither api_key nor system_id nor callback (nobody could use this client; add api_key_sha256, or system_id and a password)"]),
+        ("[client.a]\nsystem_id = \"a\"\n".into(), vec!["gateway.toml:4:13: SMSGW-C010: client.a: system_id has no password (add password, password_file or password_argon2)"]),
+        ("[client.a]\napi_key = \"k\"\nburst = 5\n".into(), vec!["gateway.toml:5:1: SMSGW-C012: client.a.burst has no effect without rate"]),
+        (
+            "[client.a]\nsystem_id = \"s\"\npassword = \"p\"\n[client.b]\nsystem_id = \"s\"\npassword = \"q\"\n".into(),
+            vec!["gateway.toml:7:13: SMSGW-C008: client.b.system_id: \"s\" is also the system_id of client a"],
+        ),
+        (format!("{ACME}[client.b]\napi_key = \"k1\"\n"), vec!["gateway.toml:6:1: SMSGW-C008: client.b.api_key: also a key of client acme"]),
+        (
+            format!("{ALPHA}{ACME}[[route.mt]]\noperators = [\"alpha\", \"alpha\"]\nclient = [\"acmee\"]\n"),
+            vec![
+                "gateway.toml:11:23: SMSGW-C009: route.mt[0].operators[1]: alpha is named twice",
+                "gateway.toml:12:11: SMSGW-C007: route.mt[0].client[0]: no client \"acmee\" (did you mean \"acme\"?)",
+            ],
+        ),
+        ("[[route.mt]]\noperators = []\n".into(), vec!["gateway.toml:4:13: SMSGW-C006: route.mt[0].operators: [] is not in its range: not empty"]),
+        ("[http]\nlisten = \"127.0.0.1:80\"\n[smpp]\nlisten = \"127.0.0.1:80\"\n".into(), vec!["gateway.toml:6:10: SMSGW-C009: smpp.listen: 127.0.0.1:80 is already http.listen"]),
+        ("roles = [\"clinet\"]\n".into(), vec![r#"gateway.toml:3:10: SMSGW-C005: node.roles[0]: "clinet" is not one of "client", "router", "operator", "callback", "counter", "config" (did you mean "client"?)"#]),
+        ("[htpp]\n".into(), vec!["gateway.toml:3:2: SMSGW-C002: unknown key htpp (did you mean `http`?)"]),
+        ("[log]\nlevel = \"loud\"\n".into(), vec![r#"gateway.toml:4:9: SMSGW-C005: log.level: "loud" is not valid, expected level such as "info" or "info,smsgw_node_operator=debug""#]),
+    ];
+    let mut wrong = Vec::new();
+    for (text, expected) in &table {
+        let found = after_node(text);
+        if found != *expected {
+            wrong.push(format!("{text}\nexpected {expected:#?}\nfound {found:#?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+/// Whatever is wrong, neither the problems nor their `Debug` repeat a secret.
+#[test]
+fn no_problem_repeats_a_secret() {
+    let secret = "Tr0ub4dor";
+    for text in [
+        format!("[operator.a]\npassword = [\"{secret}\"]\n"),
+        format!("[operator.a]\npasword = \"{secret}\"\n"),
+        format!("[operator.a]\npassword = \"{secret}\n"),
+        format!("[operator.a]\npassword = {secret}\n"),
+        format!("[operator.a]\npassword = \"\\{secret}\"\n"),
+        format!("[operator.a]\npassword = \"{secret}\" \"{secret}\"\n"),
+        format!("[operator.a]\npassword = \"{secret}\"\npassword = \"{secret}\"\n"),
+        format!("[operator.a]\npassword = \"{secret}\"\npassword_file = \"x\"\n"),
+        format!("[client.a]\npassword_argon2 = \"{secret}\"\nsystem_id = \"a\"\n"),
+        format!("[client.a]\napi_key_sha256 = [\"{secret}\"]\n"),
+        format!("[client.a]\napi_key = {{ value = \"{secret}\" }}\n"),
+        format!("[client.a]\napi_key = \"{secret}\"\n[client.b]\napi_key = \"{secret}\"\n"),
+        format!("[client.a]\ncallback = \"gopher://user:{secret}@host/\"\n"),
+        format!("[client.a]\ncallback = \"http://user:{secret}@host/\"\nwindow = 0\n"),
+    ] {
+        let found = Config::parse("f", &text).unwrap_err();
+        assert!(!format!("{found:?}").contains(secret), "{found:#?}");
+        let shown: Vec<String> = found.iter().map(ToString::to_string).collect();
+        assert!(!shown.concat().contains(secret), "{shown:#?}");
+        for problem in &found {
+            let line = text.lines().nth(problem.line - 1).unwrap_or_default();
+            let line = smsgw_config::masked_line(line, problem.show_source);
+            assert!(!line.contains(secret), "{problem}: {line}");
+        }
+    }
+    let config = Config::parse(
+        "f",
+        &format!(
+            "[node]\nname=\"n\"\n[client.a]\napi_key=\"{secret}\"\ncallback=\"http://u:{secret}@h/p?t={secret}\"\n"
+        ),
+    );
+    assert!(!format!("{:?}", config.unwrap()).contains(secret));
+}
+
+#[test]
+fn a_password_file_is_read_through_the_caller() {
+    let text = "[node]\nname = \"n\"\n[client.a]\nsystem_id = \"a\"\npassword_file = \"a.secret\"\n";
+    let config = Config::parse_with_secrets("f", text, &mut |file| {
+        assert_eq!(file.path.to_str(), Some("a.secret"));
+        Ok(Secret::new("open"))
+    });
+    assert_eq!(
+        config.unwrap().client[&"a".parse().unwrap()]
+            .password
+            .as_ref()
+            .unwrap()
+            .expose(),
+        "open"
+    );
+    let problems = Config::parse_with_secrets("f", text, &mut |_| Err("no such file".into())).unwrap_err();
+    assert_eq!(
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["f:5:17: SMSGW-C013: client.a.password_file: a.secret cannot be used: no such file"]
+    );
+}
+
+#[test]
+fn times_and_sizes_are_read_in_every_form() {
+    for (text, millis) in [
+        ("500ms", 500),
+        ("0.5s", 500),
+        ("1m", 60_000),
+        ("1h30m", 5_400_000),
+        ("1d", 86_400_000),
+    ] {
+        let config = Config::parse(
+            "f",
+            &format!("[node]\nname = \"n\"\n[limits]\nreceipt_grace = \"{text}\"\n"),
+        )
+        .unwrap();
+        assert_eq!(config.limits.receipt_grace.as_millis(), millis);
+    }
+    for (text, bytes) in [
+        ("4096B", 4096),
+        ("64KiB", 65_536),
+        ("2MB", 2_000_000),
+        ("1 MiB", 1_048_576),
+    ] {
+        let config = Config::parse(
+            "f",
+            &format!("[node]\nname = \"n\"\n[http]\nbody_limit = \"{text}\"\n"),
+        )
+        .unwrap();
+        assert_eq!(config.http.body_limit.as_u64(), bytes);
+    }
+    for bad in ["", "10", "s", "1.s", "-1s", "1w", "1e3s", "99999999999999d"] {
+        let text = format!("[node]\nname = \"n\"\ndrain_timeout = \"{bad}\"\n");
+        assert_eq!(problems(&text).len(), 1, "{bad}");
+    }
+}
+
+/// The sample with every secret replaced by a word that must never be seen again.
+fn sample_with(secret: &str) -> String {
+    let text = include_str!("../samples/gateway.toml");
+    text.lines()
+        .map(|line| match line.split_once(" = ") {
+            Some((key, _)) if matches!(key, "password" | "api_key") => format!("{key} = \"{secret}\"\n"),
+            Some(_) | None => format!("{line}\n"),
+        })
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// A typing error anywhere: no panic, every place is in the text, no secret is shown.
+    #[test]
+    fn a_damaged_file_is_told_without_panic_and_without_secrets(at in 0..2000usize, cut in 0..6usize, put in "[a-z=\\[\\]\"\'\\\\{}#.\n 0-9]{0,4}") {
+        let text = sample_with("Tr0ub4dor");
+        let start = at % text.len();
+        let end = (start + cut).min(text.len());
+        // Damage inside the secret itself would only make the search below miss it.
+        prop_assume!(text.is_char_boundary(start) && text.is_char_boundary(end));
+        let text = format!("{}{put}{}", &text[..start], &text[end..]);
+        if let Err(problems) = Config::parse("f", &text) {
+            prop_assert!(!problems.is_empty());
+            for problem in problems {
+                prop_assert!(problem.span.start <= problem.span.end && problem.span.end <= text.len());
+                let line = text.split('\n').nth(problem.line - 1).unwrap();
+                prop_assert!(problem.column <= line.chars().count() + 1);
+                let line = masked_line(line, problem.show_source);
+                prop_assert!(!line.contains("Tr0ub4dor") && !format!("{problem:?}{problem}").contains("Tr0ub4dor"), "{problem}: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn any_text_at_all_is_told_without_panic(text in any::<String>()) {
+        let _ = Config::parse("f", &text);
+    }
+}
