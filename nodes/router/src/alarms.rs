@@ -1,0 +1,116 @@
+//! Takes the keys whose time has come: messages without an end, parked receipts, long MO with parts missing.
+//!
+//! Input: queue `alarms`, records are the text of a key. The value under the key says whether there still is something
+//! to do: an alarm that was overtaken by a write changes nothing.
+
+use crate::life::{self, Changes};
+use crate::outcome::{Outcome, View};
+use crate::plan::Plan;
+use crate::record::{Assembly, Correlation};
+use crate::work::{Hop, Unreadable};
+use crate::{assemble, correlate, mo, report, up};
+use smsgw_message::{MessageLife, Record, Timestamp, Up, names};
+use smsgw_queue::{DeadReason, StateKey, StepId};
+
+/// The hop of `alarms`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Alarms;
+
+/// A key of this node, by what stands there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Due {
+    Message(StateKey),
+    Correlation(StateKey),
+    Reassembly(StateKey),
+}
+
+impl Hop for Alarms {
+    type Input = Due;
+
+    fn decode(&self, record: &[u8]) -> Result<Due, Unreadable> {
+        let key = StateKey::from(std::str::from_utf8(record).map_err(|_| Unreadable::NotAKey)?);
+        match key.space() {
+            "msg" => Ok(Due::Message(key)),
+            "corr" => Ok(Due::Correlation(key)),
+            "mo" => Ok(Due::Reassembly(key)),
+            _ => Err(Unreadable::NotAKey),
+        }
+    }
+
+    fn keys(&self, due: &Due, _view: &View) -> Vec<StateKey> {
+        let (Due::Message(key) | Due::Correlation(key) | Due::Reassembly(key)) = due;
+        vec![key.clone()]
+    }
+
+    fn decide(&self, plan: &Plan, now: Timestamp, id: StepId, due: &Due, view: &View) -> Outcome {
+        let outcome = Outcome::new(id);
+        match due {
+            Due::Message(key) => handle_message(outcome, plan, now, key, view),
+            Due::Correlation(key) => handle_correlation(outcome, now, key, view),
+            Due::Reassembly(key) => handle_reassembly(outcome, plan, now, key, view),
+        }
+    }
+}
+
+fn handle_message(outcome: Outcome, plan: &Plan, now: Timestamp, key: &StateKey, view: &View) -> Outcome {
+    let seen = match view.read::<MessageLife>(key) {
+        Ok(seen) => seen,
+        Err(error) => return outcome.corrupt(key, &error),
+    };
+    let Some(mut life) = seen.record.filter(|life| !life.is_final) else {
+        return outcome;
+    };
+    let mut changes = Changes::default();
+    if report::given_up_at(plan, &life) <= now {
+        life::handle_alarm(&mut life, now, &mut changes);
+    } else {
+        // The grace was made longer meanwhile: the record is written again for its new alarm.
+        changes.changed = true;
+    }
+    report::put(outcome, plan, now, &life, seen.expected, changes)
+}
+
+fn handle_correlation(outcome: Outcome, now: Timestamp, key: &StateKey, view: &View) -> Outcome {
+    let seen = match view.read::<Correlation>(key) {
+        Ok(seen) => seen,
+        Err(error) => return outcome.corrupt(key, &error),
+    };
+    let unmatched = seen.record.map(correlate::handle_alarm).unwrap_or_default();
+    if unmatched.is_empty() {
+        return outcome;
+    }
+    let outcome = outcome.with(|step| step.delete(key.clone(), seen.expected));
+    unmatched.into_iter().fold(outcome, |outcome, receipt| {
+        let group = &receipt.via.group;
+        let record = Up::Receipt(receipt.clone()).to_record();
+        let buried = outcome.with(|step| {
+            step.bury(
+                names::up(group),
+                mo::lane_of(group),
+                record,
+                DeadReason::UnknownReceipt,
+            )
+        });
+        up::unknown(buried, now, &receipt)
+    })
+}
+
+fn handle_reassembly(outcome: Outcome, plan: &Plan, now: Timestamp, key: &StateKey, view: &View) -> Outcome {
+    let seen = match view.read::<Assembly>(key) {
+        Ok(seen) => seen,
+        Err(error) => return outcome.corrupt(key, &error),
+    };
+    let pieces = seen
+        .record
+        .map(|there| assemble::handle_alarm(there, now))
+        .unwrap_or_default();
+    if pieces.is_empty() {
+        return outcome;
+    }
+    mo::handle_alarm(
+        outcome.with(|step| step.delete(key.clone(), seen.expected)),
+        plan,
+        now,
+        &pieces,
+    )
+}

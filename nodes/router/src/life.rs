@@ -1,0 +1,406 @@
+//! The life of a message: what each thing that happens makes of its record, its log and its reports.
+//!
+//! Pure machine over one [`MessageLife`]; knows no queue, no key and no clock. Every `handle_*` changes the record and
+//! adds what follows to [`Changes`].
+//!
+//! The state of the whole follows from its parts. While a part is open: `queued` until every part was taken by a
+//! carrier, then `sent`. When all are final: `delivered` if all were delivered, `sent` if nothing failed but a part has
+//! no receipt to wait for, otherwise the worst, in the order failed, rejected, expired, cancelled; its error is that of
+//! the first part in that state.
+//!
+//! Invariant LF-1: a message becomes final once, with one [`EventName::MtFinal`] and at most one final report; what
+//! comes later changes nothing and is counted as a duplicate.
+//! Invariant LF-2: no event and no line of a life holds content or a number.
+//!
+//! # Limits
+//! A carrier that sends one receipt for a whole long message leaves the other parts open until the alarm.
+
+use smsgw_message::{
+    Event, EventName, LifeEvent, LinkGroup, MessageLife, MessageState, OperatorId, PartLife, Receipt,
+    ReceiptState, Report, ReportLevel, SubmitOutcome, SubmitResult, Timestamp, Via,
+};
+
+/// Error word of a part whose receipt never came.
+pub(crate) const NO_RECEIPT: &str = "no_receipt";
+/// Error word of a message or part whose validity ended here.
+pub(crate) const EXPIRED: &str = "expired";
+/// Error word of a message no route applies to.
+pub(crate) const NO_ROUTE: &str = "no_route";
+/// Error word of a part that was in doubt where the operator's policy is to reject.
+pub(crate) const IN_DOUBT: &str = "in_doubt";
+
+/// A report that is due, if the client wants it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Due {
+    /// Tells this report from the others of its message; the same when the step is done again.
+    pub(crate) counter: u64,
+    /// When it happened.
+    pub(crate) at: Timestamp,
+    /// What the client is told.
+    pub(crate) report: Report,
+}
+
+/// What follows from what happened.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    /// The record must be written.
+    pub(crate) changed: bool,
+    /// What came after the end of its part.
+    pub(crate) duplicates: u32,
+    /// For the events log, in order.
+    pub(crate) events: Vec<Event>,
+    /// Reports the client wants, in order.
+    pub(crate) reports: Vec<Due>,
+}
+
+/// There is no part of this number: the input does not belong to this message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NoSuchPart;
+
+/// What a carrier's state means for a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Meaning {
+    /// On its way still.
+    Intermediate,
+    /// The end.
+    Final(MessageState),
+}
+
+/// What a carrier's state means where its operator configures nothing.
+pub(crate) fn meaning(state: ReceiptState) -> Meaning {
+    match state {
+        ReceiptState::Enroute | ReceiptState::Accepted => Meaning::Intermediate,
+        ReceiptState::Delivered => Meaning::Final(MessageState::Delivered),
+        ReceiptState::Expired => Meaning::Final(MessageState::Expired),
+        ReceiptState::Deleted => Meaning::Final(MessageState::Cancelled),
+        ReceiptState::Undeliverable | ReceiptState::Unknown => Meaning::Final(MessageState::Failed),
+        ReceiptState::Rejected => Meaning::Final(MessageState::Rejected),
+    }
+}
+
+/// The carrier's word for a state (SMPP 3.4 Appendix B).
+pub(crate) fn word(state: ReceiptState) -> &'static str {
+    match state {
+        ReceiptState::Enroute => "ENROUTE",
+        ReceiptState::Delivered => "DELIVRD",
+        ReceiptState::Expired => "EXPIRED",
+        ReceiptState::Deleted => "DELETED",
+        ReceiptState::Undeliverable => "UNDELIV",
+        ReceiptState::Accepted => "ACCEPTD",
+        ReceiptState::Unknown => "UNKNOWN",
+        ReceiptState::Rejected => "REJECTD",
+    }
+}
+
+/// The router chose an operator: every part is on its way to it.
+pub(crate) fn handle_routed(
+    life: &mut MessageLife,
+    operator: &OperatorId,
+    now: Timestamp,
+    out: &mut Changes,
+) {
+    for part in &mut life.parts {
+        part.state = MessageState::Queued;
+        part.via = Some(Via {
+            operator: operator.clone(),
+            group: LinkGroup::of(operator),
+        });
+    }
+    note(life, now, EventName::MtRouted, None, Some(operator.to_string()));
+    let mut event = event_of(life, now, EventName::MtRouted);
+    event.operator = Some(operator.clone());
+    out.events.push(event);
+    conclude(life, now, out);
+}
+
+/// No route applies.
+pub(crate) fn handle_unroutable(life: &mut MessageLife, now: Timestamp, out: &mut Changes) {
+    end_open_parts(life, |_| (MessageState::Rejected, NO_ROUTE));
+    note(
+        life,
+        now,
+        EventName::MtUnroutable,
+        None,
+        Some(NO_ROUTE.to_owned()),
+    );
+    let mut event = event_of(life, now, EventName::MtUnroutable);
+    event.error = Some(NO_ROUTE.to_owned());
+    out.events.push(event);
+    conclude(life, now, out);
+}
+
+/// Its validity ended before it was routed.
+pub(crate) fn handle_late(life: &mut MessageLife, now: Timestamp, out: &mut Changes) {
+    end_open_parts(life, |_| (MessageState::Expired, EXPIRED));
+    conclude(life, now, out);
+}
+
+/// Nothing more will come: the alarm behind validity and grace went off. Does nothing to a final message.
+pub(crate) fn handle_alarm(life: &mut MessageLife, now: Timestamp, out: &mut Changes) {
+    if life.is_final {
+        return;
+    }
+    end_open_parts(life, |part| match part.state {
+        MessageState::Sent => (MessageState::Expired, NO_RECEIPT),
+        MessageState::Accepted
+        | MessageState::Scheduled
+        | MessageState::Queued
+        | MessageState::Delivered
+        | MessageState::Failed
+        | MessageState::Expired
+        | MessageState::Rejected
+        | MessageState::Cancelled => (MessageState::Expired, EXPIRED),
+    });
+    conclude(life, now, out);
+}
+
+/// A carrier has answered for a part, or the part was given up. `sent` is final where no receipt can come: none was
+/// asked for, or the carrier gave no id.
+pub(crate) fn handle_submit_result(
+    life: &mut MessageLife,
+    result: &SubmitResult,
+    out: &mut Changes,
+) -> Result<(), NoSuchPart> {
+    let operator = &result.via.operator;
+    let part = part_mut(life, result.part)?;
+    if part.is_final {
+        out.duplicates += 1;
+        return Ok(());
+    }
+    part.via = Some(result.via.clone());
+    // The operator's own step has told the events log; here it becomes a line of the message's life.
+    let (name, error) = match &result.outcome {
+        SubmitOutcome::Sent { carrier_id } => {
+            part.state = MessageState::Sent;
+            part.carrier_id = Some(carrier_id.clone()).filter(|id| !id.is_empty());
+            part.is_final = !result.receipt_asked || carrier_id.is_empty();
+            (EventName::MtSent, None)
+        }
+        SubmitOutcome::Refused { error, status: _ } => {
+            (end(part, MessageState::Rejected, error), Some(error.clone()))
+        }
+        SubmitOutcome::Expired => (
+            end(part, MessageState::Expired, EXPIRED),
+            Some(EXPIRED.to_owned()),
+        ),
+        SubmitOutcome::InDoubt => (
+            end(part, MessageState::Rejected, IN_DOUBT),
+            Some(IN_DOUBT.to_owned()),
+        ),
+    };
+    let detail = error.unwrap_or_else(|| operator.to_string());
+    note(life, result.at, name, Some(result.part), Some(detail));
+    conclude(life, result.at, out);
+    Ok(())
+}
+
+/// A receipt was matched with a part.
+pub(crate) fn handle_receipt(
+    life: &mut MessageLife,
+    number: u16,
+    receipt: &Receipt,
+    meaning: Meaning,
+    out: &mut Changes,
+) -> Result<(), NoSuchPart> {
+    let part = part_mut(life, number)?;
+    if part.is_final {
+        out.duplicates += 1;
+        return Ok(());
+    }
+    let detail = Some(word(receipt.state).to_owned());
+    match meaning {
+        Meaning::Intermediate => {
+            note(life, receipt.at, EventName::MtProgress, Some(number), detail);
+            let mut event = event_of(life, receipt.at, EventName::MtProgress);
+            event.operator = Some(receipt.via.operator.clone());
+            event.parts = 1;
+            out.events.push(event);
+        }
+        Meaning::Final(state) => {
+            part.state = state;
+            part.is_final = true;
+            part.error = match state {
+                MessageState::Delivered | MessageState::Sent => None,
+                MessageState::Accepted
+                | MessageState::Scheduled
+                | MessageState::Queued
+                | MessageState::Failed
+                | MessageState::Expired
+                | MessageState::Rejected
+                | MessageState::Cancelled => Some(carriers_error(receipt)),
+            };
+            note(life, receipt.at, EventName::DrReceived, Some(number), detail);
+        }
+    }
+    conclude(life, receipt.at, out);
+    Ok(())
+}
+
+/// The carrier's code, or its word where the code says nothing.
+fn carriers_error(receipt: &Receipt) -> String {
+    let says_something = |code: &&String| {
+        code.bytes()
+            .any(|octet| octet != b'0' && !octet.is_ascii_whitespace())
+    };
+    receipt
+        .error
+        .as_ref()
+        .filter(says_something)
+        .cloned()
+        .unwrap_or_else(|| word(receipt.state).to_owned())
+}
+
+fn part_mut(life: &mut MessageLife, number: u16) -> Result<&mut PartLife, NoSuchPart> {
+    usize::from(number)
+        .checked_sub(1)
+        .and_then(|index| life.parts.get_mut(index))
+        .ok_or(NoSuchPart)
+}
+
+fn end(part: &mut PartLife, state: MessageState, error: &str) -> EventName {
+    part.state = state;
+    part.error = Some(error.to_owned());
+    part.is_final = true;
+    EventName::MtRefused
+}
+
+fn end_open_parts(life: &mut MessageLife, how: impl Fn(&PartLife) -> (MessageState, &'static str)) {
+    for part in life.parts.iter_mut().filter(|part| !part.is_final) {
+        let (state, error) = how(part);
+        end(part, state, error);
+    }
+}
+
+/// Works out the state of the whole, says what changed, and takes leave of a message that is final.
+fn conclude(life: &mut MessageLife, at: Timestamp, out: &mut Changes) {
+    out.changed = true;
+    let whole = Whole::of(&life.parts);
+    if whole.state == life.state && !whole.is_final {
+        return;
+    }
+    life.state = whole.state;
+    life.error = whole.error;
+    life.is_final = whole.is_final;
+    if life.is_final {
+        for part in &mut life.message.parts {
+            part.udh = Vec::new();
+            part.data = Vec::new();
+        }
+        let detail = life.error.as_ref().map_or_else(
+            || life.state.as_str().to_owned(),
+            |error| format!("{} {error}", life.state.as_str()),
+        );
+        note(life, at, EventName::MtFinal, None, Some(detail));
+        let mut event = event_of(life, at, EventName::MtFinal);
+        event.state = Some(life.state);
+        event.error.clone_from(&life.error);
+        event.operator = life
+            .parts
+            .first()
+            .and_then(|part| Some(part.via.as_ref()?.operator.clone()));
+        out.events.push(event);
+    }
+    let wanted = match life.message.report {
+        ReportLevel::None => false,
+        ReportLevel::Final => life.is_final,
+        ReportLevel::All => true,
+    };
+    if wanted {
+        let message = &life.message;
+        out.reports.push(Due {
+            counter: report_counter(life.state, life.is_final),
+            at,
+            report: Report {
+                message: message.id,
+                reference: message.reference.clone(),
+                from: message.from.clone(),
+                to: message.to.clone(),
+                state: life.state,
+                error: life.error.clone(),
+                accepted_at: message.accepted_at,
+            },
+        });
+    }
+}
+
+/// A message passes each state once, except `sent`, which may be reached as a stage and again as the end.
+fn report_counter(state: MessageState, is_final: bool) -> u64 {
+    let place = MessageState::ALL
+        .iter()
+        .zip(1u64..)
+        .find(|(one, _)| **one == state)
+        .map_or(0, |(_, n)| n);
+    place + if is_final { 16 } else { 0 }
+}
+
+struct Whole {
+    state: MessageState,
+    error: Option<String>,
+    is_final: bool,
+}
+
+impl Whole {
+    fn of(parts: &[PartLife]) -> Self {
+        if parts.iter().all(|part| part.is_final) {
+            // `max_by_key` keeps the last of equals: backwards, that is the first part in the worst state.
+            let worst = parts.iter().rev().max_by_key(|part| badness(part.state));
+            return Self {
+                state: worst.map_or(MessageState::Failed, |part| part.state),
+                error: worst.and_then(|part| part.error.clone()),
+                is_final: true,
+            };
+        }
+        let waiting = |part: &PartLife| match part.state {
+            MessageState::Accepted | MessageState::Scheduled | MessageState::Queued => true,
+            MessageState::Sent
+            | MessageState::Delivered
+            | MessageState::Failed
+            | MessageState::Expired
+            | MessageState::Rejected
+            | MessageState::Cancelled => false,
+        };
+        let state = if parts.iter().any(waiting) {
+            MessageState::Queued
+        } else {
+            MessageState::Sent
+        };
+        Self {
+            state,
+            error: None,
+            is_final: false,
+        }
+    }
+}
+
+/// Which final state of a part speaks for the whole: the greatest.
+fn badness(state: MessageState) -> u8 {
+    match state {
+        MessageState::Delivered => 0,
+        MessageState::Accepted | MessageState::Scheduled | MessageState::Queued | MessageState::Sent => 1,
+        MessageState::Cancelled => 2,
+        MessageState::Expired => 3,
+        MessageState::Rejected => 4,
+        MessageState::Failed => 5,
+    }
+}
+
+fn note(life: &mut MessageLife, at: Timestamp, event: EventName, part: Option<u16>, detail: Option<String>) {
+    life.note(LifeEvent {
+        at,
+        event,
+        part,
+        detail,
+    });
+}
+
+fn event_of(life: &MessageLife, at: Timestamp, name: EventName) -> Event {
+    let message = &life.message;
+    let age = at.since(message.accepted_at).as_millis();
+    Event {
+        message: Some(message.id),
+        client: Some(message.client.clone()),
+        parts: message.part_count(),
+        age_ms: Some(u64::try_from(age).unwrap_or(u64::MAX)),
+        ..Event::new(at, name)
+    }
+}

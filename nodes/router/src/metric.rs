@@ -1,0 +1,108 @@
+//! What the router counts. Labels are operators, clients and words: all bounded by the configuration.
+
+use smsgw_telemetry::Counter;
+
+/// Receipts that belong to nothing we sent, by operator; each is kept as a dead letter of `up.<p>`.
+/// A rise after a crash means answers of submits were lost. A steady rise means the carrier writes ids differently in
+/// answers and in receipts, or sends receipts to the wrong account.
+pub static RECEIPTS_UNKNOWN_TOTAL: Counter = Counter::new(
+    "smsgw_receipts_unknown_total",
+    "Receipts that belong to nothing we sent.",
+    &["operator"],
+);
+
+/// Receipts that came before the answer to their submit and wait for it, by operator.
+/// Fast carriers always have some; together with unknown receipts a rise means answers are lost.
+pub static RECEIPTS_PARKED_TOTAL: Counter = Counter::new(
+    "smsgw_receipts_parked_total",
+    "Receipts that came before the answer to their submit.",
+    &["operator"],
+);
+
+/// Receipts and answers for a part that was final already, by operator; they change nothing.
+/// A rise means the carrier repeats receipts: our answers reach it late.
+pub static RECEIPTS_DUPLICATE_TOTAL: Counter = Counter::new(
+    "smsgw_receipts_duplicate_total",
+    "Receipts and submit answers for a part that was final already.",
+    &["operator"],
+);
+
+/// Carrier ids that were given to a second part while the first was still remembered, by operator.
+/// A rise means the carrier's ids are too short: reports of the earlier parts are lost to the later ones.
+pub static CARRIER_IDS_REUSED_TOTAL: Counter = Counter::new(
+    "smsgw_router_carrier_ids_reused_total",
+    "Carrier ids given to another part while still remembered.",
+    &["operator"],
+);
+
+/// Submit results of messages whose record is gone, by operator; each is kept as a dead letter of `up.<p>`.
+/// A rise means results come later than validity, grace and retention together.
+pub static RESULTS_ORPHANED_TOTAL: Counter = Counter::new(
+    "smsgw_router_results_orphaned_total",
+    "Submit results of messages whose record is gone.",
+    &["operator"],
+);
+
+/// Reports that have no target, by client: neither the message nor its client has a callback.
+/// The state can still be asked for; a rise means a client expects reports that it has not said where to send.
+pub static REPORTS_WITHOUT_TARGET_TOTAL: Counter = Counter::new(
+    "smsgw_reports_without_target_total",
+    "Reports that have no target.",
+    &["client"],
+);
+
+/// MO that no route takes, by operator; each is kept as a dead letter of `up.<p>`.
+/// A rise means a number or keyword is in use that `[[route.mo]]` does not name.
+pub static MO_UNROUTABLE_TOTAL: Counter = Counter::new(
+    "smsgw_mo_unroutable_total",
+    "Messages from phones that no route takes.",
+    &["operator"],
+);
+
+/// MO whose client has no callback, by client; each is kept as a dead letter of `down.callback`.
+/// A rise means the client must be given a callback; its dead letters can then be released.
+pub static MO_WITHOUT_TARGET_TOTAL: Counter = Counter::new(
+    "smsgw_mo_without_target_total",
+    "Messages from phones whose client has no target.",
+    &["client"],
+);
+
+/// Parts of long MO that had come before, by operator; they are ignored.
+/// A rise means the carrier repeats MO: our answers reach it late.
+pub static MO_PARTS_DUPLICATE_TOTAL: Counter = Counter::new(
+    "smsgw_mo_parts_duplicate_total",
+    "Parts of long MO that had come before.",
+    &["operator"],
+);
+
+/// Long MO delivered without all their parts, by operator.
+/// A rise means the carrier loses parts, or delays them beyond `limits.reassembly`.
+pub static MO_INCOMPLETE_TOTAL: Counter = Counter::new(
+    "smsgw_mo_incomplete_total",
+    "Long MO delivered without all their parts.",
+    &["operator"],
+);
+
+/// Records that could not be decoded, by queue; each is kept as corrupt.
+/// Any rise needs a person: a newer version wrote them, or the disk is damaged.
+pub static CORRUPT_TOTAL: Counter = Counter::new(
+    "smsgw_router_corrupt_total",
+    "Records or state that could not be decoded.",
+    &["queue"],
+);
+
+/// Steps that were decided again because state changed under them, by queue.
+/// Some are normal where a message's parts go over several link groups; a steady rise costs throughput.
+pub static CONTENDED_TOTAL: Counter = Counter::new(
+    "smsgw_router_contended_total",
+    "Steps decided again because state changed under them.",
+    &["queue"],
+);
+
+/// Steps whose lease was stale, by queue: somebody else has the record.
+/// Any rise outside of restarts means leases are lost.
+pub static STALE_TOTAL: Counter = Counter::new(
+    "smsgw_router_stale_total",
+    "Steps whose lease was stale.",
+    &["queue"],
+);

@@ -1,0 +1,124 @@
+//! Messages from phones: joined, routed, put down to the client.
+//!
+//! Decides with `assemble` and the route table; knows no engine. Invariant MO-1: an MO becomes exactly one of: a record
+//! of `down.callback`, a dead letter of `down.callback` (its client has no target), dead letters of its parts in
+//! `up.<p>` (no route), a part that waits.
+//!
+//! # Limits
+//! Callbacks are the only target. A dead letter without a target has no URL; whoever releases it gives it one by
+//! configuring the client's callback.
+
+use crate::assemble::{self, Content, Joined, Place};
+use crate::outcome::{Note, Outcome, View};
+use crate::plan::Plan;
+use crate::record::{Assembly, Piece};
+use smsgw_message::{
+    Class, Down, DownKind, Event, EventName, LinkGroup, Mo, MoDown, Record, Timestamp, Up, names,
+};
+use smsgw_queue::{DeadReason, Expiry, Lane};
+use smsgw_routing::decide_mo;
+
+/// The lane of what belongs to no client yet.
+pub(crate) fn lane_of(group: &LinkGroup) -> Lane {
+    Lane::new(Class::Transactional, group.as_str())
+}
+
+/// An MO, or a part of one, has come up.
+pub(crate) fn handle(outcome: Outcome, plan: &Plan, now: Timestamp, mo: &Mo, view: &View) -> Outcome {
+    let Some(place) = Place::of(mo) else {
+        return give_down(outcome, plan, now, &[mo], false).0;
+    };
+    let key = place.key(mo);
+    let seen = match view.read::<Assembly>(&key) {
+        Ok(seen) => seen,
+        Err(error) => return outcome.corrupt(&key, &error),
+    };
+    let lane = lane_of(&mo.via.group);
+    let alarm = |deadline| Expiry::Alarm(deadline, names::ALARMS.into(), lane);
+    let deadline = now.after(plan.limits().reassembly);
+    match assemble::handle_part(seen.record, place, mo, deadline) {
+        Joined::Waits(next, deadline) => {
+            outcome.with(|step| step.compare_and_put(key, seen.expected, next.to_record(), alarm(deadline)))
+        }
+        Joined::Repeated => outcome.note(Note::MoPartDuplicate(mo.via.operator.clone(), mo.id)),
+        Joined::Supersedes(pieces, next, deadline) => {
+            let parts: Vec<&Mo> = pieces.iter().map(|piece| &piece.mo).collect();
+            give_down(outcome, plan, now, &parts, true)
+                .0
+                .with(|step| step.compare_and_put(key, seen.expected, next.to_record(), alarm(deadline)))
+        }
+        Joined::Whole(pieces, done) => {
+            let parts: Vec<&Mo> = pieces.iter().map(|piece| &piece.mo).collect();
+            let (outcome, taken) = give_down(outcome, plan, now, &parts, false);
+            if taken {
+                let expiry = Expiry::At(deadline);
+                outcome.with(|step| step.compare_and_put(key, seen.expected, done.to_record(), expiry))
+            } else {
+                // The parts are dead letters now: released, they must not count as repetitions.
+                outcome.with(|step| step.delete(key, seen.expected))
+            }
+        }
+    }
+}
+
+/// The time of parts that waited is over.
+pub(crate) fn handle_alarm(outcome: Outcome, plan: &Plan, now: Timestamp, pieces: &[Piece]) -> Outcome {
+    let parts: Vec<&Mo> = pieces.iter().map(|piece| &piece.mo).collect();
+    give_down(outcome, plan, now, &parts, true).0
+}
+
+/// Routes and publishes; says whether a client was found. `parts` are in order and at least one.
+fn give_down(outcome: Outcome, plan: &Plan, now: Timestamp, parts: &[&Mo], missing: bool) -> (Outcome, bool) {
+    let Some(first) = parts.first() else {
+        return (outcome, false);
+    };
+    let (operator, id) = (&first.via.operator, first.id);
+    let Content { text, data, lossy } = assemble::join(parts.iter().copied());
+    let Ok(decision) = decide_mo(plan.table(), operator, &first.to, text.as_deref()) else {
+        let buried = parts.iter().fold(outcome, |outcome, mo| {
+            let record = Up::Mo((*mo).clone()).to_record();
+            let group = &mo.via.group;
+            outcome.with(|step| step.bury(names::up(group), lane_of(group), record, DeadReason::NoRoute))
+        });
+        return (buried.note(Note::MoUnroutable(operator.clone(), id)), false);
+    };
+    let client = decision.client;
+    let url = plan.callback(client);
+    let lane = Lane::new(plan.class(client), client);
+    let has_target = url.is_some();
+    let down = Down {
+        event: id.derive(0),
+        client: client.clone(),
+        url,
+        at: first.at,
+        what: DownKind::Mo(MoDown {
+            message: id,
+            from: first.from.clone(),
+            to: first.to.clone(),
+            text,
+            data: data.into(),
+            encoding: first.encoding,
+            data_coding: first.data_coding,
+            operator: operator.clone(),
+            incomplete: missing || lossy,
+        }),
+    };
+    let record = down.to_record();
+    let mut event = Event::new(now, EventName::MoRouted);
+    event.message = Some(id);
+    event.client = Some(client.clone());
+    event.operator = Some(operator.clone());
+    event.parts = u16::try_from(parts.len()).unwrap_or(u16::MAX);
+    let mut outcome = outcome.event(&event);
+    if missing {
+        outcome = outcome.note(Note::MoIncomplete(operator.clone(), id));
+    }
+    let outcome = if has_target {
+        outcome.with(|step| step.publish(names::DOWN_CALLBACK, lane, record))
+    } else {
+        outcome
+            .with(|step| step.bury(names::DOWN_CALLBACK, lane, record, DeadReason::NoOwner))
+            .note(Note::MoWithoutTarget(client.clone(), id))
+    };
+    (outcome, true)
+}

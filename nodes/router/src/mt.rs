@@ -1,0 +1,69 @@
+//! Takes accepted messages and puts their parts into the queue of an operator.
+//!
+//! Input: `mt.accepted`, records [`MtMessage`]. Invariant MT-1: a message is routed once; its parts are published in the
+//! step that writes `queued` into its record, all to one operator.
+//!
+//! # Limits
+//! The first operator of the route is taken; the others stand by for re-routing by outcome, which is not done here.
+
+use crate::life::{self, Changes};
+use crate::outcome::{Outcome, View};
+use crate::plan::Plan;
+use crate::report;
+use crate::work::{Hop, Unreadable};
+use smsgw_message::{MessageLife, MtMessage, Record, Timestamp, names};
+use smsgw_queue::{StateKey, StepId};
+use smsgw_routing::decide_mt;
+
+/// The hop of `mt.accepted`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mt;
+
+impl Hop for Mt {
+    type Input = MtMessage;
+
+    fn decode(&self, record: &[u8]) -> Result<MtMessage, Unreadable> {
+        let message = MtMessage::from_record(record)?;
+        if message.parts.is_empty() {
+            Err(Unreadable::NoParts)
+        } else {
+            Ok(message)
+        }
+    }
+
+    fn keys(&self, message: &MtMessage, _view: &View) -> Vec<StateKey> {
+        vec![report::message_key(message.id)]
+    }
+
+    fn decide(&self, plan: &Plan, now: Timestamp, id: StepId, message: &MtMessage, view: &View) -> Outcome {
+        let mut outcome = Outcome::new(id);
+        let key = report::message_key(message.id);
+        let seen = match view.read::<MessageLife>(&key) {
+            Ok(seen) => seen,
+            Err(error) => return outcome.corrupt(&key, &error),
+        };
+        // The accept wrote the record; where it is gone all the same, the input holds all it takes to begin anew.
+        let mut life = seen
+            .record
+            .unwrap_or_else(|| MessageLife::accepted(message.clone()));
+        if life.is_final || life.parts.iter().any(|part| part.via.is_some()) {
+            return outcome; // Routed or ended before: the input is a repetition.
+        }
+        let mut changes = Changes::default();
+        if message.valid_until <= now {
+            life::handle_late(&mut life, now, &mut changes);
+        } else if let Ok(decision) = decide_mt(plan.table(), &message.client, message.class, &message.to) {
+            let operator = decision.operator();
+            life::handle_routed(&mut life, operator, now, &mut changes);
+            let queue = names::mt_operator(operator);
+            for dispatch in (1..=message.part_count()).filter_map(|number| message.dispatch(number, operator))
+            {
+                let (queue, lane) = (queue.as_str(), report::lane_of(&life));
+                outcome = outcome.with(|step| step.publish(queue, lane, dispatch.to_record()));
+            }
+        } else {
+            life::handle_unroutable(&mut life, now, &mut changes);
+        }
+        report::put(outcome, plan, now, &life, seen.expected, changes)
+    }
+}

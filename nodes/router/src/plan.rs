@@ -1,0 +1,167 @@
+//! The configuration as the router needs it: route table, limits, targets; rebuilt when a new epoch comes into force.
+//!
+//! Workers take the plan in force once per batch. A large table takes longer to build than a worker may block, so it
+//! is built on a thread of its own by [`watch`] and swapped in whole.
+//!
+//! Invariant PL-1: a plan that cannot be built changes nothing: the one before stays in force.
+
+use arc_swap::ArcSwap;
+use smsgw_config::{Config, ConfigHandle, LimitsSection, ReceiptState as Word, StateWord};
+use smsgw_message::{Class, ClientId, MessageState, OperatorId, ReceiptState};
+use smsgw_routing::{RouteError, RouteTable};
+use smsgw_runtime::{ChildContext, ChildError};
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::{error, info, warn};
+
+use crate::life::{self, Meaning};
+
+/// How long a batch waits for the routes of a new epoch: ten million prefixes take about a second.
+const BUILD: Duration = Duration::from_secs(10);
+
+/// One epoch of the configuration, ready to decide with.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    epoch: u64,
+    config: Arc<Config>,
+    table: RouteTable,
+}
+
+impl Plan {
+    pub(crate) fn try_new(epoch: u64, config: Arc<Config>) -> Result<Self, RouteError> {
+        let table = config.route_table()?;
+        Ok(Self { epoch, config, table })
+    }
+
+    pub(crate) fn table(&self) -> &RouteTable {
+        &self.table
+    }
+
+    pub(crate) fn limits(&self) -> &LimitsSection {
+        &self.config.limits
+    }
+
+    /// The default target of a client's reports and MO.
+    pub(crate) fn callback(&self, client: &ClientId) -> Option<String> {
+        Some(
+            self.config
+                .client
+                .get(client)?
+                .callback
+                .as_ref()?
+                .url()
+                .as_str()
+                .to_owned(),
+        )
+    }
+
+    /// The class in which a client's own traffic goes.
+    pub(crate) fn class(&self, client: &ClientId) -> Class {
+        self.config
+            .client
+            .get(client)
+            .map_or_else(Class::default, |client| client.class)
+    }
+
+    /// What a state means at an operator.
+    pub(crate) fn meaning(&self, operator: &OperatorId, state: ReceiptState) -> Meaning {
+        let word = match state {
+            ReceiptState::Enroute => Word::Enroute,
+            ReceiptState::Delivered => Word::Delivrd,
+            ReceiptState::Expired => Word::Expired,
+            ReceiptState::Deleted => Word::Deleted,
+            ReceiptState::Undeliverable => Word::Undeliv,
+            ReceiptState::Accepted => Word::Acceptd,
+            ReceiptState::Unknown => Word::Unknown,
+            ReceiptState::Rejected => Word::Rejectd,
+        };
+        match self
+            .config
+            .operator
+            .get(operator)
+            .and_then(|operator| operator.states.get(&word))
+        {
+            None => life::meaning(state),
+            Some(StateWord::Intermediate) => Meaning::Intermediate,
+            Some(StateWord::Delivered) => Meaning::Final(MessageState::Delivered),
+            Some(StateWord::Failed) => Meaning::Final(MessageState::Failed),
+            Some(StateWord::Expired) => Meaning::Final(MessageState::Expired),
+            Some(StateWord::Rejected) => Meaning::Final(MessageState::Rejected),
+            Some(StateWord::Cancelled) => Meaning::Final(MessageState::Cancelled),
+        }
+    }
+}
+
+/// The plan in force, shared by the workers.
+#[derive(Debug)]
+pub(crate) struct Plans {
+    config: ConfigHandle,
+    current: ArcSwap<Plan>,
+    /// The last epoch whose plan was put in force or refused.
+    tried: tokio::sync::watch::Sender<u64>,
+}
+
+impl Plans {
+    pub(crate) fn try_new(config: ConfigHandle) -> Result<Self, RouteError> {
+        let snapshot = config.current();
+        let plan = Plan::try_new(snapshot.epoch, Arc::clone(&snapshot.config))?;
+        let tried = tokio::sync::watch::Sender::new(plan.epoch);
+        Ok(Self {
+            config,
+            current: ArcSwap::from_pointee(plan),
+            tried,
+        })
+    }
+
+    /// The plan in force: take it once per batch. Waits for the plan of an epoch that was just published: the client
+    /// node may have accepted a message by its routes, and by the ones before it could not be routed.
+    pub(crate) async fn current(&self) -> Arc<Plan> {
+        let published = self.config.current().epoch;
+        if *self.tried.borrow() < published {
+            let mut tried = self.tried.subscribe();
+            if tokio::time::timeout(BUILD, tried.wait_for(|epoch| *epoch >= published))
+                .await
+                .is_err()
+            {
+                warn!(
+                    epoch = published,
+                    "routes are still being built, those before decide"
+                );
+            }
+        }
+        self.current.load_full()
+    }
+}
+
+/// Follows the configuration until told to drain.
+pub(crate) async fn watch(ctx: ChildContext, plans: Arc<Plans>) -> Result<(), ChildError> {
+    let mut epochs = plans.config.subscribe();
+    ctx.ready();
+    loop {
+        // The epoch is marked as seen before the snapshot is taken, so a later one wakes us again.
+        epochs.borrow_and_update();
+        let snapshot = plans.config.current();
+        if snapshot.epoch != plans.current.load().epoch {
+            let (epoch, config) = (snapshot.epoch, Arc::clone(&snapshot.config));
+            match tokio::task::spawn_blocking(move || Plan::try_new(epoch, config)).await? {
+                Ok(plan) => {
+                    let (mt, mo) = plan.table.route_counts();
+                    plans.current.store(Arc::new(plan));
+                    info!(epoch, mt, mo, "routes in force");
+                }
+                Err(error) => {
+                    error!(epoch, %error, cause = %error.kind, "routes refused, those before stay in force")
+                }
+            }
+            plans.tried.send_replace(epoch);
+        }
+        tokio::select! {
+            () = ctx.draining() => return Ok(()),
+            changed = epochs.changed() => if changed.is_err() {
+                // No publisher is left: this configuration is the last.
+                ctx.draining().await;
+                return Ok(());
+            },
+        }
+    }
+}

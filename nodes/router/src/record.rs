@@ -1,0 +1,133 @@
+//! What only the router writes: correlations and unfinished long MO.
+//!
+//! ```text
+//! corr/<group>/<id>   Correlation   Sent: which part the carrier's id belongs to
+//!                                   Parked: receipts that came before the answer to their submit
+//! mo/<key>            Assembly      Open: parts that wait for the others
+//!                                   Done: what was delivered, so that a repeated part is recognised
+//! ```
+//! Kinds 32 and 33 of the record format. Knows no rule: `correlate` and `assemble` decide.
+
+use minicbor::{Decode, Encode};
+use smsgw_message::{MessageId, Mo, Receipt, Record, Timestamp};
+
+/// State of a carrier's id.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(crate) enum Correlation {
+    /// The carrier gave this id to a part of a message.
+    #[n(0)]
+    Sent {
+        /// The message.
+        #[n(0)]
+        message: MessageId,
+        /// Which part, from 1.
+        #[n(1)]
+        part: u16,
+    },
+    /// Receipts with an id that nobody has told us yet, oldest first. Bounded by `correlate::MAX_PARKED`.
+    #[n(1)]
+    Parked {
+        /// The receipts.
+        #[n(0)]
+        receipts: Vec<Receipt>,
+    },
+}
+
+impl Record for Correlation {
+    const KIND: u8 = 32;
+    const VERSION: u8 = 1;
+}
+
+/// State of a long MO.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(crate) enum Assembly {
+    /// Parts are missing.
+    #[n(0)]
+    Open {
+        /// How many parts there will be.
+        #[n(0)]
+        total: u8,
+        /// What came so far, in the order of the parts. At most `total`.
+        #[n(1)]
+        pieces: Vec<Piece>,
+        /// When it is delivered as it is.
+        #[n(2)]
+        deadline: Timestamp,
+    },
+    /// It was delivered whole; kept for a while because carriers repeat what they think we missed.
+    #[n(1)]
+    Done {
+        /// Digest of each part, in order.
+        #[n(0)]
+        digests: Vec<u64>,
+    },
+}
+
+impl Record for Assembly {
+    const KIND: u8 = 33;
+    const VERSION: u8 = 1;
+}
+
+/// One part of a long MO.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct Piece {
+    /// Which part, from 1.
+    #[n(0)]
+    pub(crate) number: u8,
+    /// The part as it came.
+    #[n(1)]
+    pub(crate) mo: Mo,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{at, message_id, mo_part, receipt};
+    use smsgw_message::ReceiptState;
+
+    /// Records as they were written when their version was released. They must be read for ever, so these texts are
+    /// added to and never changed.
+    const SENT: &str = "2001820082500000000000017101810101010101010102";
+    const PARKED: &str = "200182018181878265616c70686165616c70686167616c7068612d3162413702633030316005";
+    const OPEN: &str = concat!(
+        "2101820083028182018a50000000000002710181010101010101018265616c70686165616c70686167616c7068612d31",
+        "8301016c3439313730303030303030328303006531323334350000460500030702014268690309",
+    );
+    const DONE: &str = "210182018182011bffffffffffffffff";
+
+    fn unhex(text: &str) -> Vec<u8> {
+        let octet = |at| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
+        (0..text.len()).step_by(2).map(octet).collect()
+    }
+
+    #[test]
+    fn records_are_written_and_read_as_when_they_were_released() {
+        let sent = Correlation::Sent {
+            message: message_id(1),
+            part: 2,
+        };
+        let parked = Correlation::Parked {
+            receipts: vec![receipt("A7", ReceiptState::Delivered, 5)],
+        };
+        for (text, record) in [(SENT, sent), (PARKED, parked)] {
+            assert_eq!(Correlation::from_record(&unhex(text)).unwrap(), record);
+            assert_eq!(record.to_record(), unhex(text));
+        }
+        let piece = Piece {
+            number: 1,
+            mo: mo_part(7, 2, 1, "hi"),
+        };
+        let open = Assembly::Open {
+            total: 2,
+            pieces: vec![piece],
+            deadline: at(9),
+        };
+        let done = Assembly::Done {
+            digests: vec![1, u64::MAX],
+        };
+        for (text, record) in [(OPEN, open), (DONE, done)] {
+            assert_eq!(Assembly::from_record(&unhex(text)).unwrap(), record);
+            assert_eq!(record.to_record(), unhex(text));
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! The hops together, on a model of the engine: state with versions and alarms, queues as lists, time as numbers.
+//!
+//! [`World`] is the model; the tests stand beside it, by what they are about.
+
+mod messages;
+mod orders;
+mod phones;
+
+use crate::alarms::Alarms;
+use crate::fixtures::{at, message_id, mo, mo_part, mt, receipt, sent};
+use crate::mt::Mt;
+use crate::outcome::{Fate, Note, View};
+use crate::plan::Plan;
+use crate::record::Correlation;
+use crate::report::message_key;
+use crate::up::Up as UpHop;
+use crate::work::Hop;
+use bytes::Bytes;
+use smsgw_config::Config;
+use smsgw_message::{
+    Dispatch, Down, DownKind, Event, EventName, LifeEvent, MessageLife, MessageState, Mo, MoDown, MtMessage,
+    Receipt, ReceiptState, Record, Report, ReportLevel, SubmitOutcome, SubmitResult, Timestamp, Up, names,
+};
+use smsgw_queue::{DeadReason, Expected, Expiry, Op, StateKey, StepId, Versioned};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+const CONFIG: &str = r#"
+[node]
+name = "gw1"
+[limits]
+receipt_grace = "20s"
+parked_receipts = "5s"
+message_retention = "60s"
+reassembly = "30s"
+[operator.alpha]
+protocol = "smpp"
+hosts = ["127.0.0.1:1"]
+system_id = "test"
+password = "test"
+[operator.odd]
+protocol = "smpp"
+hosts = ["127.0.0.1:1"]
+system_id = "test"
+password = "test"
+states = { UNDELIV = "intermediate", ENROUTE = "delivered" }
+[client.acme]
+api_key = "acme-key"
+callback = "http://127.0.0.1:9000/events"
+[client.quiet]
+api_key = "quiet-key"
+[[route.mt]]
+prefix = ["49"]
+operators = ["alpha"]
+[[route.mo]]
+to = ["12345"]
+client = "acme"
+[[route.mo]]
+to = ["777"]
+client = "quiet"
+"#;
+
+/// What an engine would hold.
+struct World {
+    plan: Plan,
+    state: BTreeMap<StateKey, (Versioned, Expiry)>,
+    published: Vec<(String, Bytes)>,
+    buried: Vec<(String, DeadReason)>,
+    events: Vec<Event>,
+    notes: Vec<Note>,
+    writes: u64,
+}
+
+impl World {
+    fn new() -> Self {
+        let config = Config::parse("test.toml", CONFIG).unwrap_or_else(|problems| panic!("{problems:?}"));
+        Self {
+            plan: Plan::try_new(1, Arc::new(config)).unwrap(),
+            state: BTreeMap::new(),
+            published: Vec::new(),
+            buried: Vec::new(),
+            events: Vec::new(),
+            notes: Vec::new(),
+            writes: 0,
+        }
+    }
+
+    /// One input through one hop, as `work` does it.
+    fn run<H: Hop>(&mut self, hop: &H, queue: &str, record: &[u8], now: Timestamp) {
+        let input = hop.decode(record).unwrap();
+        let mut view = View::default();
+        for _ in 0..2 {
+            for key in hop.keys(&input, &view) {
+                let value = self.state.get(&key).map(|(value, _)| value.clone());
+                view.insert(key, value);
+            }
+        }
+        let id = StepId::from_bytes([7; 16]);
+        let outcome = hop.decide(&self.plan, now, id, &input, &view);
+        if let Fate::Dead(reason) = outcome.fate {
+            self.buried.push((queue.to_owned(), reason));
+        }
+        self.notes.extend(outcome.notes);
+        self.writes += 1;
+        for op in outcome.step.into_ops() {
+            match op {
+                Op::Put(key, value, expected, expiry) => {
+                    self.expect(&key, expected);
+                    assert!(view.has(&key), "a key is read before it is written: {key}");
+                    let value = Versioned {
+                        value,
+                        version: self.writes,
+                        written_by: id,
+                    };
+                    self.state.insert(key, (value, expiry));
+                }
+                Op::Delete(key, expected) => {
+                    self.expect(&key, expected);
+                    self.state.remove(&key);
+                }
+                Op::Publish(queue, _, record, None) => {
+                    self.published.push((queue.as_str().to_owned(), record))
+                }
+                Op::Bury(queue, _, _, reason) => self.buried.push((queue.as_str().to_owned(), reason)),
+                Op::Append(_, entry) => self.events.push(Event::from_record(&entry).unwrap()),
+                other => panic!("unexpected change {other:?}"),
+            }
+        }
+    }
+
+    fn expect(&self, key: &StateKey, expected: Expected) {
+        let there = self.state.get(key).map(|(value, _)| value.version);
+        match expected {
+            Expected::Absent => assert_eq!(there, None, "{key}"),
+            Expected::Version(version) => assert_eq!(there, Some(version), "{key}"),
+            Expected::Any => panic!("this node always compares: {key}"),
+        }
+    }
+
+    fn accept(&mut self, message: &MtMessage, now: i64) {
+        self.run(&Mt, names::MT_ACCEPTED, &message.to_record(), at(now));
+    }
+
+    fn result(&mut self, result: SubmitResult) {
+        let now = result.at;
+        self.run(&UpHop, &up(), &Up::SubmitResult(result).to_record(), now);
+    }
+
+    fn receipt(&mut self, receipt: Receipt) {
+        let now = receipt.at;
+        self.run(&UpHop, &up(), &Up::Receipt(receipt).to_record(), now);
+    }
+
+    fn mo(&mut self, mo: Mo, now: i64) {
+        self.run(&UpHop, &up(), &Up::Mo(mo).to_record(), at(now));
+    }
+
+    /// Every alarm that is due, as the engine does it, and expiry.
+    fn pass_to(&mut self, now: i64) {
+        self.state
+            .retain(|_, (_, expiry)| !matches!(expiry, Expiry::At(end) if *end <= at(now)));
+        let due: Vec<StateKey> = self
+            .state
+            .iter()
+            .filter(|(_, (_, expiry))| matches!(expiry, Expiry::Alarm(end, _, _) if *end <= at(now)))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in due {
+            if let Some((_, expiry)) = self.state.get_mut(&key) {
+                *expiry = Expiry::Owner;
+            }
+            self.run(&Alarms, names::ALARMS, key.as_str().as_bytes(), at(now));
+        }
+    }
+
+    fn life(&self, n: u8) -> MessageLife {
+        MessageLife::from_record(&self.state[&message_key(message_id(n))].0.value).unwrap()
+    }
+
+    fn downs(&self) -> Vec<Down> {
+        let down = self
+            .published
+            .iter()
+            .filter(|(queue, _)| queue == names::DOWN_CALLBACK);
+        down.map(|(_, record)| Down::from_record(record).unwrap())
+            .collect()
+    }
+
+    fn reports(&self) -> Vec<Report> {
+        let report = |down: Down| match down.what {
+            DownKind::Report(report) => Some(report),
+            DownKind::Mo(_) => None,
+        };
+        self.downs().into_iter().filter_map(report).collect()
+    }
+
+    fn told(&self) -> Vec<(MessageState, Option<String>)> {
+        self.reports()
+            .into_iter()
+            .map(|report| (report.state, report.error))
+            .collect()
+    }
+
+    fn mos(&self) -> Vec<MoDown> {
+        let mo = |down: Down| match down.what {
+            DownKind::Mo(mo) => Some(mo),
+            DownKind::Report(_) => None,
+        };
+        self.downs().into_iter().filter_map(mo).collect()
+    }
+
+    fn happened(&self) -> Vec<EventName> {
+        self.events.iter().map(|event| event.name).collect()
+    }
+
+    fn duplicates(&self) -> u32 {
+        self.notes
+            .iter()
+            .map(|note| {
+                if let Note::Duplicate(_, _, times) = note {
+                    *times
+                } else {
+                    0
+                }
+            })
+            .sum()
+    }
+}
+
+/// The partition of alpha.
+fn up() -> String {
+    names::up(&crate::fixtures::via("alpha").group)
+}
+
+fn refused(part: u16, millis: i64) -> SubmitResult {
+    let outcome = SubmitOutcome::Refused {
+        error: "ESME_RINVDSTADR".to_owned(),
+        status: 0x0B,
+    };
+    SubmitResult {
+        outcome,
+        ..sent(message_id(1), part, "", millis)
+    }
+}

@@ -1,0 +1,306 @@
+//! How every queue of the router is worked off: check out a batch, read the state it needs at once, decide each input,
+//! commit all steps in one call.
+//!
+//! Inputs of one batch that touch the same key are done in waves, each committed before the next is decided, so that
+//! versions chain and what came first is done first.
+//!
+//! ```text
+//! batch   S(m1) R(a)→m1 S(m2) S(m3) R(c)→m2        keys of a receipt are known once its id was read
+//! wave 1  S(m1)         S(m2) S(m3)
+//! wave 2        R(a)→m1             R(c)→m2
+//! ```
+//! Knows no rule of routing or correlation: a [`Hop`] has them. Invariant WK-1: a delivery is kept until its step was
+//! answered; one whose step did not go through goes back to its queue.
+//!
+//! # Limits
+//! On an engine that may leave a prefix of a step (JetStream), a redelivered input finds its own state written and is
+//! taken for a duplicate: its outputs must then be published again before this node runs there.
+
+use crate::metric;
+use crate::outcome::{Fate, Outcome, View};
+use crate::plan::{Plan, Plans};
+use rustc_hash::FxHashSet;
+use smsgw_message::{Clock, RecordError, Timestamp};
+use smsgw_queue::{
+    CommitErrorKind, Cost, DeadReason, Delivery, Engine, EngineError, QueueName, ReleaseReason, StateKey,
+    Step, StepId, Want,
+};
+use smsgw_runtime::{ChildContext, ChildError};
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::{error, warn};
+
+/// Records of one checkout.
+const BATCH: usize = 256;
+/// How long one checkout waits; a drain ends the wait.
+const WAIT: Duration = Duration::from_secs(10);
+/// How often a contended input is decided before it goes back to its queue.
+const TRIES: u32 = 8;
+/// How long a contended input then waits.
+const CONTENDED_FOR: Duration = Duration::from_millis(100);
+/// How long a worker waits when the disk is full.
+const NO_SPACE_PAUSE: Duration = Duration::from_secs(1);
+/// A key may name a further key (a correlation its message); nothing names a third.
+const READS: usize = 2;
+
+/// One kind of input: how to read it, which state it needs, what to do.
+pub(crate) trait Hop: Send + Sync {
+    /// What a record of the queue holds.
+    type Input: Send + Sync;
+
+    /// Reads a record.
+    fn decode(&self, record: &[u8]) -> Result<Self::Input, Unreadable>;
+
+    /// The keys that the decision reads or writes, as far as they are known from the view so far.
+    fn keys(&self, input: &Self::Input, view: &View) -> Vec<StateKey>;
+
+    /// Decides. Pure: the same arguments give the same outcome.
+    fn decide(&self, plan: &Plan, now: Timestamp, id: StepId, input: &Self::Input, view: &View) -> Outcome;
+}
+
+/// A record that cannot be taken.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unreadable {
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    #[error("record is not the text of a key this node owns")]
+    NotAKey,
+    #[error("message has no parts")]
+    NoParts,
+}
+
+/// What the workers share.
+#[derive(Debug, Clone)]
+pub(crate) struct Shop {
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) plans: Arc<Plans>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// What is to be done with a delivery in the next wave it takes part in.
+enum Task<I> {
+    Decide(I),
+    KeepAsCorrupt,
+    GiveBack,
+}
+
+struct Item<I> {
+    delivery: Delivery,
+    task: Task<I>,
+    tries: u32,
+}
+
+/// Works off a queue until told to drain; what is in hand is finished first.
+pub(crate) async fn consume<H: Hop>(
+    ctx: ChildContext,
+    shop: Shop,
+    queue: QueueName,
+    hop: H,
+) -> Result<(), ChildError> {
+    ctx.ready();
+    loop {
+        let checkout = shop.engine.checkout(&queue, Want::new(BATCH, WAIT));
+        let deliveries = tokio::select! {
+            biased;
+            () = ctx.draining() => return Ok(()),
+            deliveries = checkout => deliveries,
+        };
+        let worked = match deliveries {
+            Ok(deliveries) => work_off(&shop, &hop, &queue, deliveries).await,
+            Err(error) => Err(error),
+        };
+        match worked {
+            Ok(()) => {}
+            Err(EngineError::NoSpace) => {
+                warn!(%queue, "disk is full, waiting for room");
+                tokio::select! {
+                    () = ctx.draining() => return Ok(()),
+                    () = tokio::time::sleep(NO_SPACE_PAUSE) => {}
+                }
+            }
+            Err(EngineError::Closed) if ctx.is_draining() => return Ok(()),
+            Err(error @ EngineError::Poisoned(_)) => return Err(ChildError::fatal(error)),
+            Err(error @ (EngineError::Closed | EngineError::Read(_))) => return Err(error.into()),
+        }
+    }
+}
+
+/// Does one batch, wave by wave.
+pub(crate) async fn work_off<H: Hop>(
+    shop: &Shop,
+    hop: &H,
+    queue: &QueueName,
+    deliveries: Vec<Delivery>,
+) -> Result<(), EngineError> {
+    let mut pending: Vec<Item<H::Input>> = Vec::with_capacity(deliveries.len());
+    for delivery in deliveries {
+        let task = match hop.decode(delivery.record()) {
+            Ok(input) => Task::Decide(input),
+            Err(error) => {
+                metric::CORRUPT_TOTAL.with(&[queue.as_str()]).inc();
+                error!(%queue, record = delivery.id().as_u64(), %error, "record kept as corrupt");
+                Task::KeepAsCorrupt
+            }
+        };
+        pending.push(Item {
+            delivery,
+            task,
+            tries: 0,
+        });
+    }
+    while !pending.is_empty() {
+        pending = wave(shop, hop, queue, pending).await?;
+    }
+    Ok(())
+}
+
+/// Decides and commits what does not stand in each other's way; gives back what is left, in order.
+async fn wave<H: Hop>(
+    shop: &Shop,
+    hop: &H,
+    queue: &QueueName,
+    pending: Vec<Item<H::Input>>,
+) -> Result<Vec<Item<H::Input>>, EngineError> {
+    // First by the keys that are known without reading, then, among those, by all keys.
+    let mut view = View::default();
+    let first = disjoint(hop, &view, pending.iter().map(Some));
+    for _ in 0..READS {
+        let mut missing: Vec<StateKey> = Vec::new();
+        let mut asked = FxHashSet::default();
+        for item in pending
+            .iter()
+            .zip(&first)
+            .filter_map(|(item, chosen)| chosen.then_some(item))
+        {
+            let keys = keys_of(hop, item, &view);
+            missing.extend(
+                keys.into_iter()
+                    .filter(|key| !view.has(key) && asked.insert(key.clone())),
+            );
+        }
+        if missing.is_empty() {
+            break;
+        }
+        let values = shop.engine.get(missing.clone()).await?;
+        for (key, value) in missing.into_iter().zip(values) {
+            view.insert(key, value);
+        }
+    }
+    let chosen = disjoint(
+        hop,
+        &view,
+        pending
+            .iter()
+            .zip(&first)
+            .map(|(item, chosen)| chosen.then_some(item)),
+    );
+
+    let plan = shop.plans.current().await;
+    let now = shop.clock.now();
+    let mut steps = Vec::with_capacity(pending.len());
+    let mut notes = Vec::with_capacity(pending.len());
+    for item in pending
+        .iter()
+        .zip(&chosen)
+        .filter_map(|(item, chosen)| chosen.then_some(item))
+    {
+        let id = StepId::of(&item.delivery);
+        match &item.task {
+            Task::Decide(input) => {
+                let outcome = hop.decide(&plan, now, id, input, &view);
+                steps.push(finish(outcome.step, outcome.fate, &item.delivery));
+                notes.push(outcome.notes);
+            }
+            Task::KeepAsCorrupt => {
+                steps.push(Step::new(id).dead_letter(&item.delivery, DeadReason::Corrupt));
+                notes.push(Vec::new());
+            }
+            Task::GiveBack => {
+                let delivery = &item.delivery;
+                let step = Step::new(id);
+                steps.push(step.release(delivery, CONTENDED_FOR, ReleaseReason::Contended, Cost::Free));
+                notes.push(Vec::new());
+            }
+        }
+    }
+
+    let mut answers = shop.engine.commit(steps).await.into_iter().zip(notes);
+    let mut left = Vec::new();
+    let mut refused = None;
+    for (mut item, chosen) in pending.into_iter().zip(chosen) {
+        if !chosen {
+            left.push(item);
+            continue;
+        }
+        let (answer, notes) = answers.next().expect("the contract: one answer for each step");
+        match answer.map_err(|error| error.kind) {
+            Ok(_) => notes.iter().for_each(|note| note.say(queue.as_str())),
+            Err(CommitErrorKind::Stale { .. }) => metric::STALE_TOTAL.with(&[queue.as_str()]).inc(),
+            Err(CommitErrorKind::Conflict { .. }) => {
+                metric::CONTENDED_TOTAL.with(&[queue.as_str()]).inc();
+                left.extend(again(item));
+            }
+            Err(CommitErrorKind::Engine(error)) => refused = Some(error),
+            Err(
+                kind @ (CommitErrorKind::Floor { .. }
+                | CommitErrorKind::NotACounter { .. }
+                | CommitErrorKind::NoRecord { .. }),
+            ) => {
+                // No step of this node adds or moves records: whatever it is, the input is not lost.
+                error!(%queue, error = %kind, "step refused in a way that none of its changes explains");
+                item.tries = TRIES;
+                left.extend(again(item));
+            }
+        }
+    }
+    refused.map_or(Ok(left), Err)
+}
+
+/// A contended input is decided once more, or goes back to its queue. One that cannot even go back is dropped here,
+/// which gives its lease back.
+fn again<I>(mut item: Item<I>) -> Option<Item<I>> {
+    item.tries += 1;
+    if item.tries > TRIES {
+        if matches!(item.task, Task::GiveBack) {
+            return None;
+        }
+        item.task = Task::GiveBack;
+    }
+    Some(item)
+}
+
+fn finish(step: Step, fate: Fate, delivery: &Delivery) -> Step {
+    match fate {
+        Fate::Settle => step.settle(delivery),
+        Fate::Dead(reason) => step.dead_letter(delivery, reason),
+    }
+}
+
+fn keys_of<H: Hop>(hop: &H, item: &Item<H::Input>, view: &View) -> Vec<StateKey> {
+    match &item.task {
+        Task::Decide(input) => hop.keys(input, view),
+        Task::KeepAsCorrupt | Task::GiveBack => Vec::new(),
+    }
+}
+
+/// Which items share no key with one before them. What is passed over keeps its keys too: order is kept.
+fn disjoint<'a, H: Hop>(
+    hop: &H,
+    view: &View,
+    items: impl Iterator<Item = Option<&'a Item<H::Input>>>,
+) -> Vec<bool>
+where
+    H::Input: 'a,
+{
+    let mut claimed = FxHashSet::default();
+    items
+        .map(|item| {
+            item.is_some_and(|item| {
+                let keys = keys_of(hop, item, view);
+                let free = keys.iter().all(|key| !claimed.contains(key));
+                claimed.extend(keys);
+                free
+            })
+        })
+        .collect()
+}
