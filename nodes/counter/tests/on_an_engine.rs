@@ -5,23 +5,9 @@ use smsgw_message::{ClientId, Clock, Event, EventName, MessageState, OperatorId,
 use smsgw_node_counter::{Day, READER, What, Who, supervise, totals};
 use smsgw_queue::{Engine, LogName, MemoryEngine, Position, Step, StepId};
 use smsgw_runtime::{Exit, Strategy, Supervisor, Tree};
+use smsgw_testkit::SimClock;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-const BASE: i64 = 1_700_000_000_000;
-
-#[derive(Debug)]
-struct TestClock(tokio::time::Instant);
-
-impl Clock for TestClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(BASE).after(self.0.elapsed())
-    }
-
-    fn instant(&self) -> Instant {
-        tokio::time::Instant::now().into_std()
-    }
-}
+use std::time::Duration;
 
 async fn start(engine: &Arc<MemoryEngine>) -> Tree {
     let engine: Arc<dyn Engine> = engine.clone();
@@ -68,7 +54,7 @@ async fn position(engine: &dyn Engine) -> Position {
 }
 
 async fn total(engine: &dyn Engine, who: &Who, what: What) -> i64 {
-    let day = Day::of(Timestamp::from_millis(BASE));
+    let day = Day::of(SimClock::ORIGIN);
     let totals = totals(engine, day, who).await.unwrap();
     totals
         .into_iter()
@@ -78,7 +64,7 @@ async fn total(engine: &dyn Engine, who: &Who, what: What) -> i64 {
 
 #[tokio::test(start_paused = true)]
 async fn totals_of_client_and_operator_follow_the_log() {
-    let clock = Arc::new(TestClock(tokio::time::Instant::now()));
+    let clock = Arc::new(SimClock::new());
     let engine = MemoryEngine::new(clock.clone());
     let tree = start(&engine).await;
     let now = clock.now();
@@ -132,7 +118,7 @@ async fn totals_of_client_and_operator_follow_the_log() {
 
 #[tokio::test(start_paused = true)]
 async fn killed_again_and_again_every_event_is_counted_exactly_once() {
-    let clock = Arc::new(TestClock(tokio::time::Instant::now()));
+    let clock = Arc::new(SimClock::new());
     let mut engine = MemoryEngine::new(clock.clone());
     let mut appended = 0;
     let mut partly = 0;

@@ -12,25 +12,10 @@ use smsgw_queue::{
     StepId, Want,
 };
 use smsgw_runtime::{Exit, Strategy, Supervisor, Tree};
+use smsgw_testkit::SimClock;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-const BASE: i64 = 1_700_000_000_000;
-
-/// Wall time that follows tokio's.
-#[derive(Debug)]
-struct TestClock(tokio::time::Instant);
-
-impl Clock for TestClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(BASE).after(self.0.elapsed())
-    }
-
-    fn instant(&self) -> Instant {
-        tokio::time::Instant::now().into_std()
-    }
-}
+use std::time::Duration;
 
 const CONFIG: &str = r#"
 [node]
@@ -60,7 +45,7 @@ fn config(text: &str) -> Config {
     Config::parse("test.toml", text).unwrap_or_else(|problems| panic!("{problems:?}"))
 }
 
-async fn start(engine: &Arc<MemoryEngine>, config: &ConfigHandle, clock: &Arc<TestClock>) -> Tree {
+async fn start(engine: &Arc<MemoryEngine>, config: &ConfigHandle, clock: &Arc<SimClock>) -> Tree {
     let engine: Arc<dyn Engine> = engine.clone();
     let router = smsgw_node_router::supervise(engine, config.clone(), clock.clone()).unwrap();
     let tree = Supervisor::new("test", Strategy::RestForOne)
@@ -71,11 +56,11 @@ async fn start(engine: &Arc<MemoryEngine>, config: &ConfigHandle, clock: &Arc<Te
     tree
 }
 
-fn message(clock: &TestClock, n: u16, to: &str, parts: usize) -> MtMessage {
+fn message(clock: &SimClock, n: u16, to: &str, parts: usize) -> MtMessage {
     let mut random = [0; 10];
     random[..2].copy_from_slice(&n.to_be_bytes());
     MtMessage {
-        id: MessageId::from_parts(Timestamp::from_millis(BASE), random),
+        id: MessageId::from_parts(SimClock::ORIGIN, random),
         client: ClientId::try_new("acme").unwrap(),
         accepted_at: clock.now(),
         from: None,
@@ -161,7 +146,7 @@ async fn send_up(engine: &dyn Engine, group: &LinkGroup, up: &Up, id: [u8; 16]) 
 
 /// What the operator nodes do: every part is taken; `ids` counts carrier ids; every third receipt comes before the
 /// answer, every fifth comes twice. Gives the number of parts it took.
-async fn carry(engine: &dyn Engine, clock: &TestClock, name: &str, ids: &mut u32) -> usize {
+async fn carry(engine: &dyn Engine, clock: &SimClock, name: &str, ids: &mut u32) -> usize {
     let queue = QueueName::from(names::mt_operator(&operator(name)));
     let taken = engine
         .checkout(&queue, Want::new(100, Duration::from_millis(200)))
@@ -244,8 +229,8 @@ async fn life(engine: &dyn Engine, id: MessageId) -> MessageLife {
     MessageLife::from_record(&found.value).unwrap()
 }
 
-fn world() -> (Arc<TestClock>, ConfigHandle, Arc<MemoryEngine>) {
-    let clock = Arc::new(TestClock(tokio::time::Instant::now()));
+fn world() -> (Arc<SimClock>, ConfigHandle, Arc<MemoryEngine>) {
+    let clock = Arc::new(SimClock::new());
     let engine = MemoryEngine::new(clock.clone());
     (clock, ConfigHandle::new(config(CONFIG)), engine)
 }

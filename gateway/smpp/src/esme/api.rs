@@ -1,0 +1,209 @@
+//! What an ESME session takes and tells: configuration, commands, events.
+
+use crate::{
+    address::Address,
+    octets::COctets,
+    outcome::{CloseCause, Refusal, Undecodable},
+    password::Password,
+    pdu::{AlertNotification, BindKind, DeliverSm, SubmitSm},
+    status::CommandStatus,
+    tlv::Tlvs,
+    tolerated::ToleratedSet,
+};
+use rusmpp_core::CommandId;
+use std::time::Duration;
+
+/// How an ESME session behaves. `EsmeConfig::new` gives the documented defaults.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EsmeConfig {
+    /// Our name at the carrier.
+    pub system_id: COctets,
+    /// Our secret.
+    pub password: Password,
+    /// Mostly empty.
+    pub system_type: COctets,
+    /// Default transceiver.
+    pub bind: BindKind,
+    /// Default 0x34.
+    pub interface_version: u8,
+    /// Mostly empty.
+    pub address_range: Address,
+    /// Unanswered submits at most, 1 or more. Default 10.
+    pub window: usize,
+    /// A submit unanswered for that long is reported as timed out. Default 30 s.
+    pub response_timeout: Duration,
+    /// From the start to the answer of the bind. Default 30 s.
+    pub bind_timeout: Duration,
+    /// enquire_link after that much silence of the peer, `None` never. Default 30 s.
+    pub enquire_link: Option<Duration>,
+    /// enquire_link unanswered, and nothing else received, for that long ends the session. Default 30 s.
+    pub enquire_link_timeout: Duration,
+    /// Unbinds after that long without anything but enquire_link, `None` never. Default never.
+    pub inactivity: Option<Duration>,
+    /// How long an unbind may stay unanswered. Default 5 s.
+    pub unbind_timeout: Duration,
+    /// How long a timed-out submit is remembered for its late answer. Default 300 s.
+    pub tombstone_ttl: Duration,
+    /// How many of them at most; beyond, the oldest is forgotten. Default 10 000.
+    pub tombstones: usize,
+    /// Deliveries waiting for the owner's answer at most; more are answered ESME_RX_T_APPN. Default 1000.
+    pub deliveries: usize,
+    /// Largest PDU taken, in bytes. Default 64 KiB.
+    pub max_pdu: u32,
+}
+
+impl EsmeConfig {
+    /// The defaults, with these credentials.
+    #[must_use]
+    pub fn new(system_id: COctets, password: Password) -> Self {
+        Self {
+            system_id,
+            password,
+            system_type: COctets::new(),
+            bind: BindKind::Transceiver,
+            interface_version: 0x34,
+            address_range: Address::default(),
+            window: 10,
+            response_timeout: Duration::from_secs(30),
+            bind_timeout: Duration::from_secs(30),
+            enquire_link: Some(Duration::from_secs(30)),
+            enquire_link_timeout: Duration::from_secs(30),
+            inactivity: None,
+            unbind_timeout: Duration::from_secs(5),
+            tombstone_ttl: Duration::from_secs(300),
+            tombstones: 10_000,
+            deliveries: 1000,
+            max_pdu: crate::framer::DEFAULT_MAX_PDU,
+        }
+    }
+}
+
+/// What the owner asks of the session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EsmeCommand {
+    /// Send submit_sm. Ends as exactly one of `Answered`, `TimedOut`, `NotSent` or an entry of `Closed::in_doubt`.
+    Submit {
+        /// The owner's own name for it, unique among what is unanswered.
+        tag: u64,
+        /// The message.
+        message: SubmitSm,
+    },
+    /// Answer the oldest unanswered delivery with that sequence number; to be given after the owner's durable commit.
+    Answer {
+        /// `sequence` of [`EsmeEvent::Delivered`].
+        sequence: u32,
+        /// Zero: taken over.
+        status: CommandStatus,
+    },
+    /// Submit no more, wait until everything is answered in both directions, but not longer than `within`, then unbind.
+    Unbind {
+        /// How long to wait for answers before the unbind goes out.
+        within: Duration,
+    },
+}
+
+/// Which operation brought a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// submit_sm (to an SMSC).
+    SubmitSm,
+    /// deliver_sm (to an ESME).
+    DeliverSm,
+    /// data_sm (both ways).
+    DataSm,
+}
+
+/// What the session tells its owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EsmeEvent {
+    /// The carrier took the bind.
+    Bound {
+        /// The carrier's name.
+        system_id: COctets,
+        /// sc_interface_version, when given.
+        interface_version: Option<u8>,
+    },
+    /// The carrier refused the bind; `Closed` follows.
+    BindRefused {
+        /// Why.
+        status: CommandStatus,
+    },
+    /// A submit was answered.
+    Answered {
+        /// Of the submit.
+        tag: u64,
+        /// Zero: accepted. A generic_nack with status zero is reported as ESME_RUNKNOWNERR.
+        status: CommandStatus,
+        /// The carrier's id; empty when it gave none.
+        message_id: COctets,
+        /// Optional parameters of the answer.
+        tlvs: Tlvs,
+    },
+    /// A submit was not answered in time: in doubt. Its slot is free; a late answer still gets reported.
+    TimedOut {
+        /// Of the submit.
+        tag: u64,
+    },
+    /// The answer of a submit that was reported as timed out.
+    LateAnswer {
+        /// Of the submit.
+        tag: u64,
+        /// As in `Answered`.
+        status: CommandStatus,
+        /// As in `Answered`.
+        message_id: COctets,
+        /// As in `Answered`.
+        tlvs: Tlvs,
+    },
+    /// A submit was not sent.
+    NotSent {
+        /// Of the submit.
+        tag: u64,
+        /// Why.
+        why: Refusal,
+    },
+    /// The carrier delivers a message or a receipt. The owner answers with [`EsmeCommand::Answer`].
+    Delivered {
+        /// For the answer; chosen by the carrier, which may repeat itself.
+        sequence: u32,
+        /// deliver_sm or data_sm.
+        operation: Operation,
+        /// The message with its raw TLVs.
+        message: DeliverSm,
+    },
+    /// The session itself refused a delivery, the carrier keeps it: ESME_RX_T_APPN when too many wait for the owner,
+    /// ESME_RINVBNDSTS when the bind does not allow it.
+    DeliveryRefused {
+        /// Of the delivery.
+        sequence: u32,
+        /// What it was answered with.
+        status: CommandStatus,
+    },
+    /// alert_notification.
+    Alert(AlertNotification),
+    /// An answer to nothing we have, or whose time is over; or an `Answer` command for a delivery that is not there.
+    Unmatched {
+        /// What it was.
+        command_id: CommandId,
+        /// Its number.
+        sequence: u32,
+        /// Its status.
+        status: CommandStatus,
+    },
+    /// A PDU could not be decoded, or makes no sense to an ESME.
+    Undecodable(Undecodable),
+    /// A PDU was taken although it is not as the specification says.
+    Tolerated {
+        /// What it was.
+        command_id: CommandId,
+        /// What was wrong with it.
+        quirks: ToleratedSet,
+    },
+    /// The session is over. Comes once, as the last event.
+    Closed {
+        /// Why.
+        cause: CloseCause,
+        /// Submits sent (or about to be) and neither answered nor reported as timed out, oldest deadline first.
+        in_doubt: Vec<u64>,
+    },
+}
