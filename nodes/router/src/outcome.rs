@@ -90,7 +90,7 @@ impl Note {
     /// Counts and logs it; `queue` is where the input came from.
     pub(crate) fn say(&self, queue: &str) {
         match self {
-            Self::Happened(name, Some(message)) => debug!(%message, event = name.as_str(), "step committed"),
+            Self::Happened(name, Some(message)) => debug!(message_id = %message, event = name.as_str(), "step committed"),
             Self::Happened(name, None) => debug!(event = name.as_str(), "step committed"),
             Self::Unknown(operator) => {
                 metric::RECEIPTS_UNKNOWN_TOTAL.with(&[operator.as_str()]).inc();
@@ -104,37 +104,37 @@ impl Note {
                 metric::RECEIPTS_DUPLICATE_TOTAL
                     .with(&[operator.as_str()])
                     .inc_by(u64::from(*times));
-                debug!(%message, %operator, "nothing changed: the part was final already");
+                debug!(message_id = %message, %operator, "nothing changed: the part was final already");
             }
             Self::IdReused(operator, message) => {
                 metric::CARRIER_IDS_REUSED_TOTAL.with(&[operator.as_str()]).inc();
-                debug!(%message, %operator, "carrier id was in use for another part");
+                debug!(message_id = %message, %operator, "carrier id was in use for another part");
             }
             Self::Orphaned(operator, message) => {
                 metric::RESULTS_ORPHANED_TOTAL.with(&[operator.as_str()]).inc();
-                warn!(%message, %operator, "submit result of a message that is gone, kept as dead letter");
+                warn!(message_id = %message, %operator, "submit result of a message that is gone, kept as dead letter");
             }
             Self::ReportWithoutTarget(client, message) => {
                 metric::REPORTS_WITHOUT_TARGET_TOTAL
                     .with(&[client.as_str()])
                     .inc();
-                debug!(%message, %client, "report has no target");
+                debug!(message_id = %message, %client, "report has no target");
             }
             Self::MoUnroutable(operator, message) => {
                 metric::MO_UNROUTABLE_TOTAL.with(&[operator.as_str()]).inc();
-                debug!(%message, %operator, "no route takes the message, kept as dead letter");
+                debug!(message_id = %message, %operator, "no route takes the message, kept as dead letter");
             }
             Self::MoWithoutTarget(client, message) => {
                 metric::MO_WITHOUT_TARGET_TOTAL.with(&[client.as_str()]).inc();
-                debug!(%message, %client, "client has no target for messages, kept as dead letter");
+                debug!(message_id = %message, %client, "client has no target for messages, kept as dead letter");
             }
             Self::MoPartDuplicate(operator, message) => {
                 metric::MO_PARTS_DUPLICATE_TOTAL.with(&[operator.as_str()]).inc();
-                debug!(%message, %operator, "part of a long message came again");
+                debug!(message_id = %message, %operator, "part of a long message came again");
             }
             Self::MoIncomplete(operator, message) => {
                 metric::MO_INCOMPLETE_TOTAL.with(&[operator.as_str()]).inc();
-                debug!(%message, %operator, "long message given down without all its parts");
+                debug!(message_id = %message, %operator, "long message given down without all its parts");
             }
             Self::CorruptState(key, error) => {
                 metric::CORRUPT_TOTAL.with(&[queue]).inc();

@@ -1,0 +1,181 @@
+//! From a configuration to a running gateway: engine first, then the nodes of `node.roles` under one tree.
+//!
+//! Start order is the order of the variants of [`Stage`]: what consumes starts before what produces, listeners last.
+//! Stop is the reverse: listeners first, links drained and unbound, engine last.
+
+use crate::admin::{self, Admin};
+use smsgw_config::{Config, ConfigHandle, EngineKind, Role};
+use smsgw_engine_embedded::{EmbeddedConfig, EmbeddedEngine, OpenError};
+use smsgw_node_client::Bound;
+use smsgw_node_config::ConfigNode;
+use smsgw_node_router::RouteError;
+use smsgw_queue::{Engine, EngineError, MemoryEngine};
+use smsgw_runtime::{Clock, Exit as TreeExit, Strategy, Supervisor, SystemClock, Tree};
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+/// How long the parts may take to be ready: recovery is done by then, so this is binding ports and reading files.
+const START: Duration = Duration::from_secs(30);
+
+/// When a part starts; it stops the other way round.
+#[derive(Debug, Clone, Copy)]
+enum Stage {
+    Admin,
+    Config,
+    Counter,
+    Callback,
+    Router,
+    Operator,
+    Client,
+}
+
+impl Stage {
+    fn order(self) -> u32 {
+        match self {
+            Self::Admin => 0,
+            Self::Config => 1,
+            Self::Counter => 2,
+            Self::Callback => 3,
+            Self::Router => 4,
+            Self::Operator => 5,
+            Self::Client => 6,
+        }
+    }
+}
+
+/// A gateway that runs.
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) config: ConfigHandle,
+    tree: Tree,
+    admin: Arc<Admin>,
+    admin_bound: watch::Receiver<Option<SocketAddr>>,
+    http_bound: Option<Bound>,
+}
+
+/// Opens the engine that the configuration names. Recovery runs here, before anything listens.
+pub(crate) async fn open_engine(
+    config: &Config,
+    file: &Path,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<dyn Engine>, OpenError> {
+    match config.engine.kind {
+        EngineKind::Memory => {
+            warn!("engine.kind = \"memory\": nothing survives the end of this process");
+            Ok(MemoryEngine::new(clock))
+        }
+        EngineKind::Embedded => {
+            let dir = data_dir(config, file);
+            let embedded = EmbeddedConfig {
+                min_free_disk: config.engine.min_free_disk.as_u64(),
+                block_cache: config.engine.cache.as_u64(),
+                ..EmbeddedConfig::new(dir)
+            };
+            // Recovery reads the whole index: not on a runtime thread.
+            let opened = tokio::task::spawn_blocking(move || EmbeddedEngine::open(embedded, clock)).await;
+            let engine: Arc<dyn Engine> = opened.expect("opening an engine does not panic")?;
+            Ok(engine)
+        }
+    }
+}
+
+/// `node.data_dir`, relative to the configuration file.
+fn data_dir(config: &Config, file: &Path) -> PathBuf {
+    file.parent().unwrap_or_else(|| Path::new("")).join(&config.node.data_dir)
+}
+
+impl Gateway {
+    /// Starts the nodes; returns once they run, which [`Gateway::started`] waits for.
+    pub(crate) async fn start(
+        node: ConfigNode,
+        engine: Arc<dyn Engine>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, RouteError> {
+        let config = node.config();
+        let snapshot = config.current();
+        let admin = Arc::new(Admin::new(Arc::clone(&engine), config.clone()));
+        let (admin_child, admin_bound) = admin::supervise(Arc::clone(&admin), snapshot.config.admin.listen);
+        let node = Arc::new(node);
+        let mut http_bound = None;
+
+        let mut tree = Supervisor::new("smsgw", Strategy::OneForOne).child(admin_child.order(Stage::Admin.order()));
+        for role in BTreeSet::from_iter(&snapshot.config.node.roles) {
+            let (engine, config, clock) = (Arc::clone(&engine), config.clone(), Arc::clone(&clock));
+            let (stage, child) = match role {
+                Role::Config => {
+                    (Stage::Config, smsgw_node_config::supervise(Arc::clone(&node), engine, clock))
+                }
+                Role::Counter => (Stage::Counter, smsgw_node_counter::supervise(engine)),
+                Role::Callback => (Stage::Callback, smsgw_node_callback::supervise(engine, config, clock)),
+                Role::Router => (Stage::Router, smsgw_node_router::supervise(engine, config, clock)?),
+                Role::Operator => {
+                    let (operator, links) = smsgw_node_operator::supervise_watched(engine, config, clock);
+                    admin.shows(links);
+                    (Stage::Operator, operator)
+                }
+                Role::Client => {
+                    let (client, bound) = smsgw_node_client::supervise(engine, config, clock);
+                    http_bound = Some(bound);
+                    (Stage::Client, client)
+                }
+            };
+            let drain = snapshot.config.node.drain_timeout;
+            tree = tree.child(child.order(stage.order()).start_timeout(START).drain_timeout(drain));
+        }
+        let tree = tree.spawn().await;
+        admin.watches(tree.clone());
+        Ok(Self { engine, clock, config, tree, admin, admin_bound, http_bound })
+    }
+
+    /// Waits until everything is ready; false when the tree ended instead.
+    pub(crate) async fn started(&self) -> bool {
+        let started = self.tree.started().await;
+        if started {
+            self.admin.serving();
+            let roles: Vec<&str> = self.config.config().node.roles.iter().map(|role| role.as_str()).collect();
+            info!(node = %self.config.config().node.name, roles = %roles.join(","), "gateway is ready");
+        }
+        started
+    }
+
+    /// Where the HTTP API listens, when it does.
+    pub(crate) fn http_address(&self) -> Option<SocketAddr> {
+        *self.http_bound.as_ref()?.borrow()
+    }
+
+    /// Where the administrator's listener is, when there is one.
+    pub(crate) fn admin_address(&self) -> Option<SocketAddr> {
+        *self.admin_bound.borrow()
+    }
+
+    /// Returns when the tree has ended by itself: some part could not be kept alive.
+    pub(crate) async fn ended(&self) -> TreeExit {
+        self.tree.ended().await
+    }
+
+    /// Drains and stops everything, engine last.
+    pub(crate) async fn drain(&self) -> Result<TreeExit, EngineError> {
+        self.admin.draining();
+        let exit = self.tree.drain().await;
+        self.engine.close().await?;
+        Ok(exit)
+    }
+
+    /// Stops without waiting for what is outstanding; may be called while [`Gateway::drain`] waits.
+    pub(crate) async fn stop(&self) -> TreeExit {
+        self.admin.draining();
+        self.tree.stop().await
+    }
+}
+
+/// The clock of a real process.
+pub(crate) fn clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock)
+}

@@ -1,0 +1,92 @@
+//! The configuration file of a scenario: sections that get lines, in the words of the documentation.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    sections: BTreeMap<String, Vec<String>>,
+    routes: Vec<String>,
+}
+
+impl Settings {
+    /// Listeners on free ports, JSON logs, callbacks to this machine allowed; no operator, client or route.
+    pub(crate) fn new() -> Self {
+        let level = std::env::var("SMSGW_E2E_LOG").unwrap_or_else(|_| "info".to_owned());
+        Self { sections: BTreeMap::new(), routes: Vec::new() }
+            .line("node", "name = \"e2e\"")
+            .line("node", "data_dir = \"data\"")
+            .line("admin", "listen = \"127.0.0.1:0\"")
+            .line("http", "listen = \"127.0.0.1:0\"")
+            .line("callback", "allow = [\"127.0.0.0/8\"]")
+            .line("log", "format = \"json\"")
+            .line("log", &format!("level = \"{level}\""))
+    }
+
+    /// One more line in a section; a later line for the same key replaces the earlier one.
+    pub(crate) fn line(mut self, section: &str, line: &str) -> Self {
+        let key = |line: &str| line.split('=').next().unwrap().trim().to_owned();
+        let lines = self.sections.entry(section.to_owned()).or_default();
+        lines.retain(|there| key(there) != key(line));
+        lines.push(line.to_owned());
+        self
+    }
+
+    /// An SMPP operator on this machine that reconnects fast.
+    pub(crate) fn operator(self, name: &str, port: u16) -> Self {
+        let section = format!("operator.{name}");
+        self.line(&section, "protocol = \"smpp\"")
+            .line(&section, &format!("hosts = [\"127.0.0.1:{port}\"]"))
+            .line(&section, "system_id = \"test\"")
+            .line(&section, "password = \"test\"")
+            .line(&section, "window = 100")
+            .line(&section, "reconnect_min = \"50ms\"")
+            .line(&section, "reconnect_max = \"500ms\"")
+    }
+
+    /// A client whose key is its name and `-key`.
+    pub(crate) fn client(self, name: &str, callback: &str) -> Self {
+        let section = format!("client.{name}");
+        self.line(&section, &format!("api_key = \"{name}-key\"")).line(&section, &format!("callback = \"{callback}\""))
+    }
+
+    /// A route from clients to phones; no prefixes: any destination.
+    pub(crate) fn route_mt(mut self, prefixes: &[&str], operators: &[&str]) -> Self {
+        let mut route = "[[route.mt]]\n".to_owned();
+        if !prefixes.is_empty() {
+            writeln!(route, "prefix = {prefixes:?}").unwrap();
+        }
+        writeln!(route, "operators = {operators:?}").unwrap();
+        self.routes.push(route);
+        self
+    }
+
+    /// A route from phones to a client.
+    pub(crate) fn route_mo(mut self, to: &[&str], client: &str) -> Self {
+        self.routes.push(format!("[[route.mo]]\nto = {to:?}\nclient = {client:?}\n"));
+        self
+    }
+
+    /// Forgets all routes so far.
+    pub(crate) fn without_routes(mut self) -> Self {
+        self.routes.clear();
+        self
+    }
+
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        for (section, lines) in &self.sections {
+            writeln!(text, "[{section}]\n{}\n", lines.join("\n")).unwrap();
+        }
+        text + &self.routes.join("\n")
+    }
+
+    /// Writes the file into a directory, all at once.
+    pub(crate) fn write(&self, dir: &Path) -> PathBuf {
+        let (file, fresh) = (dir.join("gateway.toml"), dir.join("gateway.toml.new"));
+        std::fs::write(&fresh, self.text()).unwrap();
+        std::fs::rename(&fresh, &file).unwrap();
+        file
+    }
+}

@@ -1,0 +1,91 @@
+//! What the shell is told when the gateway cannot start.
+
+use crate::harness::{Carrier, Gateway, Receiver, Settings, World, usual};
+
+#[tokio::test]
+async fn a_wrong_file_is_explained_whole_with_places_and_without_secrets() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = Settings::new()
+        .operator("alpha", 9)
+        .line("operator.alpha", "password = \"hunter2-s3cret\"")
+        .line("operator.alpha", "window = 0")
+        .line("operator.alpha", "windoww = 5")
+        .line("client.acme", "api_key = \"key-s3cret\"")
+        .line("client.acme", "rate = \"fast\"")
+        .route_mt(&["49"], &["gamma"])
+        .write(dir.path());
+    let text = std::fs::read_to_string(&file).unwrap();
+    let place = |needle: &str| {
+        let (number, line) = text.lines().enumerate().find(|(_, line)| line.contains(needle)).unwrap();
+        (number + 1, line.to_owned())
+    };
+
+    let mut process = Gateway::spawn(dir.path());
+    let status = process.ended().await;
+    assert_eq!(status.code(), Some(2));
+    let said = process.err.read(|lines| lines.join("\n"));
+    for (key, code) in
+        [("window = 0", "SMSGW-C006"), ("windoww = 5", "SMSGW-C002"), ("rate = ", "SMSGW-C004"), ("operators = [", "SMSGW-C007")]
+    {
+        let (line, source) = place(key);
+        assert!(said.contains(&format!("gateway.toml:{line}:")), "{key} in line {line}: {said}");
+        assert!(said.contains(code), "{code}: {said}");
+        assert!(said.contains(&source), "{source}: {said}");
+    }
+    assert!(said.contains('^'), "a caret: {said}");
+    assert!(said.contains("did you mean"), "a suggestion: {said}");
+    let all = said + &process.out.read(|lines| lines.join("\n"));
+    assert!(!all.contains("s3cret"), "a secret was printed: {all}");
+    assert!(!dir.path().join("data").exists(), "nothing was created");
+}
+
+#[tokio::test]
+async fn a_second_process_on_the_same_data_ends_with_75_and_the_first_does_not_notice() {
+    let mut world = World::start(&["--receipt-delay", "5"], |settings| settings).await;
+    let mut second = Gateway::spawn(world.dir.path());
+    let status = second.ended().await;
+    assert_eq!(status.code(), Some(75));
+    let said = second.out.read(|lines| lines.join("\n")) + &second.err.read(|lines| lines.join("\n"));
+    assert!(said.contains("in use"), "{said}");
+    assert!(said.contains("data"), "it names the directory: {said}");
+    let id = world.gateway.api.text("491700000001", "undisturbed").await;
+    world.receiver.report(&id).await;
+
+    // The lock is the system's: a kill frees it.
+    world.gateway.kill().await;
+    world.restart().await;
+    world.gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_missing_file_and_a_missing_verb_are_told_apart_from_failures() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut process = Gateway::spawn(dir.path());
+    assert_eq!(process.ended().await.code(), Some(2));
+    let said = process.err.read(|lines| lines.join("\n"));
+    assert!(said.contains("gateway.toml"), "{said}");
+}
+
+#[tokio::test]
+async fn no_log_line_holds_a_text_a_number_or_a_secret() {
+    let receiver = Receiver::start().await;
+    let carrier = Carrier::start(&["--receipt-delay", "5", "--reject", "99=0x0b"]).await;
+    let dir = tempfile::tempdir().unwrap();
+    usual(carrier.port, &receiver.url())
+        .line("operator.alpha", "password = \"test\"")
+        .line("log", "level = \"trace\"")
+        .write(dir.path());
+    let mut gateway = Gateway::start(dir.path()).await;
+    for to in ["491712345678", "491712345699"] {
+        let id = gateway.api.text(to, "my code is 424242").await;
+        receiver.report(&id).await;
+    }
+    gateway.stop().await;
+    gateway.process.out.read(|lines| {
+        assert!(lines.iter().any(|line| line.contains("\"message\":\"")), "there is a log");
+        for word in ["424242", "491712345678", "491712345699", "acme-key", "34323432"] {
+            let found: Vec<&String> = lines.iter().filter(|line| line.contains(word)).take(3).collect();
+            assert!(found.is_empty(), "{word} stands in the log: {found:#?}");
+        }
+    });
+}

@@ -1,0 +1,297 @@
+//! The requests of the HTTP API: from method and path to a durable answer.
+
+use crate::listener::Shared;
+use crate::problem::Problem;
+use crate::{metric, receive, submit, tables::Tables, view};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
+use hyper::{Method, Request, Response, StatusCode};
+use serde::Serialize;
+use smsgw_message::{ClientId, Event, EventName, MessageId, MessageLife, MtMessage, Record, Told, names};
+use smsgw_queue::{
+    CommitError, CommitErrorKind, EngineError, Expected, Expiry, Lane, QueueName, Step, StepId,
+};
+use smsgw_telemetry::ApiCode;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+use tracing::{debug, error};
+
+type Answer = Response<Full<Bytes>>;
+
+/// After how long a client should try again when the gateway sheds load.
+const OVERLOAD_RETRY: Duration = Duration::from_secs(2);
+
+/// Answers one request; whatever goes wrong is an answer too.
+pub(crate) async fn handle(shared: &Shared, request: Request<Incoming>) -> Answer {
+    let tables = shared.tables.current();
+    let route = Route::of(request.method(), request.uri().path());
+    let label = route.label();
+    let (client, outcome) = answer(shared, &tables, route, request).await;
+    let response = outcome.unwrap_or_else(|problem| {
+        let client = client.as_ref().map_or("-", ClientId::as_str);
+        metric::REFUSED_TOTAL.with(&[client, problem.code.as_str()]).inc();
+        debug!(client, code = problem.code.as_str(), "request refused");
+        problem.into_response()
+    });
+    metric::REQUESTS_TOTAL
+        .with(&[label, response.status().as_str()])
+        .inc();
+    response
+}
+
+enum Route {
+    Submit,
+    View(String),
+    /// The path is known and has these methods.
+    WrongMethod(&'static str),
+    Unknown,
+}
+
+impl Route {
+    fn of(method: &Method, path: &str) -> Self {
+        let Some(rest) = path.strip_prefix("/v1/messages") else {
+            return Self::Unknown;
+        };
+        if rest.is_empty() {
+            return if *method == Method::POST {
+                Self::Submit
+            } else {
+                Self::WrongMethod("POST")
+            };
+        }
+        match rest.strip_prefix('/') {
+            Some(id) if !id.is_empty() && !id.contains('/') => {
+                // hyper leaves the body out of an answer to HEAD.
+                if matches!(*method, Method::GET | Method::HEAD) {
+                    Self::View(id.to_owned())
+                } else {
+                    Self::WrongMethod("GET, HEAD")
+                }
+            }
+            Some(_) | None => Self::Unknown,
+        }
+    }
+
+    fn label(&self) -> &'static str {
+        match self {
+            Self::Submit => "submit",
+            Self::View(_) => "view",
+            Self::WrongMethod(_) | Self::Unknown => "other",
+        }
+    }
+}
+
+async fn answer(
+    shared: &Shared,
+    tables: &Tables,
+    route: Route,
+    request: Request<Incoming>,
+) -> (Option<ClientId>, Result<Answer, Problem>) {
+    let deadline = Instant::now() + tables.snapshot.config.http.request_timeout;
+    let Some(client) = tables.keys.client(authorization(request.headers())) else {
+        receive::discard(request, &tables.snapshot.config.http).await;
+        let problem = Problem::new(
+            ApiCode::Unauthorized,
+            "no valid API key in the Authorization header",
+        );
+        return (None, Err(problem));
+    };
+    let outcome = match route {
+        Route::Submit => submit(shared, tables, &client, request, deadline).await,
+        Route::View(id) => {
+            receive::discard(request, &tables.snapshot.config.http).await;
+            view(shared, tables, &client, &id, deadline).await
+        }
+        Route::WrongMethod(allow) => {
+            receive::discard(request, &tables.snapshot.config.http).await;
+            Err(Problem::wrong_method(allow))
+        }
+        Route::Unknown => {
+            receive::discard(request, &tables.snapshot.config.http).await;
+            Err(Problem::new(ApiCode::NotFound, "there is no such path"))
+        }
+    };
+    (Some(client), outcome)
+}
+
+/// The one `Authorization` header. With two of them, one before us may have judged by the other.
+fn authorization(headers: &HeaderMap) -> Option<&[u8]> {
+    let mut all = headers.get_all(AUTHORIZATION).iter();
+    match (all.next(), all.next()) {
+        (Some(one), None) => Some(one.as_bytes()),
+        (Some(_), Some(_)) | (None, _) => None,
+    }
+}
+
+#[derive(Serialize)]
+struct Accepted<'a> {
+    id: String,
+    to: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reference: Option<&'a str>,
+    state: &'static str,
+    encoding: &'static str,
+    parts: u16,
+}
+
+async fn submit(
+    shared: &Shared,
+    tables: &Tables,
+    client: &ClientId,
+    request: Request<Incoming>,
+    deadline: Instant,
+) -> Result<Answer, Problem> {
+    let config = &tables.snapshot.config;
+    let octets = receive::read(request, &config.http, deadline).await?;
+    let started = shared.clock.instant();
+    let _place = shared
+        .place(config.http.max_in_flight)
+        .ok_or_else(too_many_requests)?;
+    if let Err(wait) = tables.admit(client, started) {
+        return Err(Problem::new(ApiCode::RateLimited, "over the account's rate").retry_after(wait));
+    }
+    let body = submit::parse(&octets)?;
+    let random: [u8; 10] = rand::random();
+    let now = shared.clock.now();
+    let id = MessageId::from_parts(now, random);
+    let message = submit::build(&body, client, config, id, now, rand::random())?;
+    if !tables.routable(&message) {
+        return Err(Problem::field(
+            ApiCode::NoRoute,
+            "to",
+            "no route leads to this destination",
+        ));
+    }
+    let answer = Accepted {
+        id: id.to_string(),
+        to: message.to.as_str(),
+        from: message.from.as_ref().map(smsgw_message::Address::as_str),
+        reference: message.reference.as_deref(),
+        state: "accepted",
+        encoding: message.encoding.as_str(),
+        parts: message.part_count(),
+    };
+    let answer = serde_json::to_vec(&answer).expect("a struct of strings and numbers is valid JSON");
+    timeout_at(deadline, accept(shared, message, config.limits.receipt_grace))
+        .await
+        .map_err(|_| {
+            error!(message_id = %id, %client, "the engine did not answer within http.request_timeout");
+            overloaded("the gateway could not confirm the message in time; it may still be sent")
+        })??;
+    shared
+        .accept_seconds
+        .observe(shared.clock.instant().saturating_duration_since(started).as_secs_f64());
+    debug!(message_id = %id, %client, "accepted");
+    let mut response = json(StatusCode::ACCEPTED, answer);
+    let location = HeaderValue::try_from(format!("/v1/messages/{id}")).expect("a UUID is valid in a header");
+    response.headers_mut().insert(LOCATION, location);
+    Ok(response)
+}
+
+/// The accept: the message for the router, its life, its event, in one step.
+async fn accept(shared: &Shared, message: MtMessage, grace: Duration) -> Result<(), Problem> {
+    let id = message.id;
+    let lane = Lane::new(message.class, &message.client);
+    let event = Event {
+        message: Some(id),
+        client: Some(message.client.clone()),
+        parts: message.part_count(),
+        ..Event::new(message.accepted_at, EventName::MtAccepted)
+    };
+    let alarm = Expiry::Alarm(
+        message.valid_until.after(grace),
+        QueueName::from(names::ALARMS),
+        lane.clone(),
+    );
+    let record = message.to_record();
+    let life = MessageLife::accepted(message).to_record();
+    Step::new(StepId::accept(id))
+        .publish(shared.accepted.clone(), lane, record)
+        .compare_and_put(names::message(id), Expected::Absent, life, alarm)
+        .append(shared.events.clone(), event.to_record())
+        .commit(shared.engine.as_ref())
+        .await
+        .map(drop)
+        .map_err(refused_by_engine)
+}
+
+fn refused_by_engine(error: CommitError) -> Problem {
+    match &error.kind {
+        CommitErrorKind::Engine(EngineError::NoSpace) => {
+            // The engine says so in the log once; here it would be once for each request.
+            debug!(%error, "message refused: the disk is full");
+            overloaded("the gateway has no room to store the message")
+        }
+        CommitErrorKind::Engine(EngineError::Closed) => overloaded("the gateway is stopping"),
+        CommitErrorKind::Engine(EngineError::Poisoned(_) | EngineError::Read(_))
+        | CommitErrorKind::Stale { .. }
+        | CommitErrorKind::Conflict { .. }
+        | CommitErrorKind::Floor { .. }
+        | CommitErrorKind::NotACounter { .. }
+        | CommitErrorKind::NoRecord { .. } => {
+            error!(%error, kind = %error.kind, "message refused: the engine could not store it");
+            overloaded("the gateway could not store the message")
+        }
+    }
+}
+
+fn overloaded(why: &'static str) -> Problem {
+    Problem::new(ApiCode::Overloaded, why).retry_after(OVERLOAD_RETRY)
+}
+
+fn too_many_requests() -> Problem {
+    overloaded("too many requests wait for the gateway")
+}
+
+async fn view(
+    shared: &Shared,
+    tables: &Tables,
+    client: &ClientId,
+    id: &str,
+    deadline: Instant,
+) -> Result<Answer, Problem> {
+    let not_found = || Problem::new(ApiCode::NotFound, "there is no such message");
+    let id: MessageId = id.parse().map_err(|_| not_found())?;
+    let _place = shared
+        .place(tables.snapshot.config.http.max_in_flight)
+        .ok_or_else(too_many_requests)?;
+    let keys = vec![names::message(id).into(), names::told(id).into()];
+    let found = timeout_at(deadline, shared.engine.get(keys)).await.map_err(|_| {
+        error!(message_id = %id, "the engine did not answer within http.request_timeout");
+        overloaded("the gateway could not read the message in time")
+    })?;
+    let found = found.map_err(|error| {
+        error!(message_id = %id, %error, "message could not be read");
+        overloaded("the gateway could not read the message")
+    })?;
+    let mut found = found.into_iter();
+    let life = found.next().flatten().ok_or_else(not_found)?;
+    let broken = |error| {
+        error!(message_id = %id, %error, "record of a message could not be decoded");
+        overloaded("the message's record is damaged")
+    };
+    let life = MessageLife::from_record(&life.value).map_err(broken)?;
+    if life.message.client != *client {
+        return Err(not_found());
+    }
+    let told = found
+        .next()
+        .flatten()
+        .map(|told| Told::from_record(&told.value))
+        .transpose()
+        .map_err(broken)?;
+    Ok(json(StatusCode::OK, view::render(&life, told.as_ref())))
+}
+
+fn json(status: StatusCode, body: Vec<u8>) -> Answer {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

@@ -1,0 +1,36 @@
+//! Metrics of the client node.
+
+use smsgw_telemetry::{Counter, Gauge, Histogram, LATENCY_SECONDS};
+
+/// Requests of the HTTP API, by path word and status.
+/// A rise of 5xx means the engine refuses (see `smsgw_engine_*`); of 4xx, that a client sends what we do not take.
+pub(crate) static REQUESTS_TOTAL: Counter = Counter::new(
+    "smsgw_http_requests_total",
+    "Requests of the HTTP API.",
+    &["route", "status"],
+);
+
+/// Refusals by code and client. `unauthorized` has the client `-`.
+pub(crate) static REFUSED_TOTAL: Counter = Counter::new(
+    "smsgw_http_refused_total",
+    "Requests refused, by error code.",
+    &["client", "code"],
+);
+
+/// Time from the last octet of a request for a message to the first octet of its answer: mostly the sync of the engine.
+pub(crate) static ACCEPT_SECONDS: Histogram = Histogram::new(
+    "smsgw_http_accept_seconds",
+    "Time to accept a message durably.",
+    &[],
+    LATENCY_SECONDS,
+);
+
+/// Connections that are open now.
+pub(crate) static CONNECTIONS: Gauge = Gauge::new("smsgw_http_connections", "Open HTTP connections.", &[]);
+
+/// Connections that were closed at once because `http.max_connections` were open.
+pub(crate) static CONNECTIONS_REFUSED_TOTAL: Counter = Counter::new(
+    "smsgw_http_connections_refused_total",
+    "Connections over http.max_connections.",
+    &[],
+);

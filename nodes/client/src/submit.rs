@@ -1,0 +1,394 @@
+//! `POST /v1/messages`: from the request's fields to a message that is ready for the router.
+//!
+//! Pure: time, identity and the random octets come from the caller. Each check names its field and code; the order is
+//! the one of the API's documentation, so a request with several faults always gets the same answer.
+
+use crate::body::{Body, FIELDS};
+use crate::problem::Problem;
+use smsgw_config::{CallbackUrl, Config};
+use smsgw_message::segment::{SegmentError, split_units};
+use smsgw_message::text::{EncodeError, Encoded, Requested, encode};
+use smsgw_message::{
+    Address, Class, ClientId, Encoding, MessageId, MtMessage, Origin, ReportLevel, Timestamp,
+};
+use smsgw_telemetry::ApiCode;
+use std::time::Duration;
+
+/// Longest `reference`, in characters.
+pub(crate) const MAX_REFERENCE: usize = 255;
+/// Longest `callback`, in octets.
+const MAX_CALLBACK: usize = 2048;
+
+/// Reads a request's body.
+pub(crate) fn parse(octets: &[u8]) -> Result<Body, Problem> {
+    let body: Body = serde_json::from_slice(octets).map_err(|error| {
+        let what = match error.classify() {
+            serde_json::error::Category::Data => "the body is JSON, but not one object with each field once and of its type",
+            serde_json::error::Category::Eof => "the body ends too early",
+            serde_json::error::Category::Syntax | serde_json::error::Category::Io => "the body is not JSON",
+        };
+        // Line and column, not the parser's words: those may repeat content.
+        Problem::new(
+            ApiCode::InvalidJson,
+            format!("{what} (line {}, column {})", error.line(), error.column()),
+        )
+    })?;
+    if let Some(unknown) = &body.unknown {
+        // Cut before it is compared: a name may be as long as the body, and comparing costs length times length.
+        let name: String = unknown.chars().take(40).collect();
+        let near = FIELDS
+            .iter()
+            .map(|field| (strsim::jaro_winkler(field, &name), field))
+            .max_by(|a, b| a.0.total_cmp(&b.0))
+            .filter(|(score, _)| *score > 0.75);
+        let hint = near
+            .map(|(_, field)| format!("; did you mean {field:?}?"))
+            .unwrap_or_default();
+        return Err(Problem::new(
+            ApiCode::UnknownField,
+            format!("there is no field {name:?}{hint}"),
+        ));
+    }
+    Ok(body)
+}
+
+/// Checks a body and makes the message of it.
+pub(crate) fn build(
+    body: &Body,
+    client: &ClientId,
+    config: &Config,
+    id: MessageId,
+    now: Timestamp,
+    reference: u8,
+) -> Result<MtMessage, Problem> {
+    let account = config
+        .client
+        .get(client)
+        .ok_or_else(|| Problem::new(ApiCode::Unauthorized, "the account no longer exists"))?;
+    let to = body.to.as_deref().ok_or_else(|| invalid("to", "is required"))?;
+    let to = Address::msisdn(to)
+        .map_err(|error| Problem::field(ApiCode::InvalidNumber, "to", error.to_string()))?;
+    let from = match body.from.as_deref().or(account.default_from.as_deref()) {
+        None | Some("") => None,
+        Some(from) => Some(
+            Address::sender(from)
+                .map_err(|error| Problem::field(ApiCode::InvalidNumber, "from", error.to_string()))?,
+        ),
+    };
+    let content = content(body)?;
+    let udh = match &body.udh {
+        None => Vec::new(),
+        Some(udh) => from_hex("udh", udh)?,
+    };
+    let most = account.max_parts.unwrap_or(config.limits.max_parts);
+    let most = match body.max_parts {
+        None => usize::from(most),
+        Some(0) => return Err(invalid("max_parts", "is at least 1")),
+        Some(asked) => usize::from(most).min(usize::try_from(asked).unwrap_or(usize::MAX)),
+    };
+    let parts =
+        split_units(content.encoding, &content.bytes, &udh, reference).map_err(|error| match error {
+            SegmentError::TextTooLong { .. } => Problem::new(
+                ApiCode::TextTooLong,
+                format!("{error}; at most {most} are allowed"),
+            ),
+            SegmentError::BrokenUdh(_)
+            | SegmentError::UdhTrailing { .. }
+            | SegmentError::NoRoom { .. }
+            | SegmentError::AlreadyConcatenated { .. } => invalid("udh", error.to_string()),
+            SegmentError::HalfUnit { .. } => invalid("binary", error.to_string()),
+        })?;
+    if parts.len() > most {
+        return Err(Problem::new(
+            ApiCode::TextTooLong,
+            format!(
+                "the text takes {} parts as {}; at most {most} are allowed",
+                parts.len(),
+                content.encoding
+            ),
+        ));
+    }
+    Ok(MtMessage {
+        id,
+        client: client.clone(),
+        accepted_at: now,
+        from,
+        to,
+        encoding: content.encoding,
+        parts,
+        class: word(
+            "class",
+            body.class.as_deref(),
+            Class::from_word,
+            "otp, transactional, bulk",
+        )?
+        .unwrap_or(account.class),
+        valid_until: now.after(validity(body.validity.as_deref(), config)?),
+        report: word(
+            "report",
+            body.report.as_deref(),
+            ReportLevel::from_word,
+            "none, final, all",
+        )?
+        .or(account.report)
+        .unwrap_or_default(),
+        callback: callback(body.callback.as_deref())?,
+        reference: bounded_reference(body.reference.as_deref())?,
+        origin: Origin::Http,
+        message_class: body.flash.unwrap_or(false).then_some(0),
+    })
+}
+
+fn invalid(field: &'static str, detail: impl Into<String>) -> Problem {
+    Problem::field(ApiCode::InvalidField, field, detail)
+}
+
+fn content(body: &Body) -> Result<Encoded, Problem> {
+    match (&body.text, &body.binary) {
+        (Some(_), Some(_)) => Err(invalid("binary", "text and binary exclude each other")),
+        (None, None) => Err(invalid("text", "one of text and binary is required")),
+        (None, Some(hex)) => {
+            if body
+                .encoding
+                .as_deref()
+                .is_some_and(|word| word != Encoding::Binary.as_str())
+            {
+                return Err(invalid(
+                    "encoding",
+                    "with binary there is no other encoding than binary",
+                ));
+            }
+            Ok(Encoded::binary(from_hex("binary", hex)?))
+        }
+        (Some(text), None) => {
+            let requested = match body.encoding.as_deref() {
+                None | Some("auto") => Requested::Auto,
+                Some(word) => match Encoding::from_word(word) {
+                    Some(encoding) if encoding != Encoding::Binary => Requested::Exactly(encoding),
+                    Some(_) | None => return Err(invalid("encoding", "is one of auto, gsm7, latin1, ucs2")),
+                },
+            };
+            encode(text, requested).map_err(|error| match error {
+                EncodeError::Unmappable { .. } => invalid("encoding", error.to_string()),
+                EncodeError::TextAsBinary => invalid("encoding", "is one of auto, gsm7, latin1, ucs2"),
+            })
+        }
+    }
+}
+
+fn from_hex(field: &'static str, hex: &str) -> Result<Vec<u8>, Problem> {
+    let digit = |octet: u8| {
+        char::from(octet)
+            .to_digit(16)
+            .and_then(|digit| u8::try_from(digit).ok())
+    };
+    let pair = |pair: &[u8]| match pair {
+        [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
+        _ => None,
+    };
+    hex.as_bytes()
+        .chunks(2)
+        .map(pair)
+        .collect::<Option<Vec<u8>>>()
+        .ok_or_else(|| invalid(field, "is octets in hexadecimal, two digits each"))
+}
+
+fn word<T>(
+    field: &'static str,
+    word: Option<&str>,
+    read: impl Fn(&str) -> Option<T>,
+    words: &str,
+) -> Result<Option<T>, Problem> {
+    word.map(|word| read(word).ok_or_else(|| invalid(field, format!("is one of {words}"))))
+        .transpose()
+}
+
+fn validity(text: Option<&str>, config: &Config) -> Result<Duration, Problem> {
+    let most = config.limits.max_validity;
+    let Some(text) = text else {
+        return Ok(config.limits.validity);
+    };
+    let span = smsgw_config::duration_from_text(text)
+        .ok_or_else(|| invalid("validity", "is a time such as 30s, 10m, 48h or 2d"))?;
+    if span < Duration::from_secs(1) || span > most {
+        return Err(invalid(
+            "validity",
+            format!("lies between 1s and {}s", most.as_secs()),
+        ));
+    }
+    Ok(span)
+}
+
+fn callback(url: Option<&str>) -> Result<Option<String>, Problem> {
+    let Some(url) = url else { return Ok(None) };
+    if url.len() > MAX_CALLBACK {
+        return Err(invalid("callback", format!("has at most {MAX_CALLBACK} octets")));
+    }
+    CallbackUrl::from_text(url)
+        .ok_or_else(|| invalid("callback", "is a URL with http or https and a host"))?;
+    Ok(Some(url.to_owned()))
+}
+
+fn bounded_reference(reference: Option<&str>) -> Result<Option<String>, Problem> {
+    let Some(reference) = reference else {
+        return Ok(None);
+    };
+    if reference.chars().count() > MAX_REFERENCE {
+        return Err(invalid(
+            "reference",
+            format!("has at most {MAX_REFERENCE} characters"),
+        ));
+    }
+    Ok(Some(reference.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn try_build(json: &str) -> Result<MtMessage, Problem> {
+        let config = Config::parse(
+            "t.toml",
+            "[node]\nname = \"t\"\n[operator.alpha]\nprotocol = \"smpp\"\nhosts = [\"127.0.0.1:1\"]\nsystem_id = \"x\"\n\
+             password = \"x\"\n[client.acme]\napi_key = \"acme-key\"\ndefault_from = \"ACME\"\n\
+             [[route.mt]]\noperators = [\"alpha\"]\n",
+        )
+        .unwrap();
+        let client = ClientId::try_new("acme").unwrap();
+        let now = Timestamp::from_millis(1_000_000);
+        build(
+            &parse(json.as_bytes())?,
+            &client,
+            &config,
+            MessageId::from_parts(now, [1; 10]),
+            now,
+            7,
+        )
+    }
+
+    #[test]
+    fn what_is_absent_gets_the_documented_default() {
+        let message = try_build(r#"{"to":"+491700000001","text":"Hello"}"#).unwrap();
+        assert_eq!(message.to.as_str(), "491700000001");
+        assert_eq!(message.from.unwrap().as_str(), "ACME");
+        assert_eq!(
+            (message.class, message.report),
+            (Class::Transactional, ReportLevel::Final)
+        );
+        assert_eq!(
+            message.valid_until,
+            message.accepted_at.after(Duration::from_secs(48 * 3600))
+        );
+        assert_eq!((message.encoding, message.parts.len()), (Encoding::Gsm7, 1));
+        assert_eq!(message.callback, None);
+    }
+
+    #[test]
+    fn each_fault_has_its_code_and_field() {
+        use ApiCode::{InvalidField, InvalidJson, InvalidNumber, TextTooLong, UnknownField};
+        let long = format!(r#"{{"to":"491700000001","text":"{}"}}"#, "x".repeat(153 * 10 + 1));
+        let table: &[(&str, ApiCode, Option<&str>)] = &[
+            ("{", InvalidJson, None),
+            ("", InvalidJson, None),
+            ("null", InvalidJson, None),
+            (r#"{"to":"491700000001","text":"a"} x"#, InvalidJson, None),
+            (r#"{"to":"491700000001","to":"491700000002","text":"a"}"#, InvalidJson, None),
+            (r#"{"to":"491700000001","text":"a","max_parts":0}"#, InvalidField, Some("max_parts")),
+            (r#"{"to":"491700000001","text":"a","max_parts":-1}"#, InvalidJson, None),
+            (r#"{"to":1}"#, InvalidJson, None),
+            (r#"{"to":"491700000001","txt":"a"}"#, UnknownField, None),
+            (r#"{"text":"a"}"#, InvalidField, Some("to")),
+            (r#"{"to":"49x","text":"a"}"#, InvalidNumber, Some("to")),
+            (
+                r#"{"to":"491700000001","text":"a","from":"much too long a sender"}"#,
+                InvalidNumber,
+                Some("from"),
+            ),
+            (r#"{"to":"491700000001"}"#, InvalidField, Some("text")),
+            (
+                r#"{"to":"491700000001","text":"a","binary":"00"}"#,
+                InvalidField,
+                Some("binary"),
+            ),
+            (
+                r#"{"to":"491700000001","binary":"0"}"#,
+                InvalidField,
+                Some("binary"),
+            ),
+            (
+                r#"{"to":"491700000001","text":"a","encoding":"utf8"}"#,
+                InvalidField,
+                Some("encoding"),
+            ),
+            (
+                r#"{"to":"491700000001","text":"漢","encoding":"gsm7"}"#,
+                InvalidField,
+                Some("encoding"),
+            ),
+            (
+                r#"{"to":"491700000001","text":"a","class":"fast"}"#,
+                InvalidField,
+                Some("class"),
+            ),
+            (
+                r#"{"to":"491700000001","text":"a","report":"some"}"#,
+                InvalidField,
+                Some("report"),
+            ),
+            (
+                r#"{"to":"491700000001","text":"a","validity":"0s"}"#,
+                InvalidField,
+                Some("validity"),
+            ),
+            (
+                r#"{"to":"491700000001","text":"a","validity":"soon"}"#,
+                InvalidField,
+                Some("validity"),
+            ),
+            (
+                r#"{"to":"491700000001","text":"a","callback":"ftp://x/"}"#,
+                InvalidField,
+                Some("callback"),
+            ),
+            (
+                r#"{"to":"491700000001","binary":"00","udh":"0500"}"#,
+                InvalidField,
+                Some("udh"),
+            ),
+            (&long, TextTooLong, None),
+        ];
+        for (json, code, field) in table {
+            let problem = try_build(json).unwrap_err();
+            assert_eq!(
+                (problem.code, problem.field),
+                (*code, *field),
+                "{json}: {}",
+                problem.detail
+            );
+        }
+    }
+
+    #[test]
+    fn an_unknown_field_close_to_a_known_one_gets_a_suggestion() {
+        let problem = try_build(r#"{"to":"491700000001","txt":"a"}"#).unwrap_err();
+        assert!(
+            problem.detail.contains("did you mean \"text\""),
+            "{}",
+            problem.detail
+        );
+    }
+
+    #[test]
+    fn a_long_text_is_cut_and_max_parts_is_kept() {
+        let json = format!(
+            r#"{{"to":"491700000001","text":"{}","max_parts":2}}"#,
+            "x".repeat(306)
+        );
+        assert_eq!(try_build(&json).unwrap().parts.len(), 2);
+        let json = format!(
+            r#"{{"to":"491700000001","text":"{}","max_parts":2}}"#,
+            "x".repeat(307)
+        );
+        assert_eq!(try_build(&json).unwrap_err().code, ApiCode::TextTooLong);
+    }
+}

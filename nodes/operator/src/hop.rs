@@ -1,0 +1,197 @@
+//! The steps of this node: what becomes of a delivery from the queue, and of a delivery from the carrier.
+//!
+//! Pure. Invariant HO-1 (law 1): one step per input, and with the same input the same step id; the outcome of a part and
+//! its removal from the queue are one step.
+
+use crate::account::Account;
+use crate::incoming::Arrival;
+use smsgw_message::{
+    Class, ClientId, Dispatch, Event, EventName, LinkId, MessageId, Record, ReportLevel, SubmitOutcome,
+    SubmitResult, Timestamp, Up,
+};
+use smsgw_queue::{Cost, DeadReason, Delivery, Lane, ReleaseReason, Step, StepId};
+use std::time::Duration;
+
+/// Which part it is, without its octets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PartRef {
+    pub(crate) message: MessageId,
+    pub(crate) part: u16,
+    pub(crate) client: ClientId,
+    pub(crate) report: ReportLevel,
+}
+
+impl PartRef {
+    pub(crate) fn of(dispatch: &Dispatch) -> Self {
+        Self {
+            message: dispatch.message,
+            part: dispatch.part,
+            client: dispatch.client.clone(),
+            report: dispatch.report,
+        }
+    }
+}
+
+/// How a part ends for this node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// There is an outcome for the router. The word is that of the metric.
+    Ended {
+        part: PartRef,
+        outcome: SubmitOutcome,
+        word: &'static str,
+        receipt_asked: bool,
+    },
+    /// Back into the queue.
+    Back {
+        after: Duration,
+        reason: ReleaseReason,
+        cost: Cost,
+    },
+    /// Not to be decoded.
+    Corrupt,
+}
+
+/// A delivery whose fate is known, to be committed. Keeps the delivery until the engine has answered.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) delivery: Delivery,
+    pub(crate) fate: Fate,
+    pub(crate) at: Timestamp,
+}
+
+/// The step that ends `done`. `link` is the one that did it.
+pub(crate) fn of_part(done: &Done, account: &Account, link: &LinkId) -> Step {
+    let delivery = &done.delivery;
+    let step = Step::from(delivery);
+    match &done.fate {
+        Fate::Back { after, reason, cost } => step.release(delivery, *after, *reason, *cost),
+        Fate::Corrupt => step.dead_letter(delivery, DeadReason::Corrupt),
+        Fate::Ended {
+            part,
+            outcome,
+            receipt_asked,
+            ..
+        } => {
+            let (name, error, link) = match outcome {
+                SubmitOutcome::Sent { .. } => (EventName::MtSent, None, Some(link.clone())),
+                SubmitOutcome::Refused { error, .. } => {
+                    (EventName::MtRefused, Some(error.clone()), Some(link.clone()))
+                }
+                SubmitOutcome::Expired => (EventName::MtRefused, Some("expired".to_owned()), None),
+                SubmitOutcome::InDoubt => (
+                    EventName::MtRefused,
+                    Some("in_doubt".to_owned()),
+                    Some(link.clone()),
+                ),
+            };
+            let event = Event {
+                message: Some(part.message),
+                client: Some(part.client.clone()),
+                operator: Some(account.id.clone()),
+                error,
+                age_ms: age_ms(part.message, done.at),
+                ..Event::new(done.at, name)
+            };
+            let result = SubmitResult {
+                message: part.message,
+                part: part.part,
+                client: part.client.clone(),
+                via: account.via.clone(),
+                link,
+                outcome: outcome.clone(),
+                at: done.at,
+                receipt_asked: *receipt_asked,
+                report: part.report,
+            };
+            step.settle(delivery)
+                .publish(
+                    account.up.clone(),
+                    delivery.lane().clone(),
+                    Up::SubmitResult(result).to_record(),
+                )
+                .append(account.events.clone(), event.to_record())
+        }
+    }
+}
+
+/// Time since the accept: our ids begin with it (RFC 9562 section 5.7).
+fn age_ms(message: MessageId, at: Timestamp) -> Option<u64> {
+    let millis = message
+        .as_bytes()
+        .iter()
+        .take(6)
+        .fold(0_i64, |sum, octet| (sum << 8) | i64::from(*octet));
+    u64::try_from(at.since(Timestamp::from_millis(millis)).as_millis()).ok()
+}
+
+/// The step that takes over what the carrier delivered. Its input is not ours, so `id` must be fresh.
+pub(crate) fn of_arrival(arrival: &Arrival, account: &Account, id: MessageId, at: Timestamp) -> Step {
+    let step = Step::new(StepId::from_bytes(*id.as_bytes()));
+    let event = |name, error| Event {
+        operator: Some(account.id.clone()),
+        error,
+        ..Event::new(at, name)
+    };
+    let (step, event) = match arrival {
+        Arrival::Record(record) => {
+            let event = match record {
+                Up::Mo(mo) => Event {
+                    message: Some(mo.id),
+                    ..event(EventName::MoReceived, None)
+                },
+                Up::Receipt(_) | Up::SubmitResult(_) => event(EventName::DrReceived, None),
+            };
+            (
+                step.publish(account.up.clone(), lane(account), record.to_record()),
+                event,
+            )
+        }
+        Arrival::UnreadableReceipt(kept) => (
+            step.bury(
+                account.up.clone(),
+                lane(account),
+                Up::Mo(kept.clone()).to_record(),
+                DeadReason::Corrupt,
+            ),
+            event(EventName::DrReceived, Some("unreadable_receipt".to_owned())),
+        ),
+    };
+    step.append(account.events.clone(), event.to_record())
+}
+
+/// The step that keeps a PDU nobody could decode, for people.
+pub(crate) fn of_undecodable(raw: bytes::Bytes, account: &Account, id: MessageId) -> Step {
+    Step::new(StepId::from_bytes(*id.as_bytes())).bury(
+        account.up.clone(),
+        lane(account),
+        raw,
+        DeadReason::Corrupt,
+    )
+}
+
+/// What comes from a carrier belongs to no client yet: its flow is the operator.
+fn lane(account: &Account) -> Lane {
+    Lane::new(Class::Transactional, account.id.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_age_of_a_message_counts_from_its_id() {
+        let accepted = Timestamp::from_millis(1_795_248_000_000);
+        let id = MessageId::from_parts(accepted, [9; 10]);
+        assert_eq!(
+            age_ms(id, accepted.after(Duration::from_millis(1234))),
+            Some(1234)
+        );
+        assert_eq!(age_ms(id.derive(3), accepted), Some(0));
+        assert_eq!(
+            age_ms(id, accepted.before(Duration::from_secs(5))),
+            Some(0),
+            "clocks step back"
+        );
+    }
+}

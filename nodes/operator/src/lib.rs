@@ -1,0 +1,80 @@
+//! The operator node: links to carriers.
+//!
+//! ```text
+//! supervisor operator (one for one, never gives up)
+//!   keeper                 applies configuration changes: adds and removes links
+//!   link-<operator>-<n>    one task per bind: connect, bind, traffic, again
+//!   link-<operator>-<n>-tx, -rx   the two binds of a `transmitter+receiver` link, under one link id
+//!
+//! mt.operator.<id> ─▶ traffic ─submit_sm─▶ carrier ─deliver_sm─▶ traffic ─▶ up.<p>, events
+//!                        └── answers: verdict ─▶ up.<p> (final) or back into the queue
+//! ```
+//! Knows no other node: what it takes stands in `mt.operator.<id>`, what it learns goes to `up.<p>`. Invariants: a part is
+//! submitted only with a window slot and a rate token; its answer and its removal from the queue are one step; what a
+//! carrier delivers is answered OK only once it is durable; a change of one operator is not noticed by the links of
+//! another.
+//!
+//! # Limits
+//! SMPP 3.4 only: operators with another protocol have links in state `unsupported`. `in_doubt = "query"` cannot be done
+//! (see `doubt`). No client certificates with TLS. A link group is always the whole operator.
+
+mod account;
+mod bind;
+mod commit;
+mod dial;
+mod doubt;
+#[cfg(test)]
+mod fixtures;
+mod hop;
+mod incoming;
+mod keeper;
+mod link;
+mod metric;
+mod patience;
+mod status;
+mod submit;
+#[cfg(test)]
+mod tests;
+mod traffic;
+mod verdict;
+
+pub use status::{LinkState, LinkStatus, LinkTable};
+
+use smsgw_config::ConfigHandle;
+use smsgw_queue::Engine;
+use smsgw_runtime::{ChildSpec, Clock, Intensity, Strategy, Supervisor};
+use std::sync::Arc;
+
+/// The operator node under supervision.
+pub fn supervise(engine: Arc<dyn Engine>, config: ConfigHandle, clock: Arc<dyn Clock>) -> ChildSpec {
+    supervise_watched(engine, config, clock).0
+}
+
+/// The operator node under supervision, and the table in which its links show how they are.
+pub fn supervise_watched(
+    engine: Arc<dyn Engine>,
+    config: ConfigHandle,
+    clock: Arc<dyn Clock>,
+) -> (ChildSpec, LinkTable) {
+    supervise_over(engine, config, clock, Arc::new(dial::Transport))
+}
+
+/// The node with connections of another kind.
+fn supervise_over(
+    engine: Arc<dyn Engine>,
+    config: ConfigHandle,
+    clock: Arc<dyn Clock>,
+    dial: Arc<dyn dial::Dial>,
+) -> (ChildSpec, LinkTable) {
+    let table = LinkTable::default();
+    let keeper = keeper::Keeper::new(engine, config, clock, dial, table.clone());
+    let mut node = Supervisor::new("operator", Strategy::OneForOne).intensity(Intensity::UNLIMITED);
+    for link in keeper.first_links() {
+        node = node.child(link);
+    }
+    let links = node.handle();
+    let node = node.child(
+        ChildSpec::task("keeper", move |ctx| Arc::clone(&keeper).run(ctx, links.clone())).kind("keeper"),
+    );
+    (ChildSpec::supervisor(node), table)
+}

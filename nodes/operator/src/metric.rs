@@ -1,0 +1,306 @@
+//! Metrics of the operator node, and the handles that a link keeps so that nothing is looked up per part.
+//!
+//! Labels are names of the configuration and fixed words. A status that the specification does not name is counted by
+//! its number only inside the vendors' range, so a carrier cannot make labels without bound.
+
+use smsgw_message::{LinkId, OperatorId};
+use smsgw_queue::ReleaseReason;
+use smsgw_smpp::{CommandStatus, Tolerated};
+use smsgw_telemetry::{Counter, Gauge, Histogram, HistogramHandle, IntCounter, IntGauge, LATENCY_SECONDS};
+use std::collections::HashMap;
+
+use crate::doubt::Cause;
+use crate::status::LinkState;
+
+/// State of a bind: 0 down, 1 connecting, 2 bound, 3 draining, 4 unsupported.
+/// Below 2 for longer than a maintenance window: nothing is sent over it; the log line `link down` says why.
+pub(crate) static LINK_STATE: Gauge = Gauge::new(
+    "smsgw_operator_link_state",
+    "State of a bind: 0 down, 1 connecting, 2 bound, 3 draining, 4 unsupported.",
+    &["operator", "link", "bind"],
+);
+
+/// Parts written to the carrier and not answered yet.
+/// At the configured window all the time: the carrier answers slower than we could send.
+pub(crate) static WINDOW_IN_USE: Gauge = Gauge::new(
+    "smsgw_operator_window_in_use",
+    "Unanswered parts of a link.",
+    &["operator", "link", "bind"],
+);
+
+/// Parts written to carriers, again and again ones included.
+pub(crate) static SUBMITTED_TOTAL: Counter = Counter::new(
+    "smsgw_operator_submitted_total",
+    "Parts written to carriers.",
+    &["operator"],
+);
+
+/// Answers to submits by status word.
+/// A rise of anything but ESME_ROK is the carrier refusing or slowing us; the word says which.
+pub(crate) static ANSWERS_TOTAL: Counter = Counter::new(
+    "smsgw_operator_answers_total",
+    "Answers to submits, by status.",
+    &["operator", "status"],
+);
+
+/// Time from handing a part to the session until its answer was seen.
+/// A rise means that the carrier slows us by answering late.
+pub(crate) static ANSWER_SECONDS: Histogram = Histogram::new(
+    "smsgw_operator_answer_seconds",
+    "Time from submit to answer.",
+    &["operator"],
+    LATENCY_SECONDS,
+);
+
+/// Parts written and never answered, by policy and cause (`link_lost`, `timeout`, `crash`).
+/// Each may reach its phone twice (policy resubmit) or never (reject).
+pub(crate) static IN_DOUBT_TOTAL: Counter = Counter::new(
+    "smsgw_operator_in_doubt_total",
+    "Parts written to a carrier and never answered.",
+    &["operator", "policy", "cause"],
+);
+
+/// Answers that came after the response timeout: `used` ended their part, `too_late` came when the part had been given
+/// back already, so that it may be sent twice and its receipt stays unknown.
+/// A rise of `too_late` means that `response_timeout` is too short for this carrier.
+pub(crate) static LATE_ANSWERS_TOTAL: Counter = Counter::new(
+    "smsgw_operator_late_answers_total",
+    "Answers after the response timeout.",
+    &["operator", "use"],
+);
+
+/// Parts put back into the operator's queue, by reason.
+/// A steady rise of `throttled` means that our rate is above the carrier's: runbook `throttled-carrier`.
+pub(crate) static RELEASED_TOTAL: Counter = Counter::new(
+    "smsgw_operator_released_total",
+    "Parts put back into the operator's queue.",
+    &["operator", "reason"],
+);
+
+/// Parts that ended here, by outcome: `sent`, `refused`, `exhausted`, `expired`, `in_doubt`, `unsendable`, `corrupt`.
+pub(crate) static ENDED_TOTAL: Counter = Counter::new(
+    "smsgw_operator_ended_total",
+    "Parts that ended, by outcome.",
+    &["operator", "outcome"],
+);
+
+/// What carriers delivered, by kind: `receipt`, `mo`, `unreadable_receipt`, `undecodable`.
+/// A rise of the last two means a carrier whose receipts or PDUs we do not understand: they are kept as corrupt
+/// records of the `up` queues.
+pub(crate) static ARRIVED_TOTAL: Counter = Counter::new(
+    "smsgw_operator_arrived_total",
+    "Deliveries from carriers, by kind.",
+    &["operator", "kind"],
+);
+
+/// Deliveries that were not taken, so that the carrier sends them again: `not_durable` (the engine refused) and
+/// `overload` (too many waited for the engine).
+pub(crate) static ARRIVALS_REFUSED_TOTAL: Counter = Counter::new(
+    "smsgw_operator_arrivals_refused_total",
+    "Deliveries from carriers that were left to the carrier.",
+    &["operator", "why"],
+);
+
+/// Departures from the specification that were accepted, by name.
+pub(crate) static TOLERATED_TOTAL: Counter = Counter::new(
+    "smsgw_operator_tolerated_total",
+    "PDUs of carriers accepted although they break the specification.",
+    &["operator", "quirk"],
+);
+
+/// PDUs that could not be decoded; deliveries among them are kept as corrupt records.
+pub(crate) static UNDECODABLE_TOTAL: Counter = Counter::new(
+    "smsgw_operator_undecodable_total",
+    "PDUs of carriers that could not be decoded.",
+    &["operator"],
+);
+
+/// Answers of carriers that belong to nothing we sent.
+pub(crate) static UNMATCHED_TOTAL: Counter = Counter::new(
+    "smsgw_operator_unmatched_total",
+    "Answers of carriers to nothing we sent.",
+    &["operator"],
+);
+
+/// Ends of connections and failed tries to connect, by cause; each is followed by a new try unless we stop.
+pub(crate) static RECONNECTS_TOTAL: Counter = Counter::new(
+    "smsgw_operator_reconnects_total",
+    "Connections lost or not made, by cause.",
+    &["operator", "cause"],
+);
+
+/// Binds that a carrier refused, by status.
+/// ESME_RINVPASWD, ESME_RINVSYSID and ESME_RBINDFAIL need a person: the credentials are wrong.
+pub(crate) static BINDS_REFUSED_TOTAL: Counter = Counter::new(
+    "smsgw_operator_binds_refused_total",
+    "Binds refused by carriers.",
+    &["operator", "status"],
+);
+
+/// Steps of a link that the engine did not take, by reason: `stale` (somebody else has the part), `retried` (no space or
+/// a failed read), `refused`.
+pub(crate) static COMMITS_FAILED_TOTAL: Counter = Counter::new(
+    "smsgw_operator_commits_failed_total",
+    "Steps that the engine did not take.",
+    &["operator", "why"],
+);
+
+/// The word of a status: its name, its number inside the vendors' range, else `reserved`.
+pub(crate) fn status_word(status: CommandStatus) -> String {
+    match (status.name(), status.0) {
+        (Some(name), _) => name.to_owned(),
+        (None, 0x400..=0x4FF) => format!("{:#06x}", status.0),
+        (None, _) => "reserved".to_owned(),
+    }
+}
+
+/// What a link counts.
+#[derive(Debug)]
+pub(crate) struct Meters {
+    operator: OperatorId,
+    labels: [String; 3],
+    state: IntGauge,
+    pub(crate) window_in_use: IntGauge,
+    pub(crate) submitted: IntCounter,
+    pub(crate) answer_seconds: HistogramHandle,
+    pub(crate) receipts: IntCounter,
+    pub(crate) mo: IntCounter,
+    /// By status; as many as there are words, because `reserved` shares one.
+    answers: HashMap<CommandStatus, IntCounter>,
+    reserved: IntCounter,
+}
+
+impl Meters {
+    pub(crate) fn new(operator: &OperatorId, link: &LinkId, bind: &'static str) -> Self {
+        let name = operator.as_str();
+        Self {
+            operator: operator.clone(),
+            labels: [name.to_owned(), link.to_string(), bind.to_owned()],
+            state: LINK_STATE.with(&[name, link.as_str(), bind]),
+            window_in_use: WINDOW_IN_USE.with(&[name, link.as_str(), bind]),
+            submitted: SUBMITTED_TOTAL.with(&[name]),
+            answer_seconds: ANSWER_SECONDS.with(&[name]),
+            receipts: ARRIVED_TOTAL.with(&[name, "receipt"]),
+            mo: ARRIVED_TOTAL.with(&[name, "mo"]),
+            answers: HashMap::new(),
+            reserved: ANSWERS_TOTAL.with(&[name, "reserved"]),
+        }
+    }
+
+    pub(crate) fn state(&self, state: LinkState) {
+        self.state.set(state.number());
+    }
+
+    pub(crate) fn answered(&mut self, status: CommandStatus) {
+        if status.name().is_none() && !(0x400..=0x4FF).contains(&status.0) {
+            self.reserved.inc();
+            return;
+        }
+        let operator = &self.operator;
+        self.answers
+            .entry(status)
+            .or_insert_with(|| ANSWERS_TOTAL.with(&[operator.as_str(), &status_word(status)]))
+            .inc();
+    }
+
+    pub(crate) fn in_doubt(&self, policy: &'static str, cause: Cause) {
+        IN_DOUBT_TOTAL
+            .with(&[self.operator.as_str(), policy, cause.as_str()])
+            .inc();
+    }
+
+    pub(crate) fn late_answer(&self, used: bool) {
+        LATE_ANSWERS_TOTAL
+            .with(&[self.operator.as_str(), if used { "used" } else { "too_late" }])
+            .inc();
+    }
+
+    pub(crate) fn tolerated(&self, quirk: Tolerated) {
+        TOLERATED_TOTAL
+            .with(&[self.operator.as_str(), quirk.name()])
+            .inc();
+    }
+
+    pub(crate) fn arrived(&self, kind: &'static str) {
+        ARRIVED_TOTAL.with(&[self.operator.as_str(), kind]).inc();
+    }
+
+    pub(crate) fn arrival_refused(&self, why: &'static str) {
+        ARRIVALS_REFUSED_TOTAL.with(&[self.operator.as_str(), why]).inc();
+    }
+
+    pub(crate) fn unmatched(&self) {
+        UNMATCHED_TOTAL.with(&[self.operator.as_str()]).inc();
+    }
+
+    pub(crate) fn undecodable(&self) {
+        UNDECODABLE_TOTAL.with(&[self.operator.as_str()]).inc();
+    }
+
+    pub(crate) fn reconnect(&self, cause: &str) {
+        RECONNECTS_TOTAL.with(&[self.operator.as_str(), cause]).inc();
+    }
+
+    pub(crate) fn bind_refused(&self, status: CommandStatus) {
+        BINDS_REFUSED_TOTAL
+            .with(&[self.operator.as_str(), &status_word(status)])
+            .inc();
+    }
+}
+
+impl Drop for Meters {
+    /// The link is gone: its gauges would stand still for ever.
+    fn drop(&mut self) {
+        let [operator, link, bind] = &self.labels;
+        LINK_STATE.remove(&[operator, link, bind]);
+        WINDOW_IN_USE.remove(&[operator, link, bind]);
+    }
+}
+
+/// How parts end and go back; shared by the links of an operator, counted once their step is durable.
+#[derive(Debug)]
+pub(crate) struct Endings {
+    sent: IntCounter,
+    operator: OperatorId,
+    released: [(ReleaseReason, IntCounter); 6],
+}
+
+impl Endings {
+    pub(crate) fn new(operator: &OperatorId) -> Self {
+        let released = [
+            ReleaseReason::Throttled,
+            ReleaseReason::MobileQueueFull,
+            ReleaseReason::Temporary,
+            ReleaseReason::LinkLost,
+            ReleaseReason::InDoubt,
+            ReleaseReason::Stopping,
+        ]
+        .map(|reason| (reason, RELEASED_TOTAL.with(&[operator.as_str(), reason.as_str()])));
+        Self {
+            sent: ENDED_TOTAL.with(&[operator.as_str(), "sent"]),
+            operator: operator.clone(),
+            released,
+        }
+    }
+
+    pub(crate) fn sent(&self) {
+        self.sent.inc();
+    }
+
+    pub(crate) fn ended(&self, outcome: &'static str) {
+        ENDED_TOTAL.with(&[self.operator.as_str(), outcome]).inc();
+    }
+
+    pub(crate) fn released(&self, reason: ReleaseReason) {
+        match self.released.iter().find(|(known, _)| *known == reason) {
+            Some((_, counter)) => counter.inc(),
+            None => RELEASED_TOTAL
+                .with(&[self.operator.as_str(), reason.as_str()])
+                .inc(),
+        }
+    }
+
+    pub(crate) fn commit_failed(&self, why: &'static str) {
+        COMMITS_FAILED_TOTAL.with(&[self.operator.as_str(), why]).inc();
+    }
+}

@@ -1,0 +1,376 @@
+//! Parts on their way to the carrier: checkout, submit, answer, doubt.
+//!
+//! Each function leaves TR-1 of [`super`] true: a delivery that it takes out of one place it puts into another.
+
+use super::{CHECKOUT_MAX, CHECKOUT_RETRY, InFlight, LATE_GRACE, Ready, Traffic, UNCOMMITTED, back};
+use crate::doubt::{self, Cause, Resolution};
+use crate::hop::{Fate, PartRef};
+use crate::submit;
+use crate::verdict::{self, Verdict};
+use smsgw_config::Operator;
+use smsgw_message::{Dispatch, Record, SubmitOutcome, Timestamp};
+use smsgw_queue::{Delivery, ReleaseReason};
+use smsgw_smpp::{COctets, CommandStatus, EsmeCommand, Refusal};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tracing::{debug, error, warn};
+
+impl Traffic<'_> {
+    /// How many parts a checkout may ask for now.
+    pub(super) fn room(&self, now: Instant) -> usize {
+        if !self.may_pump(now) {
+            return 0;
+        }
+        self.slots()
+            .min(self.link.account.limiter().available(now))
+            .min(CHECKOUT_MAX)
+    }
+
+    fn may_pump(&self, now: Instant) -> bool {
+        self.bound
+            && self.link.bind.can_submit()
+            && !self.draining
+            && self.backlog.is_empty()
+            && self.no_checkout_before.is_none_or(|at| at <= now)
+    }
+
+    /// Free slots, as far as what is not durable leaves room.
+    fn slots(&self) -> usize {
+        let open = self.uncommitted.saturating_add(self.in_limbo);
+        let room = self.window.saturating_mul(UNCOMMITTED).saturating_sub(open);
+        self.window.saturating_sub(self.outstanding).min(room)
+    }
+
+    /// When something is to be done without being told.
+    pub(super) fn deadline(&self, now: Instant, checking_out: bool) -> Option<Instant> {
+        let grace = self.limbo.front().map(|(at, _)| *at);
+        let waits_for_token = self.bound
+            && (!self.backlog.is_empty() || (!checking_out && self.may_pump(now) && self.slots() > 0));
+        let token = waits_for_token.then(|| self.link.account.limiter().next(now));
+        let pause = self.no_checkout_before.filter(|at| *at > now);
+        [grace, token, pause].into_iter().flatten().min()
+    }
+
+    /// Parts came from the queue.
+    pub(super) fn take(&mut self, deliveries: Vec<Delivery>) {
+        let settings = self.link.account.settings();
+        let at = self.link.clock.now();
+        let doubtful = deliveries
+            .iter()
+            .filter(|delivery| delivery.leased_before_crash())
+            .count();
+        if doubtful > 0 {
+            warn!(operator = %self.link.account.id, link = %self.link.id, parts = doubtful, policy = %settings.in_doubt, "parts in doubt: a crash or a stop came before their answers");
+        }
+        for delivery in deliveries {
+            let dispatch = match Dispatch::from_record(delivery.record()) {
+                Ok(dispatch) => dispatch,
+                Err(error) => {
+                    error!(operator = %self.link.account.id, record = delivery.id().as_u64(), %error, "part cannot be decoded; kept as corrupt");
+                    self.finish(delivery, Fate::Corrupt, at);
+                    continue;
+                }
+            };
+            let part = PartRef::of(&dispatch);
+            if dispatch.valid_until <= at {
+                debug!(message_id = %part.message, part = part.part, operator = %self.link.account.id, "validity ended before the part was sent");
+                self.expire(delivery, part, at);
+                continue;
+            }
+            if delivery.leased_before_crash() {
+                self.meters
+                    .in_doubt(doubt::policy_word(settings.in_doubt), Cause::Crash);
+                debug!(message_id = %part.message, part = part.part, operator = %self.link.account.id, policy = %settings.in_doubt, "part in doubt: a crash or a stop before its answer");
+                match doubt::resolve(settings.in_doubt, self.response_timeout, Duration::ZERO) {
+                    Resolution::Again(after) if after.is_zero() => {}
+                    Resolution::Again(after) => {
+                        self.finish(delivery, back(after, ReleaseReason::InDoubt), at);
+                        continue;
+                    }
+                    Resolution::Reject => {
+                        self.reject_doubtful(delivery, part, at);
+                        continue;
+                    }
+                }
+            }
+            match submit::submit(&dispatch, &settings, at) {
+                Ok(submit) => self.backlog.push_back(Ready {
+                    delivery,
+                    part,
+                    valid_until: dispatch.valid_until,
+                    message: submit.message,
+                    receipt_asked: submit.receipt_asked,
+                }),
+                Err(unsendable) => {
+                    debug!(message_id = %part.message, part = part.part, operator = %self.link.account.id, why = %unsendable, "part cannot be told to this carrier");
+                    let outcome = SubmitOutcome::Refused {
+                        error: unsendable.to_string(),
+                        status: 0,
+                    };
+                    self.end(delivery, part, outcome, "unsendable", false, at);
+                }
+            }
+        }
+    }
+
+    /// Sends what the rate allows.
+    pub(super) fn send_backlog(&mut self, now: Instant) {
+        if self.backlog.is_empty() || !self.bound {
+            return;
+        }
+        let at = self.link.clock.now();
+        while let Some(ready) = self.backlog.pop_front_if(|ready| ready.valid_until <= at) {
+            self.expire(ready.delivery, ready.part, at);
+        }
+        let granted = self.link.account.limiter().take(now, self.backlog.len());
+        let mut sent = 0;
+        for _ in 0..granted {
+            let Some(ready) = self.backlog.pop_front() else {
+                break;
+            };
+            let Ready {
+                delivery,
+                part,
+                message,
+                receipt_asked,
+                ..
+            } = ready;
+            let tag = self.next_tag;
+            self.next_tag = self.next_tag.wrapping_add(1);
+            match self.commands.try_send(EsmeCommand::Submit { tag, message }) {
+                Ok(()) => {
+                    debug!(message_id = %part.message, part = part.part, operator = %self.link.account.id, link = %self.link.id, tag, "submitted");
+                    sent += 1;
+                    self.outstanding += 1;
+                    let flight = InFlight {
+                        delivery,
+                        part,
+                        receipt_asked,
+                        sent_at: now,
+                        timed_out: false,
+                    };
+                    self.in_flight.insert(tag, flight);
+                }
+                // The session is over; its `Closed` is on the way.
+                Err(mpsc::error::TrySendError::Closed(_)) => {
+                    self.finish(delivery, back(Duration::ZERO, ReleaseReason::LinkLost), at);
+                }
+                Err(mpsc::error::TrySendError::Full(_)) => {
+                    error!(link = %self.link.id, "command channel full although a slot was free; part goes back");
+                    self.finish(delivery, back(CHECKOUT_RETRY, ReleaseReason::LinkLost), at);
+                }
+            }
+        }
+        self.meters.submitted.inc_by(sent);
+    }
+
+    /// The session has an answer.
+    pub(super) fn answered(
+        &mut self,
+        tag: u64,
+        status: CommandStatus,
+        carrier_id: &COctets,
+        settings: &Operator,
+        now: Instant,
+        at: Timestamp,
+    ) {
+        let Some(flight) = self.in_flight.remove(&tag) else {
+            return;
+        };
+        self.outstanding = self.outstanding.saturating_sub(1);
+        self.meters
+            .answer_seconds
+            .observe(now.saturating_duration_since(flight.sent_at).as_secs_f64());
+        self.judge(flight, status, &carrier_id.to_string_lossy(), settings, now, at);
+    }
+
+    /// No answer in time: the slot is free, the grace begins.
+    pub(super) fn timed_out(&mut self, tag: u64, now: Instant) {
+        let grace = self.response_timeout.min(LATE_GRACE);
+        let Some(flight) = self.in_flight.get_mut(&tag) else {
+            return;
+        };
+        flight.timed_out = true;
+        self.outstanding = self.outstanding.saturating_sub(1);
+        self.in_limbo += 1;
+        debug!(message_id = %flight.part.message, part = flight.part.part, operator = %self.link.account.id, link = %self.link.id, "submit not answered in time");
+        self.limbo.push_back((now.checked_add(grace).unwrap_or(now), tag));
+    }
+
+    /// An answer after the response timeout: within the grace it is the answer, later it is only counted.
+    pub(super) fn late_answer(
+        &mut self,
+        tag: u64,
+        status: CommandStatus,
+        carrier_id: &COctets,
+        settings: &Operator,
+        now: Instant,
+        at: Timestamp,
+    ) {
+        let Some(flight) = self.in_flight.remove(&tag) else {
+            self.meters.late_answer(false);
+            debug!(operator = %self.link.account.id, link = %self.link.id, %status, %carrier_id, "answer came too late: the part was given back, its receipt will be unknown");
+            return;
+        };
+        self.in_limbo = self.in_limbo.saturating_sub(1);
+        self.meters.late_answer(true);
+        self.judge(flight, status, &carrier_id.to_string_lossy(), settings, now, at);
+    }
+
+    /// The carrier has answered for a part.
+    fn judge(
+        &mut self,
+        flight: InFlight,
+        status: CommandStatus,
+        carrier_id: &str,
+        settings: &Operator,
+        now: Instant,
+        at: Timestamp,
+    ) {
+        let account = &self.link.account;
+        let InFlight {
+            delivery,
+            part,
+            receipt_asked,
+            ..
+        } = flight;
+        let record = delivery.id();
+        self.meters.answered(status);
+        self.worked = true;
+        let full = if status.is_ok() {
+            0
+        } else {
+            account.full_queues(record)
+        };
+        let verdict = verdict::judge(settings, status, delivery.attempt(), full);
+        debug!(message_id = %part.message, part = part.part, operator = %account.id, link = %self.link.id, %status, carrier_id, ?verdict, "answered");
+        match verdict {
+            Verdict::Throttled(_) => account.limiter().throttled(now),
+            Verdict::QueueFull(_) => account.met_full_queue(record, now),
+            Verdict::Accepted | Verdict::Temporary(_) | Verdict::Exhausted | Verdict::Refused => {}
+        }
+        if let Some((after, reason, cost)) = verdict.retry() {
+            self.finish(delivery, Fate::Back { after, reason, cost }, at);
+            return;
+        }
+        if verdict == Verdict::Accepted {
+            let outcome = SubmitOutcome::Sent {
+                carrier_id: carrier_id.to_owned(),
+            };
+            self.end(delivery, part, outcome, "sent", receipt_asked, at);
+            return;
+        }
+        let error = status
+            .name()
+            .map_or_else(|| format!("{:#06x}", status.0), str::to_owned);
+        debug!(message_id = %part.message, part = part.part, operator = %account.id, link = %self.link.id, %status, ?verdict, "carrier refused the part");
+        let word = if verdict == Verdict::Exhausted {
+            "exhausted"
+        } else {
+            "refused"
+        };
+        self.end(
+            delivery,
+            part,
+            SubmitOutcome::Refused {
+                error,
+                status: status.0,
+            },
+            word,
+            receipt_asked,
+            at,
+        );
+    }
+
+    pub(super) fn not_sent(&mut self, tag: u64, why: Refusal, at: Timestamp) {
+        let Some(InFlight { delivery, part, .. }) = self.in_flight.remove(&tag) else {
+            return;
+        };
+        self.outstanding = self.outstanding.saturating_sub(1);
+        match why {
+            Refusal::DoesNotFit => {
+                debug!(message_id = %part.message, part = part.part, operator = %self.link.account.id, "part does not fit a PDU");
+                let error = submit::Unsendable::TooLong.to_string();
+                self.end(
+                    delivery,
+                    part,
+                    SubmitOutcome::Refused { error, status: 0 },
+                    "unsendable",
+                    false,
+                    at,
+                );
+            }
+            Refusal::NotBound | Refusal::WrongBind | Refusal::Draining | Refusal::Closed => {
+                // The session takes no more; its `Closed` is to come.
+                self.bound = false;
+                self.finish(delivery, back(Duration::ZERO, ReleaseReason::LinkLost), at);
+            }
+            Refusal::WindowFull => {
+                error!(link = %self.link.id, "the session's window is smaller than ours; part goes back");
+                self.finish(delivery, back(CHECKOUT_RETRY, ReleaseReason::LinkLost), at);
+            }
+        }
+    }
+
+    /// Ends the graces that are over.
+    pub(super) fn end_graces(&mut self, now: Instant) {
+        if self.limbo.front().is_none_or(|(until, _)| *until > now) {
+            return;
+        }
+        let at = self.link.clock.now();
+        let mut parts = 0;
+        while let Some((_, tag)) = self.limbo.pop_front_if(|(until, _)| *until <= now) {
+            if let Some(flight) = self.in_flight.remove(&tag) {
+                parts += 1;
+                self.in_limbo = self.in_limbo.saturating_sub(1);
+                let waited = now.saturating_duration_since(flight.sent_at);
+                self.doubt(flight, Cause::Timeout, waited, at);
+            }
+        }
+        if parts > 0 {
+            warn!(operator = %self.link.account.id, link = %self.link.id, parts, "parts in doubt: no answer within the response timeout and the grace");
+        }
+    }
+
+    /// The part was written and not answered.
+    pub(super) fn doubt(&mut self, flight: InFlight, cause: Cause, waited: Duration, at: Timestamp) {
+        let policy = self.link.account.settings().in_doubt;
+        self.meters.in_doubt(doubt::policy_word(policy), cause);
+        let InFlight { delivery, part, .. } = flight;
+        debug!(message_id = %part.message, part = part.part, operator = %self.link.account.id, link = %self.link.id, cause = cause.as_str(), %policy, "part in doubt");
+        match doubt::resolve(policy, self.response_timeout, waited) {
+            Resolution::Again(after) => self.finish(delivery, back(after, ReleaseReason::InDoubt), at),
+            Resolution::Reject => self.reject_doubtful(delivery, part, at),
+        }
+    }
+
+    fn expire(&mut self, delivery: Delivery, part: PartRef, at: Timestamp) {
+        self.end(delivery, part, SubmitOutcome::Expired, "expired", false, at);
+    }
+
+    fn reject_doubtful(&mut self, delivery: Delivery, part: PartRef, at: Timestamp) {
+        self.end(delivery, part, SubmitOutcome::InDoubt, "in_doubt", false, at);
+    }
+
+    fn end(
+        &mut self,
+        delivery: Delivery,
+        part: PartRef,
+        outcome: SubmitOutcome,
+        word: &'static str,
+        receipt_asked: bool,
+        at: Timestamp,
+    ) {
+        self.link.account.part_ended(delivery.id());
+        self.finish(
+            delivery,
+            Fate::Ended {
+                part,
+                outcome,
+                word,
+                receipt_asked,
+            },
+            at,
+        );
+    }
+}

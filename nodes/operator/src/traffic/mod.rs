@@ -1,0 +1,447 @@
+//! One session's traffic: parts down within window and rate, answers into steps, deliveries up and answered once durable.
+//!
+//! ```text
+//!  queue ─checkout(free slots, tokens)─▶ backlog ─token─▶ Submit ─▶ in flight ─answer─▶ verdict ─▶ results ─▶ commit
+//!                                                             └─timeout─▶ grace ─▶ in doubt ──────────▲
+//!  Delivered ─▶ step ─▶ commit ─▶ Answer
+//! ```
+//! Reserve, then take (law 4): a checkout asks for no more than there are free slots, tokens and room among what is not
+//! committed; a token is spent when the part goes out. Nothing waits for a commit but the next checkout beyond that room.
+//!
+//! Invariants:
+//! - TR-1: a delivery that was checked out is in exactly one of backlog, in flight, results, a commit.
+//! - TR-2: at most `window` parts are unanswered, at most [`UNCOMMITTED`] windows answered and not yet durable (plus what
+//!   the window holds).
+//! - TR-3: a deliver_sm is answered OK only after its step is durable; deliveries are committed in their order.
+//! - TR-4: the command channel has room for everything this side may have outstanding, so it is never waited for.
+//!
+//! Late answers: a part that was not answered within the response timeout is kept for a grace of at most
+//! [`LATE_GRACE`]; an answer that comes in it counts as the answer. After it the in-doubt policy decides, and a still later
+//! answer is only counted: the part may have gone out again.
+
+mod down;
+mod up;
+
+use crate::commit::{self, Ended};
+use crate::doubt::Cause;
+use crate::hop::{Done, Fate, PartRef};
+use crate::link::Link;
+use crate::metric::Meters;
+use crate::status::LinkState;
+use smsgw_message::Timestamp;
+use smsgw_queue::{BoxFuture, Cost, Delivery, EngineError, ReleaseReason, Step, Want};
+use smsgw_runtime::ChildContext;
+use smsgw_smpp::{CloseCause, EsmeCommand, EsmeEvent, SubmitSm};
+use std::collections::{HashMap, VecDeque};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tracing::{debug, info, warn};
+
+/// Windows of parts that may be answered (or timed out) and not yet durable.
+const UNCOMMITTED: usize = 4;
+/// Batches of results in the engine at once.
+const COMMITS: usize = 4;
+/// Deliveries of the carrier that may wait for the engine; beyond, events are not taken and the driver stops reading.
+const INTAKE: usize = 1000;
+/// Deliveries that the session lets be unanswered; above what can be on the way between it and [`INTAKE`].
+pub(crate) const SESSION_DELIVERIES: usize = 4096;
+/// How long a checkout waits for a part.
+const CHECKOUT_WAIT: Duration = Duration::from_secs(30);
+/// Most parts of one checkout.
+const CHECKOUT_MAX: usize = 1000;
+/// Pause after a checkout that failed.
+const CHECKOUT_RETRY: Duration = Duration::from_millis(500);
+/// How long an answer is waited for after the response timeout, at most.
+pub(crate) const LATE_GRACE: Duration = Duration::from_secs(10);
+/// Undecodable deliveries of one session that are kept; the others are only counted.
+const UNDECODABLE_KEPT: usize = 100;
+/// Warnings about single PDUs of one session; further ones are only counted.
+const COMPLAINTS: usize = 100;
+
+/// How a session ended.
+#[derive(Debug)]
+pub(crate) enum Over {
+    /// The session is over and everything about it is durable.
+    Closed {
+        cause: CloseCause,
+        /// It was of use: stayed bound for a while, or something went over it.
+        worked: bool,
+    },
+    /// The engine is poisoned.
+    Poisoned(String),
+    /// The engine is closed, or a commit panicked.
+    Broken(&'static str),
+    /// We were told to stop now.
+    Stopping,
+}
+
+/// A part ready to be sent.
+struct Ready {
+    delivery: Delivery,
+    part: PartRef,
+    valid_until: Timestamp,
+    message: SubmitSm,
+    receipt_asked: bool,
+}
+
+/// A part that was sent.
+struct InFlight {
+    delivery: Delivery,
+    part: PartRef,
+    receipt_asked: bool,
+    sent_at: Instant,
+    timed_out: bool,
+}
+
+/// A delivery of the carrier on its way to the engine. Undecodable ones were answered by the session.
+struct Arrived {
+    sequence: Option<u32>,
+    step: Step,
+}
+
+pub(crate) struct Traffic<'a> {
+    link: &'a Link,
+    meters: &'a mut Meters,
+    commands: mpsc::Sender<EsmeCommand>,
+    window: usize,
+    response_timeout: Duration,
+    bound: bool,
+    bound_at: Option<Instant>,
+    worked: bool,
+    draining: bool,
+    closed: Option<CloseCause>,
+    next_tag: u64,
+    outstanding: usize,
+    in_flight: HashMap<u64, InFlight>,
+    /// Timed-out parts in the order in which their grace ends; those answered meanwhile are no longer in flight.
+    limbo: VecDeque<(Instant, u64)>,
+    in_limbo: usize,
+    backlog: VecDeque<Ready>,
+    results: Vec<Done>,
+    /// Results here and in commits.
+    uncommitted: usize,
+    commits: JoinSet<(usize, Ended)>,
+    intake: Vec<Arrived>,
+    /// Deliveries here and in the commit.
+    untaken: usize,
+    intake_commit: JoinSet<(Vec<Option<u32>>, Vec<bool>, Ended)>,
+    kept_undecodable: usize,
+    complaints: usize,
+    no_checkout_before: Option<Instant>,
+}
+
+/// Room the command channel needs for a window (TR-4): submits, answers, unbinds.
+pub(crate) fn command_room(window: usize) -> usize {
+    window.saturating_add(SESSION_DELIVERIES).saturating_add(8)
+}
+
+impl<'a> Traffic<'a> {
+    pub(crate) fn new(
+        link: &'a Link,
+        meters: &'a mut Meters,
+        commands: mpsc::Sender<EsmeCommand>,
+        window: usize,
+        response_timeout: Duration,
+    ) -> Self {
+        Self {
+            link,
+            meters,
+            commands,
+            window,
+            response_timeout,
+            bound: false,
+            bound_at: None,
+            worked: false,
+            draining: false,
+            closed: None,
+            next_tag: 0,
+            outstanding: 0,
+            in_flight: HashMap::with_capacity(window.min(4096)),
+            limbo: VecDeque::new(),
+            in_limbo: 0,
+            backlog: VecDeque::new(),
+            results: Vec::new(),
+            uncommitted: 0,
+            commits: JoinSet::new(),
+            intake: Vec::new(),
+            untaken: 0,
+            intake_commit: JoinSet::new(),
+            kept_undecodable: 0,
+            complaints: 0,
+            no_checkout_before: None,
+        }
+    }
+
+    /// Runs until the session is over and its traffic is durable, or the engine or the supervisor ends it.
+    pub(crate) async fn run(
+        mut self,
+        ctx: &ChildContext,
+        mut events: mpsc::Receiver<Vec<EsmeEvent>>,
+    ) -> Over {
+        let engine = Arc::clone(&self.link.engine);
+        let mut draining = pin!(ctx.draining());
+        let mut stopping = pin!(ctx.stopping());
+        let mut checkout: Option<BoxFuture<'_, Result<Vec<Delivery>, EngineError>>> = None;
+        loop {
+            let now = self.link.clock.instant();
+            self.send_backlog(now);
+            self.end_graces(now);
+            self.start_commits();
+            self.meters
+                .window_in_use
+                .set(i64::try_from(self.outstanding).unwrap_or(i64::MAX));
+            if let Some(cause) = self.closed
+                && self.uncommitted == 0
+                && self.untaken == 0
+            {
+                return Over::Closed {
+                    cause,
+                    worked: self.worked,
+                };
+            }
+            if checkout.is_none() {
+                let room = self.room(now);
+                if room > 0 {
+                    checkout =
+                        Some(engine.checkout(&self.link.account.parts, Want::new(room, CHECKOUT_WAIT)));
+                }
+            }
+            let deadline = self.deadline(now, checkout.is_some());
+            let takes_events = self.closed.is_none() && self.untaken < INTAKE;
+            tokio::select! {
+                () = stopping.as_mut() => return Over::Stopping,
+                () = draining.as_mut(), if !self.draining => {
+                    checkout = None;
+                    self.drain();
+                }
+                Some(ended) = self.commits.join_next() => match ended {
+                    Ok((count, ended)) => {
+                        self.uncommitted = self.uncommitted.saturating_sub(count);
+                        if let Some(over) = broken(ended) {
+                            return over;
+                        }
+                    }
+                    Err(_) => return Over::Broken("a commit of results panicked"),
+                },
+                Some(ended) = self.intake_commit.join_next() => match ended {
+                    Ok((sequences, durable, ended)) => {
+                        if let Some(over) = broken(ended) {
+                            // Unanswered, so the carrier sends them again.
+                            return over;
+                        }
+                        self.answer(sequences, durable);
+                    }
+                    Err(_) => return Over::Broken("a commit of deliveries panicked"),
+                },
+                batch = events.recv(), if takes_events => match batch {
+                    Some(batch) => self.handle(batch),
+                    // The driver is gone without a word: what was sent is in doubt.
+                    None => {
+                        let in_doubt = self.in_flight.keys().copied().collect();
+                        self.close(CloseCause::Lost, in_doubt);
+                    }
+                },
+                got = waiting(&mut checkout) => {
+                    checkout = None;
+                    match got {
+                        Ok(deliveries) => self.take(deliveries),
+                        Err(EngineError::Poisoned(cause)) => return Over::Poisoned(cause),
+                        Err(EngineError::Closed) => return Over::Broken("the engine is closed"),
+                        Err(error @ (EngineError::NoSpace | EngineError::Read(_))) => {
+                            warn!(operator = %self.link.account.id, link = %self.link.id, %error, "parts cannot be checked out; trying again");
+                            self.no_checkout_before = self.link.clock.instant().checked_add(CHECKOUT_RETRY);
+                        }
+                    }
+                }
+                () = at(deadline) => {}
+            }
+            if self.closed.is_some() || !self.bound {
+                checkout = None;
+            }
+        }
+    }
+
+    /// Events of the session.
+    fn handle(&mut self, events: Vec<EsmeEvent>) {
+        let now = self.link.clock.instant();
+        let at = self.link.clock.now();
+        let settings = self.link.account.settings();
+        for event in events {
+            match event {
+                EsmeEvent::Bound {
+                    system_id,
+                    interface_version,
+                } => {
+                    self.bound = true;
+                    self.bound_at = Some(now);
+                    info!(operator = %self.link.account.id, link = %self.link.id, bind = self.link.bind.as_str(), carrier = %system_id, ?interface_version, "bound");
+                    self.link.report(self.meters, LinkState::Bound, None);
+                }
+                // `Closed` follows and carries the status.
+                EsmeEvent::BindRefused { status } => self.meters.bind_refused(status),
+                EsmeEvent::Answered {
+                    tag,
+                    status,
+                    message_id,
+                    ..
+                } => {
+                    self.answered(tag, status, &message_id, &settings, now, at);
+                }
+                EsmeEvent::TimedOut { tag } => self.timed_out(tag, now),
+                EsmeEvent::LateAnswer {
+                    tag,
+                    status,
+                    message_id,
+                    ..
+                } => {
+                    self.late_answer(tag, status, &message_id, &settings, now, at);
+                }
+                EsmeEvent::NotSent { tag, why } => self.not_sent(tag, why, at),
+                EsmeEvent::Delivered {
+                    sequence, message, ..
+                } => self.arrived(sequence, &message, &settings, at),
+                EsmeEvent::DeliveryRefused { .. } => self.meters.arrival_refused("overload"),
+                EsmeEvent::Alert(_) => {
+                    debug!(operator = %self.link.account.id, link = %self.link.id, "alert_notification");
+                }
+                EsmeEvent::Unmatched {
+                    command_id, status, ..
+                } => {
+                    self.meters.unmatched();
+                    debug!(operator = %self.link.account.id, link = %self.link.id, ?command_id, %status, "answer to nothing we sent");
+                }
+                EsmeEvent::Undecodable(undecodable) => self.undecodable(undecodable, at),
+                EsmeEvent::Tolerated { quirks, .. } => {
+                    for quirk in quirks.iter() {
+                        self.meters.tolerated(quirk);
+                    }
+                }
+                EsmeEvent::Closed { cause, in_doubt } => self.close(cause, in_doubt),
+            }
+        }
+    }
+
+    /// No new parts; the session waits for answers and unbinds.
+    fn drain(&mut self) {
+        self.draining = true;
+        self.link.report(self.meters, LinkState::Draining, None);
+        let at = self.link.clock.now();
+        for ready in std::mem::take(&mut self.backlog) {
+            self.finish(ready.delivery, back(Duration::ZERO, ReleaseReason::Stopping), at);
+        }
+        info!(operator = %self.link.account.id, link = %self.link.id, bind = self.link.bind.as_str(), outstanding = self.outstanding, "draining");
+        // A session that is over already says so by itself.
+        if self
+            .commands
+            .try_send(EsmeCommand::Unbind {
+                within: self.link.drain,
+            })
+            .is_err()
+        {
+            debug!(link = %self.link.id, "session over before the unbind");
+        }
+    }
+
+    /// The session is over: everything that was under way gets its fate.
+    fn close(&mut self, cause: CloseCause, in_doubt: Vec<u64>) {
+        let now = self.link.clock.instant();
+        let at = self.link.clock.now();
+        self.worked |= self
+            .bound_at
+            .is_some_and(|bound| now.saturating_duration_since(bound) > Duration::from_secs(5));
+        self.closed = Some(cause);
+        self.bound = false;
+        if !in_doubt.is_empty() || self.in_limbo > 0 {
+            let parts = in_doubt.len().saturating_add(self.in_limbo);
+            warn!(operator = %self.link.account.id, link = %self.link.id, parts, "parts in doubt: the session ended before their answers");
+        }
+        for tag in in_doubt {
+            if let Some(flight) = self.in_flight.remove(&tag) {
+                let (cause, waited) = match flight.timed_out {
+                    true => (Cause::Timeout, now.saturating_duration_since(flight.sent_at)),
+                    false => (Cause::LinkLost, Duration::ZERO),
+                };
+                self.doubt(flight, cause, waited, at);
+            }
+        }
+        for (_, flight) in std::mem::take(&mut self.in_flight) {
+            if flight.timed_out {
+                let waited = now.saturating_duration_since(flight.sent_at);
+                self.doubt(flight, Cause::Timeout, waited, at);
+            } else {
+                // The session never took the command: nothing of it was written.
+                self.finish(flight.delivery, back(Duration::ZERO, ReleaseReason::LinkLost), at);
+            }
+        }
+        for ready in std::mem::take(&mut self.backlog) {
+            self.finish(ready.delivery, back(Duration::ZERO, ReleaseReason::LinkLost), at);
+        }
+        self.limbo.clear();
+        self.in_limbo = 0;
+        self.outstanding = 0;
+    }
+
+    fn start_commits(&mut self) {
+        if !self.results.is_empty() && self.commits.len() < COMMITS {
+            let batch = std::mem::take(&mut self.results);
+            let link = self.link;
+            self.commits.spawn(commit::parts(
+                Arc::clone(&link.engine),
+                Arc::clone(&link.account),
+                link.id.clone(),
+                batch,
+            ));
+        }
+        // One at a time: what a carrier tells keeps its order.
+        if !self.intake.is_empty() && self.intake_commit.is_empty() {
+            let (sequences, steps) = std::mem::take(&mut self.intake)
+                .into_iter()
+                .map(|arrived| (arrived.sequence, arrived.step))
+                .unzip();
+            let (engine, account) = (Arc::clone(&self.link.engine), Arc::clone(&self.link.account));
+            self.intake_commit.spawn(async move {
+                let (durable, ended) = commit::arrivals(engine, account, steps).await;
+                (sequences, durable, ended)
+            });
+        }
+    }
+
+    fn finish(&mut self, delivery: Delivery, fate: Fate, at: Timestamp) {
+        self.uncommitted += 1;
+        self.results.push(Done { delivery, fate, at });
+    }
+}
+
+fn back(after: Duration, reason: ReleaseReason) -> Fate {
+    Fate::Back {
+        after,
+        reason,
+        cost: Cost::Free,
+    }
+}
+
+fn broken(ended: Ended) -> Option<Over> {
+    match ended {
+        Ended::Done => None,
+        Ended::Poisoned(cause) => Some(Over::Poisoned(cause)),
+        Ended::Closed => Some(Over::Broken("the engine is closed")),
+    }
+}
+
+/// The checkout under way; never ends when there is none.
+async fn waiting<T>(checkout: &mut Option<BoxFuture<'_, T>>) -> T {
+    match checkout {
+        Some(future) => future.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn at(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(tokio::time::Instant::from_std(deadline)).await,
+        None => std::future::pending().await,
+    }
+}
