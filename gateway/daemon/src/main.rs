@@ -14,6 +14,10 @@ mod run;
 use clap::Parser;
 use std::process::ExitCode;
 
+/// Records are made on one thread and freed on another, which the C library's allocator pays for with locks.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     cli::Cli::parse().execute()
 }

@@ -24,7 +24,9 @@ pub struct Decision<'a> {
 impl<'a> Decision<'a> {
     /// The operator to use.
     pub fn operator(&self) -> &'a OperatorId {
-        self.operators.first().expect("RT-2: a route names at least one operator")
+        self.operators
+            .first()
+            .expect("RT-2: a route names at least one operator")
     }
 
     /// All operators, in the order they are to be tried.
@@ -49,16 +51,27 @@ pub fn decide_mt<'a>(
     class: Class,
     to: &Address,
 ) -> Result<Decision<'a>, NoRoute> {
-    let mt = |number: u32| usize::try_from(number).ok().and_then(|index| Some((index, table.mt.get(index)?)));
+    let mt = |number: u32| {
+        usize::try_from(number)
+            .ok()
+            .and_then(|index| Some((index, table.mt.get(index)?)))
+    };
     let applies = |number| {
         mt(number).is_some_and(|(_, route)| {
             (route.clients.is_empty() || route.clients.contains(client))
                 && (route.classes.is_empty() || route.classes.contains(&class))
         })
     };
-    let (index, route) = table.prefixes.first(to.as_str(), applies).and_then(mt).ok_or(NoRoute)?;
+    let (index, route) = table
+        .prefixes
+        .first(to.as_str(), applies)
+        .and_then(mt)
+        .ok_or(NoRoute)?;
     match route.strategy {
-        Strategy::Failover => Ok(Decision { route: index + 1, operators: &route.operators }),
+        Strategy::Failover => Ok(Decision {
+            route: index + 1,
+            operators: &route.operators,
+        }),
     }
 }
 
@@ -70,16 +83,34 @@ pub fn decide_mo<'a>(
     to: &Address,
     text: Option<&str>,
 ) -> Result<MoDecision<'a>, NoRoute> {
-    let word = text.and_then(|text| text.split_whitespace().next()).map(str::to_lowercase);
+    let word = text
+        .and_then(|text| text.split_whitespace().next())
+        .map(str::to_lowercase);
     let applies = |route: &MoRoute| {
-        let keyword = route.keyword.as_ref().is_none_or(|keyword| Some(keyword.trim().to_lowercase()) == word);
+        let keyword = route
+            .keyword
+            .as_ref()
+            .is_none_or(|keyword| Some(keyword.trim().to_lowercase()) == word);
         keyword && route.operator.as_ref().is_none_or(|only| only == operator)
     };
     let first = |routes: &[usize]| {
-        routes.iter().copied().find(|index| table.mo.get(*index).is_some_and(applies))
+        routes
+            .iter()
+            .copied()
+            .find(|index| table.mo.get(*index).is_some_and(applies))
     };
-    let by_number = table.mo_by_number.get(to.as_str()).and_then(|routes| first(routes));
-    let index = by_number.into_iter().chain(first(&table.mo_any)).min().ok_or(NoRoute)?;
+    let by_number = table
+        .mo_by_number
+        .get(to.as_str())
+        .and_then(|routes| first(routes));
+    let index = by_number
+        .into_iter()
+        .chain(first(&table.mo_any))
+        .min()
+        .ok_or(NoRoute)?;
     let route = table.mo.get(index).ok_or(NoRoute)?;
-    Ok(MoDecision { route: index + 1, client: &route.client })
+    Ok(MoDecision {
+        route: index + 1,
+        client: &route.client,
+    })
 }

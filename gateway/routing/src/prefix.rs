@@ -51,14 +51,21 @@ impl PrefixTable {
         for (prefix, route) in entries.rev() {
             table.put_first(prefix, route)?;
         }
-        table.packed.sort_unstable_by_key(|(length, _)| std::cmp::Reverse(*length));
-        table.long.sort_unstable_by_key(|(length, _)| std::cmp::Reverse(*length));
+        table
+            .packed
+            .sort_unstable_by_key(|(length, _)| std::cmp::Reverse(*length));
+        table
+            .long
+            .sort_unstable_by_key(|(length, _)| std::cmp::Reverse(*length));
         table.slots.shrink_to_fit();
         Ok(table)
     }
 
     fn put_first(&mut self, prefix: &str, route: u32) -> Result<(), TooMany> {
-        let slot = u32::try_from(self.slots.len()).ok().filter(|slot| *slot != END).ok_or(TooMany)?;
+        let slot = u32::try_from(self.slots.len())
+            .ok()
+            .filter(|slot| *slot != END)
+            .ok_or(TooMany)?;
         let length = prefix.len();
         let before = if length == 0 {
             self.any.replace(slot)
@@ -67,7 +74,10 @@ impl PrefixTable {
         } else {
             of_length(&mut self.long, length).insert(prefix.into(), slot)
         };
-        self.slots.push(Slot { route, next: before.unwrap_or(END) });
+        self.slots.push(Slot {
+            route,
+            next: before.unwrap_or(END),
+        });
         Ok(())
     }
 
@@ -84,8 +94,12 @@ impl PrefixTable {
             let known = digits.len().min(PACKED);
             let key = pack(digits);
             for (length, heads) in &self.packed {
-                let Some(surplus) = known.checked_sub(*length) else { continue };
-                if let Some(route) = heads.get(&(key >> (4 * surplus))).and_then(|head| self.chain(*head, &mut takes))
+                let Some(surplus) = known.checked_sub(*length) else {
+                    continue;
+                };
+                if let Some(route) = heads
+                    .get(&(key >> (4 * surplus)))
+                    .and_then(|head| self.chain(*head, &mut takes))
                 {
                     return Some(route);
                 }
@@ -107,16 +121,22 @@ impl PrefixTable {
 }
 
 fn of_length<K>(tables: &mut Vec<(usize, FxHashMap<K, u32>)>, length: usize) -> &mut FxHashMap<K, u32> {
-    let place = tables.iter().position(|(have, _)| *have == length).unwrap_or_else(|| {
-        tables.push((length, FxHashMap::default()));
-        tables.len() - 1
-    });
+    let place = tables
+        .iter()
+        .position(|(have, _)| *have == length)
+        .unwrap_or_else(|| {
+            tables.push((length, FxHashMap::default()));
+            tables.len() - 1
+        });
     &mut tables.get_mut(place).expect("found or just pushed").1
 }
 
 /// Up to sixteen digits, four bits each, the last one lowest.
 fn pack(digits: &str) -> u64 {
-    digits.bytes().take(PACKED).fold(0, |key, octet| (key << 4) | u64::from(octet & 0x0F))
+    digits
+        .bytes()
+        .take(PACKED)
+        .fold(0, |key, octet| (key << 4) | u64::from(octet & 0x0F))
 }
 
 #[cfg(test)]

@@ -87,17 +87,33 @@ impl RouteTable {
     /// Builds the table; routes stand in the order of the file.
     pub fn try_new(mt: Vec<MtRoute>, mo: Vec<MoRoute>) -> Result<Self, RouteError> {
         for (index, route) in mt.iter().enumerate() {
-            let wrong = |kind| RouteError { direction: "mt", route: index + 1, kind };
+            let wrong = |kind| RouteError {
+                direction: "mt",
+                route: index + 1,
+                kind,
+            };
             if route.operators.is_empty() {
                 return Err(wrong(RouteErrorKind::NoOperator));
             }
-            if route.prefixes.iter().any(|prefix| !prefix.bytes().all(|octet| octet.is_ascii_digit())) {
+            if route
+                .prefixes
+                .iter()
+                .any(|prefix| !prefix.bytes().all(|octet| octet.is_ascii_digit()))
+            {
                 return Err(wrong(RouteErrorKind::NotDigits));
             }
         }
-        let too_many = |_| RouteError { direction: "mt", route: mt.len(), kind: RouteErrorKind::TooMany };
+        let too_many = |_| RouteError {
+            direction: "mt",
+            route: mt.len(),
+            kind: RouteErrorKind::TooMany,
+        };
         u32::try_from(mt.len()).map_err(|_| too_many(crate::prefix::TooMany))?;
-        let entries: Vec<(&str, u32)> = mt.iter().zip(0u32..).flat_map(|(route, number)| of(route, number)).collect();
+        let entries: Vec<(&str, u32)> = mt
+            .iter()
+            .zip(0u32..)
+            .flat_map(|(route, number)| of(route, number))
+            .collect();
         let prefixes = PrefixTable::new(entries.into_iter()).map_err(too_many)?;
 
         let mut mo_by_number: FxHashMap<Box<str>, Vec<usize>> = FxHashMap::default();
@@ -107,10 +123,19 @@ impl RouteTable {
                 mo_any.push(index);
             }
             for number in &route.to {
-                mo_by_number.entry(number.as_str().into()).or_default().push(index);
+                mo_by_number
+                    .entry(number.as_str().into())
+                    .or_default()
+                    .push(index);
             }
         }
-        Ok(Self { mt, prefixes, mo, mo_by_number, mo_any })
+        Ok(Self {
+            mt,
+            prefixes,
+            mo,
+            mo_by_number,
+            mo_any,
+        })
     }
 
     /// How many routes there are, to phones and from them.
@@ -122,5 +147,10 @@ impl RouteTable {
 /// The prefixes of one route; a route without any has the empty one.
 fn of(route: &MtRoute, number: u32) -> impl Iterator<Item = (&str, u32)> {
     let any = route.prefixes.is_empty().then_some("");
-    route.prefixes.iter().map(String::as_str).chain(any).map(move |prefix| (prefix, number))
+    route
+        .prefixes
+        .iter()
+        .map(String::as_str)
+        .chain(any)
+        .map(move |prefix| (prefix, number))
 }

@@ -43,12 +43,27 @@ fn chosen(table: &RouteTable, who: &str, class: Class, digits: &str) -> Option<(
 
 #[test]
 fn the_longest_prefix_wins_then_the_first_in_the_file() {
-    let table =
-        RouteTable::try_new(vec![mt(&[], &["any"]), mt(&["49", "43"], &["a", "b"]), mt(&["49"], &["late"])], vec![])
-            .unwrap();
-    assert_eq!(chosen(&table, "acme", Class::Otp, "491700000001"), Some((2, "a".into())));
-    assert_eq!(chosen(&table, "acme", Class::Otp, "436640000001"), Some((2, "a".into())));
-    assert_eq!(chosen(&table, "acme", Class::Otp, "331000000001"), Some((1, "any".into())));
+    let table = RouteTable::try_new(
+        vec![
+            mt(&[], &["any"]),
+            mt(&["49", "43"], &["a", "b"]),
+            mt(&["49"], &["late"]),
+        ],
+        vec![],
+    )
+    .unwrap();
+    assert_eq!(
+        chosen(&table, "acme", Class::Otp, "491700000001"),
+        Some((2, "a".into()))
+    );
+    assert_eq!(
+        chosen(&table, "acme", Class::Otp, "436640000001"),
+        Some((2, "a".into()))
+    );
+    assert_eq!(
+        chosen(&table, "acme", Class::Otp, "331000000001"),
+        Some((1, "any".into()))
+    );
     let decision = decide_mt(&table, &client("acme"), Class::Otp, &to("4917")).unwrap();
     assert_eq!(decision.operators(), [operator("a"), operator("b")]);
 }
@@ -59,9 +74,18 @@ fn a_route_for_others_is_passed_over_even_when_its_prefix_is_longer() {
     special.clients = vec![client("acme")];
     special.classes = vec![Class::Otp];
     let table = RouteTable::try_new(vec![special, mt(&["49"], &["plain"])], vec![]).unwrap();
-    assert_eq!(chosen(&table, "acme", Class::Otp, "4917"), Some((1, "special".into())));
-    assert_eq!(chosen(&table, "acme", Class::Bulk, "4917"), Some((2, "plain".into())));
-    assert_eq!(chosen(&table, "other", Class::Otp, "4917"), Some((2, "plain".into())));
+    assert_eq!(
+        chosen(&table, "acme", Class::Otp, "4917"),
+        Some((1, "special".into()))
+    );
+    assert_eq!(
+        chosen(&table, "acme", Class::Bulk, "4917"),
+        Some((2, "plain".into()))
+    );
+    assert_eq!(
+        chosen(&table, "other", Class::Otp, "4917"),
+        Some((2, "plain".into()))
+    );
     assert_eq!(chosen(&table, "acme", Class::Otp, "33"), None);
 }
 
@@ -86,13 +110,29 @@ fn a_message_from_a_phone_goes_to_the_first_route_that_applies() {
     )
     .unwrap();
     let whose = |from: &str, number: &str, text: Option<&str>| {
-        decide_mo(&table, &operator(from), &to(number), text).ok().map(|found| found.client.to_string())
+        decide_mo(&table, &operator(from), &to(number), text)
+            .ok()
+            .map(|found| found.client.to_string())
     };
-    assert_eq!(whose("alpha", "12345", Some("  STOP please")).as_deref(), Some("stops"));
-    assert_eq!(whose("alpha", "12345", Some("stopped")).as_deref(), Some("alpha-only"));
-    assert_eq!(whose("beta", "12345", Some("INFO")).as_deref(), Some("info"), "the earlier route for any number");
+    assert_eq!(
+        whose("alpha", "12345", Some("  STOP please")).as_deref(),
+        Some("stops")
+    );
+    assert_eq!(
+        whose("alpha", "12345", Some("stopped")).as_deref(),
+        Some("alpha-only")
+    );
+    assert_eq!(
+        whose("beta", "12345", Some("INFO")).as_deref(),
+        Some("info"),
+        "the earlier route for any number"
+    );
     assert_eq!(whose("beta", "12345", Some("hello")).as_deref(), Some("number"));
-    assert_eq!(whose("beta", "999", None).as_deref(), Some("number"), "binary content has no keyword");
+    assert_eq!(
+        whose("beta", "999", None).as_deref(),
+        Some("number"),
+        "binary content has no keyword"
+    );
     assert_eq!(whose("beta", "1", Some("hello")), None);
 }
 

@@ -175,7 +175,11 @@ impl Poster {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) if is_blocked(&error) => return Outcome::Blocked,
             Ok(Err(error)) => {
-                debug!(?target, error = &error as &dyn std::error::Error, "callback target could not be asked");
+                debug!(
+                    ?target,
+                    error = &error as &dyn std::error::Error,
+                    "callback target could not be asked"
+                );
                 return Outcome::Connect;
             }
             Err(_) => return Outcome::Timeout,
@@ -185,7 +189,10 @@ impl Poster {
         // A body that breaks, is too long or does not end costs the connection and nothing else.
         let reusable = matches!(timeout(BODY_PATIENCE.min(within), rest).await, Ok(Ok(_)));
         if !reusable {
-            debug!(?target, "connection to a callback target is not used again: its answer did not end in bounds");
+            debug!(
+                ?target,
+                "connection to a callback target is not used again: its answer did not end in bounds"
+            );
         }
         if status.is_success() {
             Outcome::Delivered

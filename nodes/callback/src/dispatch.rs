@@ -12,7 +12,8 @@ use crate::{metric, payload};
 use smsgw_config::{CallbackSection, Config, ConfigHandle};
 use smsgw_message::{Down, Record, Timestamp, names};
 use smsgw_queue::{
-    BoxFuture, Cost, DeadReason, Delivery, Engine, EngineError, Flow, Flows, QueueName, ReleaseReason, Step, Want,
+    BoxFuture, Cost, DeadReason, Delivery, Engine, EngineError, Flow, Flows, QueueName, ReleaseReason, Step,
+    Want,
 };
 use smsgw_runtime::{ChildContext, ChildError, ChildSpec, Clock, Strategy, Supervisor};
 use std::collections::{HashMap, VecDeque};
@@ -314,7 +315,11 @@ impl Dispatcher {
         };
         let answered = match outcome {
             Outcome::Delivered => true,
-            Outcome::Status(_) | Outcome::Timeout | Outcome::Connect | Outcome::Blocked | Outcome::Panicked => false,
+            Outcome::Status(_)
+            | Outcome::Timeout
+            | Outcome::Connect
+            | Outcome::Blocked
+            | Outcome::Panicked => false,
         };
         match self.places.end(self.clock.instant(), &ticket, answered, &breaker) {
             Turned::Opened => {
@@ -441,7 +446,7 @@ fn limits(policy: &CallbackSection) -> Limits {
 mod tests {
     use super::*;
     use smsgw_message::{Address, Class, ClientId, DownKind, MessageId, MessageState, Report};
-        use smsgw_queue::{Lane, MemoryEngine, Place, StepId};
+    use smsgw_queue::{Lane, MemoryEngine, Place, StepId};
     use smsgw_runtime::SystemClock;
     use tokio::sync::oneshot;
 
@@ -502,7 +507,8 @@ mod tests {
             let queue = QueueName::from(names::DOWN_CALLBACK);
             for n in 0..2 {
                 let lane = Lane::new(Class::Bulk, "acme");
-                let step = Step::new(StepId::from_bytes([n; 16])).publish(queue.clone(), lane, down(n).to_record());
+                let step =
+                    Step::new(StepId::from_bytes([n; 16])).publish(queue.clone(), lane, down(n).to_record());
                 step.commit(engine.as_ref()).await.unwrap();
             }
             let mut dispatcher = Dispatcher {
@@ -519,20 +525,30 @@ mod tests {
                 clock,
                 settlements,
             };
-            let taken = engine.checkout(&queue, Want::new(2, Duration::ZERO)).await.unwrap();
+            let taken = engine
+                .checkout(&queue, Want::new(2, Duration::ZERO))
+                .await
+                .unwrap();
             dispatcher.take(taken, None, &config.config()).await;
             assert_eq!(dispatcher.tickets.len(), 1, "the other one waits");
             // The real attempt gives way to one that panics under its ticket.
             let ticket = dispatcher.tickets.drain().next().unwrap().1;
             dispatcher.attempts.shutdown().await;
-            let id = dispatcher.attempts.spawn(async { panic!("a fault of ours") }).id();
+            let id = dispatcher
+                .attempts
+                .spawn(async { panic!("a fault of ours") })
+                .id();
             dispatcher.tickets.insert(id, ticket);
             let ended = dispatcher.attempts.join_next_with_id().await.unwrap();
             dispatcher.finish(ended, &config.config()).await;
             assert_eq!(dispatcher.attempts.len(), 1, "the waiting record goes now");
             assert_eq!(dispatcher.tickets.len(), 1);
             assert!(!dispatcher.places.has_waiting("http://127.0.0.1:1"));
-            assert_eq!(engine.depth(&queue).at(Place::Ready), 1, "the record of the panic is in the queue again");
+            assert_eq!(
+                engine.depth(&queue).at(Place::Ready),
+                1,
+                "the record of the panic is in the queue again"
+            );
         })
         .await;
     }

@@ -7,8 +7,8 @@
 //!
 //! Invariants:
 //! - PL-1: at most `per_target` requests to a target are under way.
-//! - PL-2: where a job waits, a request to the same target is under way, or the caller was told that places are short
-//!   (`None` of [`Places::next`] is the only answer that ends its asking). So no job waits for ever.
+//! - PL-2: where a job waits, a request to the same target is under way, or its [`Places::end`] was just told and the caller
+//!   still owes the target a [`Places::next`] that answers `None`. So no job waits for ever.
 //! - PL-3: what a request took is given back by its [`Places::end`], however it ended.
 //!
 //! # Limits
@@ -59,7 +59,10 @@ pub(crate) enum Ask {
     /// One record of this flow, whose gate opens.
     Gated(Flow),
     /// Any flow but the closed ones, until the next gate opens.
-    Open { closed: BTreeSet<Flow>, until: Option<Instant> },
+    Open {
+        closed: BTreeSet<Flow>,
+        until: Option<Instant>,
+    },
 }
 
 #[derive(Debug)]
@@ -99,7 +102,14 @@ impl<J> Places<J> {
     }
 
     /// A place for this job's request.
-    pub(crate) fn begin(&mut self, now: Instant, origin: &str, flow: &Flow, job: J, limits: Limits) -> Begin<J> {
+    pub(crate) fn begin(
+        &mut self,
+        now: Instant,
+        origin: &str,
+        flow: &Flow,
+        job: J,
+        limits: Limits,
+    ) -> Begin<J> {
         let begun = self.try_begin(now, origin, flow, job, limits);
         match begun {
             Tried::Start { job, probe } => Begin::Start { job, probe },
@@ -154,7 +164,13 @@ impl<J> Places<J> {
     }
 
     /// A request ended, answered 2xx or not.
-    pub(crate) fn end(&mut self, now: Instant, ticket: &Ticket, answered: bool, policy: &BreakerPolicy) -> Turned {
+    pub(crate) fn end(
+        &mut self,
+        now: Instant,
+        ticket: &Ticket,
+        answered: bool,
+        policy: &BreakerPolicy,
+    ) -> Turned {
         let target = self.target(&ticket.origin, now);
         target.under_way = target.under_way.saturating_sub(1);
         let was_open = target.breaker.is_open();
@@ -319,14 +335,23 @@ mod tests {
         let (a, b) = (Flow::from("a"), Flow::from("b"));
         let mut places = Places::new();
         for job in 0..2 {
-            assert_eq!(places.begin(now, "slow", &a, job, LIMITS), Begin::Start { job, probe: false });
+            assert_eq!(
+                places.begin(now, "slow", &a, job, LIMITS),
+                Begin::Start { job, probe: false }
+            );
         }
         assert_eq!(closed(&mut places, now), Vec::<String>::new());
         assert_eq!(places.begin(now, "slow", &a, 2, LIMITS), Begin::Waits);
         assert_eq!(closed(&mut places, now), ["a"]);
-        assert_eq!(places.begin(now, "fast", &b, 9, LIMITS), Begin::Start { job: 9, probe: false });
+        assert_eq!(
+            places.begin(now, "fast", &b, 9, LIMITS),
+            Begin::Start { job: 9, probe: false }
+        );
         assert_eq!(places.next(now, "slow", LIMITS), None, "no room yet");
-        assert_eq!(places.end(now, &ticket("slow", &a, false), true, &POLICY), Turned::Unchanged);
+        assert_eq!(
+            places.end(now, &ticket("slow", &a, false), true, &POLICY),
+            Turned::Unchanged
+        );
         let (begun, flow) = places.next(now, "slow", LIMITS).unwrap();
         assert_eq!((begun, flow), (Begin::Start { job: 2, probe: false }, a));
         assert_eq!(closed(&mut places, now), Vec::<String>::new());
@@ -355,22 +380,43 @@ mod tests {
         for job in 0..2 {
             places.begin(start, "t", &a, job, LIMITS);
         }
-        assert_eq!(places.end(start, &ticket("t", &a, false), false, &POLICY), Turned::Unchanged);
-        assert_eq!(places.end(start, &ticket("t", &a, false), false, &POLICY), Turned::Opened);
+        assert_eq!(
+            places.end(start, &ticket("t", &a, false), false, &POLICY),
+            Turned::Unchanged
+        );
+        assert_eq!(
+            places.end(start, &ticket("t", &a, false), false, &POLICY),
+            Turned::Opened
+        );
         assert_eq!(closed(&mut places, start), ["a"]);
-        assert_eq!(places.begin(at(10), "t", &a, 2, LIMITS), Begin::NotBefore(2, at(1000)));
+        assert_eq!(
+            places.begin(at(10), "t", &a, 2, LIMITS),
+            Begin::NotBefore(2, at(1000))
+        );
         assert_eq!(closed(&mut places, at(1000)), ["gate of a"]);
         places.opened(&a);
-        assert_eq!(places.begin(at(1000), "t", &a, 3, LIMITS), Begin::Start { job: 3, probe: true });
+        assert_eq!(
+            places.begin(at(1000), "t", &a, 3, LIMITS),
+            Begin::Start { job: 3, probe: true }
+        );
         assert_eq!(closed(&mut places, at(1000)), ["a"]);
         assert_eq!(places.begin(at(1001), "t", &a, 4, LIMITS), Begin::Waits);
-        assert_eq!(places.end(at(1100), &ticket("t", &a, true), false, &POLICY), Turned::Unchanged);
+        assert_eq!(
+            places.end(at(1100), &ticket("t", &a, true), false, &POLICY),
+            Turned::Unchanged
+        );
         let (begun, _) = places.next(at(1100), "t", LIMITS).unwrap();
         assert_eq!(begun, Begin::NotBefore(4, at(3100)), "the interval doubled");
         assert_eq!(places.next(at(1100), "t", LIMITS), None);
-        assert_eq!(places.begin(at(3100), "t", &a, 5, LIMITS), Begin::Start { job: 5, probe: true });
+        assert_eq!(
+            places.begin(at(3100), "t", &a, 5, LIMITS),
+            Begin::Start { job: 5, probe: true }
+        );
         assert_eq!(places.begin(at(3100), "t", &a, 6, LIMITS), Begin::Waits);
-        assert_eq!(places.end(at(3200), &ticket("t", &a, true), true, &POLICY), Turned::Closed);
+        assert_eq!(
+            places.end(at(3200), &ticket("t", &a, true), true, &POLICY),
+            Turned::Closed
+        );
         let (begun, _) = places.next(at(3200), "t", LIMITS).unwrap();
         assert_eq!(begun, Begin::Start { job: 6, probe: false });
         assert_eq!(closed(&mut places, at(3200)), Vec::<String>::new());
@@ -389,7 +435,10 @@ mod tests {
                 places.end(start, &ticket(&format!("t{target}"), &a, false), false, &POLICY);
             }
         }
-        assert_eq!(places.forget(start + Duration::from_secs(60), Duration::from_secs(60)), 999);
+        assert_eq!(
+            places.forget(start + Duration::from_secs(60), Duration::from_secs(60)),
+            999
+        );
         assert_eq!(places.targets.keys().collect::<Vec<_>>(), ["t0"]);
     }
 

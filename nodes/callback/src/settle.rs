@@ -44,7 +44,12 @@ pub(crate) fn after_attempt(
                     let after = jittered(delay, policy.jitter);
                     debug!(message = %message(down), client = %down.client, outcome = outcome.as_str(),
                         status = outcome.status(), attempt = delivery.attempt(), ?after, "callback failed");
-                    Step::from(delivery).release(delivery, after, ReleaseReason::CallbackFailed, Cost::Counted)
+                    Step::from(delivery).release(
+                        delivery,
+                        after,
+                        ReleaseReason::CallbackFailed,
+                        Cost::Counted,
+                    )
                 }
                 Some(_) | None => give_up(delivery, down, DeadReason::AttemptsExhausted, now),
             }
@@ -129,10 +134,16 @@ pub(crate) async fn run(
                 break;
             }
             if settlements.is_closed() {
-                warn!(left = batch.len(), "outcomes of callbacks could not be stored before the stop; the callbacks are sent again");
+                warn!(
+                    left = batch.len(),
+                    "outcomes of callbacks could not be stored before the stop; the callbacks are sent again"
+                );
                 return Ok(());
             }
-            warn!(left = batch.len(), "outcomes of callbacks cannot be stored; callbacks wait until they can");
+            warn!(
+                left = batch.len(),
+                "outcomes of callbacks cannot be stored; callbacks wait until they can"
+            );
             tokio::time::sleep(NO_ROOM).await;
         }
     }
@@ -177,8 +188,14 @@ mod tests {
         let delay = Duration::from_secs(10);
         let all: Vec<Duration> = (0..2000).map(|_| jittered(delay, 0.2)).collect();
         let (least, most) = (all.iter().min().unwrap(), all.iter().max().unwrap());
-        assert!(*least >= Duration::from_secs(8) && *most <= Duration::from_secs(12), "{least:?} {most:?}");
-        assert!(*least < Duration::from_millis(8_200) && *most > Duration::from_millis(11_800), "{least:?} {most:?}");
+        assert!(
+            *least >= Duration::from_secs(8) && *most <= Duration::from_secs(12),
+            "{least:?} {most:?}"
+        );
+        assert!(
+            *least < Duration::from_millis(8_200) && *most > Duration::from_millis(11_800),
+            "{least:?} {most:?}"
+        );
         assert_eq!(jittered(delay, 0.0), delay);
     }
 }

@@ -182,9 +182,13 @@ async fn submit(
             error!(message_id = %id, %client, "the engine did not answer within http.request_timeout");
             overloaded("the gateway could not confirm the message in time; it may still be sent")
         })??;
-    shared
-        .accept_seconds
-        .observe(shared.clock.instant().saturating_duration_since(started).as_secs_f64());
+    shared.accept_seconds.observe(
+        shared
+            .clock
+            .instant()
+            .saturating_duration_since(started)
+            .as_secs_f64(),
+    );
     debug!(message_id = %id, %client, "accepted");
     let mut response = json(StatusCode::ACCEPTED, answer);
     let location = HeaderValue::try_from(format!("/v1/messages/{id}")).expect("a UUID is valid in a header");

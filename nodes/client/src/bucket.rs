@@ -68,7 +68,11 @@ mod tests {
         assert_eq!(admitted(&mut bucket, start), 10);
         assert_eq!(bucket.take(start), Err(Duration::from_millis(500)));
         assert_eq!(admitted(&mut bucket, start + Duration::from_secs(3)), 6);
-        assert_eq!(admitted(&mut bucket, start + Duration::from_secs(3600)), 10, "no more than a burst is saved up");
+        assert_eq!(
+            admitted(&mut bucket, start + Duration::from_secs(3600)),
+            10,
+            "no more than a burst is saved up"
+        );
     }
 
     #[test]

@@ -79,7 +79,9 @@ impl Problem {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(after) = self.retry_after {
             // Whole seconds (RFC 9110 section 10.2.3), rounded up: who comes back then is not refused again.
-            let seconds = after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0));
+            let seconds = after
+                .as_secs()
+                .saturating_add(u64::from(after.subsec_nanos() > 0));
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
         if let Some(allow) = self.allow {

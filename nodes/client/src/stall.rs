@@ -22,7 +22,11 @@ pub(crate) struct WriteStall<IO> {
 
 impl<IO> WriteStall<IO> {
     pub(crate) fn new(io: IO, limit: Duration) -> Self {
-        Self { io, limit, pending: None }
+        Self {
+            io,
+            limit,
+            pending: None,
+        }
     }
 
     /// Passes progress on; turns a wait that is too long into an error.
@@ -32,7 +36,9 @@ impl<IO> WriteStall<IO> {
             return polled;
         }
         let limit = self.limit;
-        let pending = self.pending.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        let pending = self
+            .pending
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
         ready!(pending.as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
@@ -96,7 +102,9 @@ mod tests {
         let mut ours = WriteStall::new(ours, Duration::from_secs(5));
         let reader = tokio::spawn(async move {
             tokio::time::sleep(Duration::from_millis(20)).await;
-            tokio::io::copy(&mut theirs, &mut tokio::io::sink()).await.unwrap()
+            tokio::io::copy(&mut theirs, &mut tokio::io::sink())
+                .await
+                .unwrap()
         });
         ours.write_all(&[0; 1000]).await.unwrap();
         drop(ours);

@@ -23,7 +23,9 @@ const MAX_CALLBACK: usize = 2048;
 pub(crate) fn parse(octets: &[u8]) -> Result<Body, Problem> {
     let body: Body = serde_json::from_slice(octets).map_err(|error| {
         let what = match error.classify() {
-            serde_json::error::Category::Data => "the body is JSON, but not one object with each field once and of its type",
+            serde_json::error::Category::Data => {
+                "the body is JSON, but not one object with each field once and of its type"
+            }
             serde_json::error::Category::Eof => "the body ends too early",
             serde_json::error::Category::Syntax | serde_json::error::Category::Io => "the body is not JSON",
         };
@@ -245,6 +247,7 @@ fn bounded_reference(reference: Option<&str>) -> Result<Option<String>, Problem>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn try_build(json: &str) -> Result<MtMessage, Problem> {
         let config = Config::parse(
@@ -292,9 +295,21 @@ mod tests {
             ("", InvalidJson, None),
             ("null", InvalidJson, None),
             (r#"{"to":"491700000001","text":"a"} x"#, InvalidJson, None),
-            (r#"{"to":"491700000001","to":"491700000002","text":"a"}"#, InvalidJson, None),
-            (r#"{"to":"491700000001","text":"a","max_parts":0}"#, InvalidField, Some("max_parts")),
-            (r#"{"to":"491700000001","text":"a","max_parts":-1}"#, InvalidJson, None),
+            (
+                r#"{"to":"491700000001","to":"491700000002","text":"a"}"#,
+                InvalidJson,
+                None,
+            ),
+            (
+                r#"{"to":"491700000001","text":"a","max_parts":0}"#,
+                InvalidField,
+                Some("max_parts"),
+            ),
+            (
+                r#"{"to":"491700000001","text":"a","max_parts":-1}"#,
+                InvalidJson,
+                None,
+            ),
             (r#"{"to":1}"#, InvalidJson, None),
             (r#"{"to":"491700000001","txt":"a"}"#, UnknownField, None),
             (r#"{"text":"a"}"#, InvalidField, Some("to")),
@@ -390,5 +405,70 @@ mod tests {
             "x".repeat(307)
         );
         assert_eq!(try_build(&json).unwrap_err().code, ApiCode::TextTooLong);
+    }
+
+    fn value() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(Into::into),
+            any::<i64>().prop_map(Into::into),
+            any::<String>().prop_map(Into::into),
+            "[+]?[0-9]{0,17}".prop_map(Into::into),
+            "([0-9a-f]{2}){0,300}".prop_map(Into::into),
+            "[a-zA-Z äöüß€漢😀]{0,700}".prop_map(Into::into),
+            prop::sample::select(vec![
+                "gsm7",
+                "ucs2",
+                "latin1",
+                "binary",
+                "auto",
+                "otp",
+                "all",
+                "10m",
+                "0s",
+                "9999999999d"
+            ])
+            .prop_map(Into::into),
+            Just("http://user:pw@[::1]:9/x?y#z".into()),
+        ];
+        leaf.prop_recursive(2, 8, 3, |inner| {
+            prop::collection::vec(inner, 0..3).prop_map(Into::into)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_fields_come_the_outcome_is_a_message_or_a_4xx_that_repeats_no_text(
+            fields in prop::collection::hash_map(prop_oneof![9 => prop::sample::select(FIELDS.to_vec()).prop_map(str::to_owned), 1 => any::<String>()], value(), 0..6),
+            good in any::<bool>(),
+        ) {
+            let mut fields: serde_json::Map<String, serde_json::Value> = fields.into_iter().collect();
+            if good {
+                fields.insert("to".into(), "491700000001".into());
+            }
+            let body = serde_json::Value::from(fields.clone()).to_string();
+            match try_build(&body) {
+                Ok(message) => {
+                    prop_assert!((1..=10).contains(&message.parts.len()));
+                    prop_assert!(message.valid_until > message.accepted_at);
+                    // What is accepted can be written and read.
+                    use smsgw_message::Record;
+                    prop_assert_eq!(MtMessage::from_record(&message.to_record()).unwrap(), message);
+                }
+                Err(problem) => {
+                    prop_assert!((400..500).contains(&problem.code.status()), "{:?}", problem);
+                    if let Some(text) = fields.get("text").and_then(|text| text.as_str()) {
+                        prop_assert!(text.chars().count() < 12 || !problem.detail.contains(text), "{:?}", problem);
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn whatever_octets_come_the_outcome_is_a_body_or_a_4xx(octets in prop::collection::vec(any::<u8>(), 0..200)) {
+            if let Err(problem) = parse(&octets) {
+                prop_assert!((400..500).contains(&problem.code.status()));
+            }
+        }
     }
 }

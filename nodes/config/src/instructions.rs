@@ -30,9 +30,18 @@ pub async fn instruct(
 ) -> Result<MessageId, CommitError> {
     let at = clock.now();
     let id = MessageId::from_parts(at, rand::random());
-    let record = Instruction { id, verb: verb.as_str().to_owned(), by: by.to_owned(), at };
+    let record = Instruction {
+        id,
+        verb: verb.as_str().to_owned(),
+        by: by.to_owned(),
+        at,
+    };
     Step::new(StepId::accept(id))
-        .publish(names::INSTRUCTIONS, Lane::new(Class::Otp, Flow::from(by)), record.to_record())
+        .publish(
+            names::INSTRUCTIONS,
+            Lane::new(Class::Otp, Flow::from(by)),
+            record.to_record(),
+        )
         .commit(engine)
         .await?;
     Ok(id)
@@ -89,15 +98,27 @@ async fn obey(node: &ConfigNode, clock: &dyn Clock, delivery: &Delivery) -> Step
     let outcome = node.handle(verb).await;
     let detail = match &outcome {
         Outcome::Applied { epoch, diff, waiting } => {
-            format!("epoch {epoch}, {} changes, {} wait for a restart", diff.changes().len(), waiting.len())
+            format!(
+                "epoch {epoch}, {} changes, {} wait for a restart",
+                diff.changes().len(),
+                waiting.len()
+            )
         }
-        Outcome::Unchanged { epoch, waiting } => format!("epoch {epoch}, {} wait for a restart", waiting.len()),
-        Outcome::Refused { problems } => {
-            problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        Outcome::Unchanged { epoch, waiting } => {
+            format!("epoch {epoch}, {} wait for a restart", waiting.len())
         }
+        Outcome::Refused { problems } => problems
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n"),
     };
     let now = clock.now();
-    let result = InstructionResult { outcome: outcome.as_str().to_owned(), detail, at: now };
+    let result = InstructionResult {
+        outcome: outcome.as_str().to_owned(),
+        detail,
+        at: now,
+    };
     step.settle(delivery).put(
         names::instruction(instruction.id),
         result.to_record(),

@@ -206,3 +206,30 @@ async fn thousands_of_deliveries_are_taken_with_bounded_memory_while_the_engine_
     );
     assert_eq!(world.up_depth().ready, 5000);
 }
+
+#[tokio::test(start_paused = true)]
+async fn large_deliveries_are_committed_a_few_at_a_time() {
+    let world = World::start(operator()).await;
+    world.bound().await;
+    world.gate.set(Mode::Held);
+    let mut large = deliver(0, "");
+    large
+        .tlvs
+        .push(smsgw_smpp::tlv::tag::MESSAGE_PAYLOAD, &[b'x'; 60_000])
+        .unwrap();
+    for tag in 0..200 {
+        world.carrier.deliver(tag, large.clone());
+    }
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    world.gate.set(Mode::Open);
+    world
+        .until("answered", |world| world.carrier.answered().len() == 200)
+        .await;
+    assert!(world.carrier.answered().iter().all(|(_, status)| *status == OK));
+    let most = world.gate.batches().into_iter().max();
+    assert!(
+        most.is_some_and(|most| (10..25).contains(&most)),
+        "{most:?} of 60 000 octets in one commit"
+    );
+    assert_eq!(world.up_depth().ready, 200);
+}

@@ -46,6 +46,8 @@ const UNCOMMITTED: usize = 4;
 const COMMITS: usize = 4;
 /// Deliveries of the carrier that may wait for the engine; beyond, events are not taken and the driver stops reading.
 const INTAKE: usize = 1000;
+/// Their octets; beyond, the same. A thousand deliveries of 64 KiB in one commit would hold up the whole engine.
+const INTAKE_OCTETS: usize = 1024 * 1024;
 /// Deliveries that the session lets be unanswered; above what can be on the way between it and [`INTAKE`].
 pub(crate) const SESSION_DELIVERIES: usize = 4096;
 /// How long a checkout waits for a part.
@@ -99,7 +101,16 @@ struct InFlight {
 /// A delivery of the carrier on its way to the engine. Undecodable ones were answered by the session.
 struct Arrived {
     sequence: Option<u32>,
+    octets: usize,
     step: Step,
+}
+
+/// Deliveries of one commit, once the engine has said what became of them.
+struct Taken {
+    sequences: Vec<Option<u32>>,
+    octets: usize,
+    durable: Vec<bool>,
+    ended: Ended,
 }
 
 pub(crate) struct Traffic<'a> {
@@ -127,7 +138,8 @@ pub(crate) struct Traffic<'a> {
     intake: Vec<Arrived>,
     /// Deliveries here and in the commit.
     untaken: usize,
-    intake_commit: JoinSet<(Vec<Option<u32>>, Vec<bool>, Ended)>,
+    untaken_octets: usize,
+    intake_commit: JoinSet<Taken>,
     kept_undecodable: usize,
     complaints: usize,
     no_checkout_before: Option<Instant>,
@@ -168,6 +180,7 @@ impl<'a> Traffic<'a> {
             commits: JoinSet::new(),
             intake: Vec::new(),
             untaken: 0,
+            untaken_octets: 0,
             intake_commit: JoinSet::new(),
             kept_undecodable: 0,
             complaints: 0,
@@ -210,7 +223,8 @@ impl<'a> Traffic<'a> {
                 }
             }
             let deadline = self.deadline(now, checkout.is_some());
-            let takes_events = self.closed.is_none() && self.untaken < INTAKE;
+            let takes_events =
+                self.closed.is_none() && self.untaken < INTAKE && self.untaken_octets < INTAKE_OCTETS;
             tokio::select! {
                 () = stopping.as_mut() => return Over::Stopping,
                 () = draining.as_mut(), if !self.draining => {
@@ -227,11 +241,12 @@ impl<'a> Traffic<'a> {
                     Err(_) => return Over::Broken("a commit of results panicked"),
                 },
                 Some(ended) = self.intake_commit.join_next() => match ended {
-                    Ok((sequences, durable, ended)) => {
+                    Ok(Taken { sequences, octets, durable, ended }) => {
                         if let Some(over) = broken(ended) {
                             // Unanswered, so the carrier sends them again.
                             return over;
                         }
+                        self.untaken_octets = self.untaken_octets.saturating_sub(octets);
                         self.answer(sequences, durable);
                     }
                     Err(_) => return Over::Broken("a commit of deliveries panicked"),
@@ -354,6 +369,11 @@ impl<'a> Traffic<'a> {
             .is_some_and(|bound| now.saturating_duration_since(bound) > Duration::from_secs(5));
         self.closed = Some(cause);
         self.bound = false;
+        if !self.draining {
+            // Storing what is left may take a while; the link is not bound meanwhile.
+            self.link
+                .report(self.meters, LinkState::Down, Some(cause.to_string()));
+        }
         if !in_doubt.is_empty() || self.in_limbo > 0 {
             let parts = in_doubt.len().saturating_add(self.in_limbo);
             warn!(operator = %self.link.account.id, link = %self.link.id, parts, "parts in doubt: the session ended before their answers");
@@ -397,14 +417,21 @@ impl<'a> Traffic<'a> {
         }
         // One at a time: what a carrier tells keeps its order.
         if !self.intake.is_empty() && self.intake_commit.is_empty() {
-            let (sequences, steps) = std::mem::take(&mut self.intake)
+            let batch = std::mem::take(&mut self.intake);
+            let octets = batch.iter().map(|arrived| arrived.octets).sum();
+            let (sequences, steps) = batch
                 .into_iter()
                 .map(|arrived| (arrived.sequence, arrived.step))
                 .unzip();
             let (engine, account) = (Arc::clone(&self.link.engine), Arc::clone(&self.link.account));
             self.intake_commit.spawn(async move {
                 let (durable, ended) = commit::arrivals(engine, account, steps).await;
-                (sequences, durable, ended)
+                Taken {
+                    sequences,
+                    octets,
+                    durable,
+                    ended,
+                }
             });
         }
     }

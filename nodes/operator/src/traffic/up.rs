@@ -7,6 +7,7 @@ use crate::hop;
 use crate::incoming::{self, Arrival, Origin};
 use smsgw_config::Operator;
 use smsgw_message::{MessageId, Timestamp, Up};
+use smsgw_queue::Step;
 use smsgw_smpp::{CommandId, CommandStatus, DeliverSm, EsmeCommand, Undecodable};
 use tracing::{debug, warn};
 
@@ -39,11 +40,7 @@ impl Traffic<'_> {
         }
         let step = hop::of_arrival(&arrival, &self.link.account, id, at);
         self.worked = true;
-        self.untaken += 1;
-        self.intake.push(Arrived {
-            sequence: Some(sequence),
-            step,
-        });
+        self.intend(Some(sequence), octets(message), step);
     }
 
     /// What cannot be decoded was answered by the session; deliveries among it are kept.
@@ -58,10 +55,21 @@ impl Traffic<'_> {
         if delivery && self.kept_undecodable < UNDECODABLE_KEPT {
             self.kept_undecodable += 1;
             self.meters.arrived("undecodable");
+            let octets = pdu.raw.len();
             let step = hop::of_undecodable(pdu.raw, &self.link.account, fresh_id(at));
-            self.untaken += 1;
-            self.intake.push(Arrived { sequence: None, step });
+            self.intend(None, octets, step);
         }
+    }
+
+    /// Puts a step where the next commit takes it.
+    fn intend(&mut self, sequence: Option<u32>, octets: usize, step: Step) {
+        self.untaken += 1;
+        self.untaken_octets = self.untaken_octets.saturating_add(octets);
+        self.intake.push(Arrived {
+            sequence,
+            octets,
+            step,
+        });
     }
 
     /// Whether one more warning about a single PDU may be written.
@@ -94,6 +102,18 @@ impl Traffic<'_> {
             }
         }
     }
+}
+
+/// What a delivery weighs: the fields that a carrier can make long.
+fn octets(message: &DeliverSm) -> usize {
+    [
+        message.short_message.len(),
+        message.tlvs.as_bytes().len(),
+        message.source.value.len(),
+        message.destination.value.len(),
+    ]
+    .into_iter()
+    .fold(0, usize::saturating_add)
 }
 
 fn fresh_id(at: Timestamp) -> MessageId {

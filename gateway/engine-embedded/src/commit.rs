@@ -1,0 +1,222 @@
+//! A group becomes durable, and then true: one batch, one fdatasync, then memory.
+//!
+//! Order after the sync: values, records, logs, queues. So whoever gets a record finds the state that was written with
+//! it. Invariant: nothing of a group is visible before its sync, and everything of it before its answers.
+
+use crate::format::{
+    EXPIRY_HEAD, LOGS_HEAD, LogMeta, META_NUMBERS, RECORDS_HEAD, STATE_HEAD, block_key, encode_block,
+    encode_move, encode_record, expiry_key, numbered_key, state_key,
+};
+use crate::group::{Group, LogChange, QueueChanges};
+use crate::lock;
+use crate::logs::LogCell;
+use crate::values::Cached;
+use crate::work::Work;
+use fjall::{OwnedWriteBatch, PersistMode};
+use smsgw_queue::index::At;
+use std::sync::Arc;
+use std::time::Duration;
+
+impl Work {
+    /// Writes, syncs and publishes a group. An error poisons the engine.
+    pub(crate) fn commit(&mut self, group: Group) -> Result<(), String> {
+        let logs = self.logs_of(&group);
+        let batch = self.batch(&group, &logs);
+        if batch.is_empty() {
+            return self.publish(group, logs, false);
+        }
+        let start = self.shared.clock.instant();
+        let steps = u32::try_from(group.done.len()).unwrap_or(u32::MAX);
+        batch.commit().map_err(|error| error.to_string())?;
+        let took = self.shared.clock.instant().saturating_duration_since(start);
+        self.metrics.sync_seconds.observe(took.as_secs_f64());
+        self.metrics.syncs.inc();
+        if steps > 0 {
+            self.metrics.group_steps.observe(f64::from(steps));
+        }
+        self.publish(group, logs, true)
+    }
+
+    fn logs_of(&mut self, group: &Group) -> Vec<Arc<LogCell>> {
+        group.logs.keys().map(|name| self.begin_log(name)).collect()
+    }
+
+    /// All that a group writes. Each key at most once: entries of one batch have one sequence number.
+    fn batch(&mut self, group: &Group, logs: &[Arc<LogCell>]) -> OwnedWriteBatch {
+        let store = &self.store;
+        let capacity =
+            group.published.len() + group.gone.len() + group.state.len() * 2 + group.moves.len() + 16;
+        let mut batch = OwnedWriteBatch::with_capacity(store.db.clone(), capacity)
+            .durability(Some(PersistMode::SyncData));
+
+        for cell in &group.numbered {
+            batch.insert(&store.meta, numbered_key(b'q', cell.number()), cell.name.as_str());
+        }
+        for new in &group.published {
+            let entry = encode_record(new.queue, &new.lane, &new.at, group.now, &new.octets);
+            batch.insert(&store.records, new.id.to_be_bytes(), entry);
+        }
+        let mut moves = false;
+        for id in &group.gone {
+            // Written once, deleted once: the two vanish together when they meet.
+            batch.remove_weak(&store.records, id.to_be_bytes());
+            if self.moved.contains(id) {
+                batch.remove(&store.moves, id.to_be_bytes());
+                moves = true;
+            }
+        }
+        if !group.published.is_empty() || !group.gone.is_empty() {
+            batch.insert(&store.records, RECORDS_HEAD, self.next_record.to_be_bytes());
+        }
+        for (id, moved) in &group.moves {
+            batch.insert(&store.moves, id.to_be_bytes(), encode_move(moved));
+        }
+        if moves || !group.moves.is_empty() {
+            batch.insert(&store.moves, RECORDS_HEAD, Vec::new());
+        }
+        self.batch_state(group, &mut batch);
+        self.batch_logs(group, logs, &mut batch);
+        let began = group.logs.values().any(|log| log.next > 0);
+        if !group.numbered.is_empty() || began {
+            batch.insert(&store.meta, META_NUMBERS, self.next_number.to_be_bytes());
+        }
+        batch
+    }
+
+    fn batch_state(&self, group: &Group, batch: &mut OwnedWriteBatch) {
+        let store = &self.store;
+        let mut expiry = !group.swept.is_empty();
+        for entry in &group.swept {
+            batch.remove_weak(&store.expiry, entry.clone());
+        }
+        for (key, value) in &group.state {
+            // What was due for the old value is not any more. When nobody remembers the old one, its entry is found
+            // to be stale at its time.
+            if let Cached::Here(Some(old)) = self.shared.values.peek(key)
+                && let Some(due) = old.due()
+            {
+                let entry = expiry_key(due, old.version, key.as_str());
+                if !group.swept.iter().any(|swept| **swept == *entry) {
+                    batch.remove_weak(&store.expiry, entry);
+                    expiry = true;
+                }
+            }
+            match value {
+                Some(value) => {
+                    if let Some(due) = value.due() {
+                        batch.insert(
+                            &store.expiry,
+                            expiry_key(due, value.version, key.as_str()),
+                            Vec::new(),
+                        );
+                        expiry = true;
+                    }
+                    batch.insert(&store.state, state_key(key.as_str()), value.encode());
+                }
+                None => batch.remove(&store.state, state_key(key.as_str())),
+            }
+        }
+        if !group.state.is_empty() {
+            batch.insert(&store.state, STATE_HEAD, self.next_version.to_be_bytes());
+        }
+        if expiry {
+            batch.insert(&store.expiry, EXPIRY_HEAD, Vec::new());
+        }
+    }
+
+    fn batch_logs(&self, group: &Group, logs: &[Arc<LogCell>], batch: &mut OwnedWriteBatch) {
+        let store = &self.store;
+        let mut touched = !group.trimmed.is_empty();
+        for (log, block) in &group.trimmed {
+            batch.remove_weak(&store.logs, block_key(*log, *block));
+        }
+        for ((name, change), cell) in group.logs.iter().zip(logs) {
+            if !change.entries.is_empty() {
+                let first = lock(&cell.state).next;
+                batch.insert(
+                    &store.logs,
+                    block_key(cell.number, first),
+                    encode_block(&change.entries),
+                );
+                touched = true;
+            }
+            let readers = change
+                .readers
+                .iter()
+                .map(|(reader, at)| (reader.clone(), *at))
+                .collect();
+            let LogChange { next, first, .. } = change;
+            let meta = LogMeta {
+                next: *next,
+                first: *first,
+                name: name.as_str().to_owned(),
+                readers,
+            };
+            batch.insert(&store.meta, numbered_key(b'l', cell.number), meta.encode());
+        }
+        if touched {
+            batch.insert(&store.logs, LOGS_HEAD, Vec::new());
+        }
+    }
+
+    /// The group is durable: now it is true.
+    fn publish(&mut self, group: Group, logs: Vec<Arc<LogCell>>, written: bool) -> Result<(), String> {
+        for id in &group.gone {
+            self.moved.remove(id);
+        }
+        self.moved.extend(group.moves.keys());
+        for value in group.state.values().flatten() {
+            if let Some(due) = value.due() {
+                self.next_due = Some(self.next_due.map_or(due, |next| next.min(due)));
+            }
+        }
+        if written {
+            self.shared
+                .values
+                .publish(group.state.into_iter(), self.store.db.snapshot());
+        }
+        // A record that waits long, or for a person, is not kept in memory.
+        let soon = group.now.after(Duration::from_secs(60));
+        let kept = group.published.into_iter().filter(|new| match new.at {
+            At::Ready => true,
+            At::Deferred { due, .. } => due <= soon,
+            At::Aside { .. } => false,
+        });
+        self.shared
+            .records
+            .update(&group.gone, kept.map(|new| (new.id, new.octets)));
+        if !group.unleased.is_empty() {
+            // Before these can be leased again.
+            self.shared.leases.forget(&group.unleased);
+        }
+        let began = !logs.is_empty();
+        for ((_, change), cell) in group.logs.into_iter().zip(logs) {
+            self.recent
+                .publish(&cell, change.entries, change.readers, change.first);
+        }
+        if began {
+            self.shared.logs.begun.notify_waiters();
+        }
+        for QueueChanges { cell, changes, wakes } in group.changes {
+            let mut index = lock(&cell.index);
+            for change in changes {
+                index.finish(change);
+            }
+            drop(index);
+            if wakes {
+                cell.changed.notify_waiters();
+            }
+        }
+        group
+            .done
+            .iter()
+            .flat_map(smsgw_queue::Step::ops)
+            .for_each(smsgw_queue::metric::count);
+        group.alarms.iter().for_each(smsgw_queue::metric::published);
+        group.expired.iter().for_each(smsgw_queue::metric::expired);
+        self.shared
+            .leases
+            .rotate_when_full()
+            .map_err(|error| format!("lease marks: {error}"))
+    }
+}

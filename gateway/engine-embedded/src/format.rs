@@ -1,0 +1,562 @@
+//! How everything lies on the disk. Format 1.
+//!
+//! ```text
+//! <dir>/LOCK                    OS lock; the text of the owner's process id
+//! <dir>/leases-<epoch>.log      lease marks (drawn in leases.rs)
+//! <dir>/store/                  one fjall database, keyspaces:
+//!
+//! meta     "format"                  u32            version of all of this
+//!          "opened"                  u64            how often it was opened: the epoch of the lease marks
+//!          'q' number:u32            name           queues; a number is never used again
+//!          'l' number:u32            log            next:u64 first:u64 name:text readers:u16 (name:text position:u64)*
+//!          "numbers"                 u32            first number not yet given to a queue or log
+//! records  id:u64                    queue:u32 class:u8 at reason:u8 published:i64 time:i64 flow:text | octets
+//!          FF*8                      u64            next record id
+//! moves    id:u64                    at:u8 reason:u8 attempt:u32 time:i64 void:u64
+//!          FF*8                      (empty)
+//! state    'k' key                   version:u64 step:16 expiry | octets
+//!          FF                        u64            next version
+//! expiry   time:i64+2^63 version:u64 key   (empty)
+//!          FF*17                     (empty)
+//! logs     number:u32 first:u64      count:u32 (len:u32 octets)*
+//!          FF*12                     (empty)
+//!
+//! at      0 ready   1 deferred until time   2 set aside since time (held, dead letter, corrupt: by reason)
+//! expiry  0 owner   1 time:i64 deleted      2 time:i64 queue:text class:u8 flow:text alarm
+//! text    len:u16 UTF-8                     numbers are big-endian
+//! ```
+//! A record is written once and deleted once; what a release, hold, dead letter or requeue changes is the entry of the
+//! same id in `moves`, which outranks the header (a retry writes 34 octets, not the record again). `void` is the last
+//! lease mark that this move made void. An `expiry` entry is a hint: it counts only while the value under its key still
+//! has its version. A block of a log holds all that one group appended to it.
+//!
+//! The entry that begins with FF ends each keyspace and is written by every group that touches the keyspace. It carries
+//! the high-water mark, and it keeps the store healthy: a memory table is then never empty once its deleted entries
+//! are dropped (fjall would never give its journal back), and no table of nothing but deletions can sink to the lowest
+//! level unmerged (it would stay there for ever).
+//!
+//! Invariant: what this build writes, every later build reads. Decoding never panics and never reads past the end.
+
+use bytes::Bytes;
+use smsgw_message::{Class, Timestamp};
+use smsgw_queue::index::{At, Reason};
+use smsgw_queue::{Expiry, Flow, Lane, QueueName, StepId, Versioned};
+
+/// The version drawn above.
+pub(crate) const FORMAT: u32 = 1;
+
+pub(crate) const META_FORMAT: &[u8] = b"format";
+pub(crate) const META_OPENED: &[u8] = b"opened";
+pub(crate) const META_NUMBERS: &[u8] = b"numbers";
+/// Ends `records` and `moves`.
+pub(crate) const RECORDS_HEAD: [u8; 8] = [0xFF; 8];
+pub(crate) const STATE_HEAD: [u8; 1] = [0xFF];
+pub(crate) const EXPIRY_HEAD: [u8; 17] = [0xFF; 17];
+pub(crate) const LOGS_HEAD: [u8; 12] = [0xFF; 12];
+
+/// Longest text of a name inside an entry, and longest state key.
+pub(crate) const MAX_TEXT: usize = 4096;
+
+/// What was read is not what the drawing says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Broken(pub &'static str);
+
+/// Reads an entry from its front.
+pub(crate) struct Reader<'a>(pub &'a [u8]);
+
+impl<'a> Reader<'a> {
+    pub(crate) fn octets(&mut self, len: usize) -> Result<&'a [u8], Broken> {
+        let (head, rest) = self.0.split_at_checked(len).ok_or(Broken("entry is too short"))?;
+        self.0 = rest;
+        Ok(head)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Broken> {
+        let octets = self.octets(N)?;
+        octets.try_into().map_err(|_| Broken("entry is too short"))
+    }
+
+    pub(crate) fn u8(&mut self) -> Result<u8, Broken> {
+        let [octet] = self.array()?;
+        Ok(octet)
+    }
+
+    pub(crate) fn u16(&mut self) -> Result<u16, Broken> {
+        self.array().map(u16::from_be_bytes)
+    }
+
+    pub(crate) fn u32(&mut self) -> Result<u32, Broken> {
+        self.array().map(u32::from_be_bytes)
+    }
+
+    pub(crate) fn u64(&mut self) -> Result<u64, Broken> {
+        self.array().map(u64::from_be_bytes)
+    }
+
+    pub(crate) fn time(&mut self) -> Result<Timestamp, Broken> {
+        self.array()
+            .map(|octets| Timestamp::from_millis(i64::from_be_bytes(octets)))
+    }
+
+    pub(crate) fn text(&mut self) -> Result<&'a str, Broken> {
+        let len = usize::from(self.u16()?);
+        std::str::from_utf8(self.octets(len)?).map_err(|_| Broken("text is not UTF-8"))
+    }
+
+    fn class(&mut self) -> Result<Class, Broken> {
+        match self.u8()? {
+            0 => Ok(Class::Otp),
+            1 => Ok(Class::Transactional),
+            2 => Ok(Class::Bulk),
+            _ => Err(Broken("class is unknown")),
+        }
+    }
+
+    fn lane(&mut self) -> Result<Lane, Broken> {
+        let class = self.class()?;
+        Ok(Lane::new(class, Flow::from(self.text()?)))
+    }
+}
+
+fn class_code(class: Class) -> u8 {
+    match class {
+        Class::Otp => 0,
+        Class::Transactional => 1,
+        Class::Bulk => 2,
+    }
+}
+
+/// Writes a text; the committer refuses names longer than [`MAX_TEXT`] before they come here.
+pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) {
+    let len = u16::try_from(text.len()).expect("names are checked against MAX_TEXT");
+    out.extend_from_slice(&len.to_be_bytes());
+    out.extend_from_slice(text.as_bytes());
+}
+
+fn at_parts(at: &At) -> (u8, u8, Timestamp) {
+    match at {
+        At::Ready => (0, Reason::None.code(), Timestamp::from_millis(0)),
+        At::Deferred { due, reason } => (1, reason.code(), *due),
+        At::Aside { reason, since } => (2, reason.code(), *since),
+    }
+}
+
+fn at_from(kind: u8, reason: u8, time: Timestamp) -> Result<At, Broken> {
+    let reason = Reason::from_code(reason).ok_or(Broken("reason is unknown"))?;
+    match kind {
+        0 => Ok(At::Ready),
+        1 => Ok(At::Deferred { due: time, reason }),
+        2 => Ok(At::Aside { reason, since: time }),
+        _ => Err(Broken("place is unknown")),
+    }
+}
+
+/// What stands before the octets of a record.
+#[derive(Debug)]
+pub(crate) struct RecordHeader<'a> {
+    pub(crate) queue: u32,
+    pub(crate) class: Class,
+    pub(crate) flow: &'a str,
+    pub(crate) at: At,
+    pub(crate) published_at: Timestamp,
+}
+
+/// A record as it is written, once.
+pub(crate) fn encode_record(
+    queue: u32,
+    lane: &Lane,
+    at: &At,
+    published_at: Timestamp,
+    octets: &[u8],
+) -> Vec<u8> {
+    let flow = lane.flow.as_str();
+    let (kind, reason, time) = at_parts(at);
+    let mut out = Vec::with_capacity(25 + flow.len() + octets.len());
+    out.extend_from_slice(&queue.to_be_bytes());
+    out.push(class_code(lane.class));
+    out.push(kind);
+    out.push(reason);
+    out.extend_from_slice(&published_at.as_millis().to_be_bytes());
+    out.extend_from_slice(&time.as_millis().to_be_bytes());
+    put_text(&mut out, flow);
+    out.extend_from_slice(octets);
+    out
+}
+
+/// The header and the octets of a record.
+pub(crate) fn decode_record(entry: &[u8]) -> Result<(RecordHeader<'_>, &[u8]), Broken> {
+    let mut r = Reader(entry);
+    let queue = r.u32()?;
+    let class = r.class()?;
+    let (kind, reason) = (r.u8()?, r.u8()?);
+    let published_at = r.time()?;
+    let time = r.time()?;
+    let flow = r.text()?;
+    Ok((
+        RecordHeader {
+            queue,
+            class,
+            flow,
+            at: at_from(kind, reason, time)?,
+            published_at,
+        },
+        r.0,
+    ))
+}
+
+/// What became of a record since it was published.
+#[derive(Debug, Clone)]
+pub(crate) struct Move {
+    pub(crate) at: At,
+    pub(crate) attempt: u32,
+    /// Lease marks up to this one say nothing about the record any more.
+    pub(crate) void: u64,
+}
+
+pub(crate) fn encode_move(moved: &Move) -> [u8; 22] {
+    let (kind, reason, time) = at_parts(&moved.at);
+    let mut out = [0; 22];
+    let fields = [
+        &[kind, reason][..],
+        &moved.attempt.to_be_bytes(),
+        &time.as_millis().to_be_bytes(),
+        &moved.void.to_be_bytes(),
+    ];
+    for (to, from) in out.iter_mut().zip(fields.into_iter().flatten()) {
+        *to = *from;
+    }
+    out
+}
+
+pub(crate) fn decode_move(entry: &[u8]) -> Result<Move, Broken> {
+    let mut r = Reader(entry);
+    let (kind, reason, attempt, time, void) = (r.u8()?, r.u8()?, r.u32()?, r.time()?, r.u64()?);
+    Ok(Move {
+        at: at_from(kind, reason, time)?,
+        attempt,
+        void,
+    })
+}
+
+/// A value of state with what goes with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Value {
+    pub(crate) version: u64,
+    pub(crate) step: StepId,
+    pub(crate) expiry: Expiry,
+    pub(crate) octets: Bytes,
+}
+
+impl Value {
+    /// Deleted by time, whether the sweep has been here or not.
+    pub(crate) fn expired(&self, now: Timestamp) -> bool {
+        match &self.expiry {
+            Expiry::At(at) => *at <= now,
+            Expiry::Alarm(..) | Expiry::Owner => false,
+        }
+    }
+
+    /// When the sweep has to look at it.
+    pub(crate) fn due(&self) -> Option<Timestamp> {
+        match &self.expiry {
+            Expiry::At(at) | Expiry::Alarm(at, _, _) => Some(*at),
+            Expiry::Owner => None,
+        }
+    }
+
+    pub(crate) fn versioned(&self) -> Versioned {
+        Versioned {
+            value: self.octets.clone(),
+            version: self.version,
+            written_by: self.step,
+        }
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(33 + self.octets.len());
+        out.extend_from_slice(&self.version.to_be_bytes());
+        out.extend_from_slice(self.step.as_bytes());
+        match &self.expiry {
+            Expiry::Owner => out.push(0),
+            Expiry::At(at) => {
+                out.push(1);
+                out.extend_from_slice(&at.as_millis().to_be_bytes());
+            }
+            Expiry::Alarm(at, queue, lane) => {
+                out.push(2);
+                out.extend_from_slice(&at.as_millis().to_be_bytes());
+                put_text(&mut out, queue.as_str());
+                out.push(class_code(lane.class));
+                put_text(&mut out, lane.flow.as_str());
+            }
+        }
+        out.extend_from_slice(&self.octets);
+        out
+    }
+
+    pub(crate) fn decode(entry: &[u8]) -> Result<Self, Broken> {
+        let mut r = Reader(entry);
+        let version = r.u64()?;
+        let step = StepId::from_bytes(r.array()?);
+        let expiry = match r.u8()? {
+            0 => Expiry::Owner,
+            1 => Expiry::At(r.time()?),
+            2 => {
+                let at = r.time()?;
+                let queue = QueueName::from(r.text()?);
+                Expiry::Alarm(at, queue, r.lane()?)
+            }
+            _ => return Err(Broken("expiry is unknown")),
+        };
+        Ok(Self {
+            version,
+            step,
+            expiry,
+            octets: Bytes::copy_from_slice(r.0),
+        })
+    }
+}
+
+pub(crate) fn state_key(key: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(1 + key.len());
+    out.push(b'k');
+    out.extend_from_slice(key.as_bytes());
+    out
+}
+
+fn sortable(time: Timestamp) -> u64 {
+    time.as_millis().cast_unsigned() ^ (1 << 63)
+}
+
+/// Before every `expiry` entry of this time. Sorts by time, also for times before 1970.
+pub(crate) fn expiry_from(time: Timestamp) -> [u8; 8] {
+    sortable(time).to_be_bytes()
+}
+
+pub(crate) fn expiry_key(time: Timestamp, version: u64, key: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(16 + key.len());
+    out.extend_from_slice(&expiry_from(time));
+    out.extend_from_slice(&version.to_be_bytes());
+    out.extend_from_slice(key.as_bytes());
+    out
+}
+
+pub(crate) fn decode_expiry_key(key: &[u8]) -> Result<(Timestamp, u64, &str), Broken> {
+    let mut r = Reader(key);
+    let time = Timestamp::from_millis((r.u64()? ^ (1 << 63)).cast_signed());
+    let version = r.u64()?;
+    Ok((
+        time,
+        version,
+        std::str::from_utf8(r.0).map_err(|_| Broken("key is not UTF-8"))?,
+    ))
+}
+
+pub(crate) fn block_key(log: u32, first: u64) -> [u8; 12] {
+    let mut out = [0; 12];
+    let (number, position) = out.split_at_mut(4);
+    number.copy_from_slice(&log.to_be_bytes());
+    position.copy_from_slice(&first.to_be_bytes());
+    out
+}
+
+pub(crate) fn decode_block_key(key: &[u8]) -> Result<(u32, u64), Broken> {
+    let mut r = Reader(key);
+    Ok((r.u32()?, r.u64()?))
+}
+
+pub(crate) fn encode_block(entries: &[Bytes]) -> Vec<u8> {
+    let octets: usize = entries.iter().map(|entry| entry.len().saturating_add(4)).sum();
+    let mut out = Vec::with_capacity(octets.saturating_add(4));
+    let len = |n: usize| u32::try_from(n).expect("a group is far smaller than 4 GiB");
+    out.extend_from_slice(&len(entries.len()).to_be_bytes());
+    for entry in entries {
+        out.extend_from_slice(&len(entry.len()).to_be_bytes());
+        out.extend_from_slice(entry);
+    }
+    out
+}
+
+/// The entries of a block, sharing its memory.
+pub(crate) fn decode_block(block: &Bytes) -> Result<Vec<Bytes>, Broken> {
+    let mut r = Reader(block);
+    let count = r.u32()?;
+    let mut entries = Vec::new();
+    for _ in 0..count {
+        let len = usize::try_from(r.u32()?).map_err(|_| Broken("entry is too long"))?;
+        entries.push(block.slice_ref(r.octets(len)?));
+    }
+    if r.0.is_empty() {
+        Ok(entries)
+    } else {
+        Err(Broken("block has a tail"))
+    }
+}
+
+/// A log as `meta` keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LogMeta {
+    pub(crate) next: u64,
+    pub(crate) first: u64,
+    pub(crate) name: String,
+    pub(crate) readers: Vec<(String, u64)>,
+}
+
+impl LogMeta {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(64);
+        out.extend_from_slice(&self.next.to_be_bytes());
+        out.extend_from_slice(&self.first.to_be_bytes());
+        put_text(&mut out, &self.name);
+        let readers = u16::try_from(self.readers.len()).expect("readers are names in our code: a handful");
+        out.extend_from_slice(&readers.to_be_bytes());
+        for (reader, position) in &self.readers {
+            put_text(&mut out, reader);
+            out.extend_from_slice(&position.to_be_bytes());
+        }
+        out
+    }
+
+    pub(crate) fn decode(entry: &[u8]) -> Result<Self, Broken> {
+        let mut r = Reader(entry);
+        let (next, first) = (r.u64()?, r.u64()?);
+        let name = r.text()?.to_owned();
+        let count = r.u16()?;
+        let mut readers = Vec::new();
+        for _ in 0..count {
+            readers.push((r.text()?.to_owned(), r.u64()?));
+        }
+        Ok(Self {
+            next,
+            first,
+            name,
+            readers,
+        })
+    }
+}
+
+pub(crate) fn numbered_key(kind: u8, number: u32) -> [u8; 5] {
+    let mut out = [kind; 5];
+    for (to, from) in out.iter_mut().skip(1).zip(number.to_be_bytes()) {
+        *to = from;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use smsgw_queue::{DeadReason, ReleaseReason};
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    #[test]
+    fn a_record_written_by_format_1_reads_for_ever() {
+        // Pinned octets: this is what lies on disks in the field.
+        let lane = Lane::new(Class::Otp, "acme");
+        let entry = encode_record(7, &lane, &At::Ready, at(258), b"xyz");
+        assert_eq!(
+            entry,
+            *b"\0\0\0\x07\0\0\0\0\0\0\0\0\0\x01\x02\0\0\0\0\0\0\0\0\0\x04acmexyz"
+        );
+        let (header, octets) = decode_record(&entry).unwrap();
+        assert_eq!(
+            (header.queue, header.class, header.flow, header.published_at),
+            (7, Class::Otp, "acme", at(258))
+        );
+        assert!(matches!(header.at, At::Ready));
+        assert_eq!(octets, b"xyz");
+    }
+
+    #[test]
+    fn moves_keep_place_reason_and_attempt() {
+        for place in [
+            At::Ready,
+            At::Deferred {
+                due: at(-5),
+                reason: Reason::Released(ReleaseReason::Throttled),
+            },
+            At::Aside {
+                reason: Reason::Dead(DeadReason::NoRoute),
+                since: at(9),
+            },
+        ] {
+            let entry = encode_move(&Move {
+                at: place,
+                attempt: 3,
+                void: 77,
+            });
+            let back = decode_move(&entry).unwrap();
+            assert_eq!(
+                (at_parts(&back.at), back.attempt, back.void),
+                (at_parts(&place), 3, 77)
+            );
+        }
+    }
+
+    #[test]
+    fn values_keep_version_step_and_expiry() {
+        let lane = Lane::new(Class::Bulk, "f");
+        for expiry in [
+            Expiry::Owner,
+            Expiry::At(at(-1)),
+            Expiry::Alarm(at(5), QueueName::from("alarms"), lane),
+        ] {
+            let value = Value {
+                version: 9,
+                step: StepId::from_bytes([3; 16]),
+                expiry,
+                octets: Bytes::from_static(b"v"),
+            };
+            assert_eq!(Value::decode(&value.encode()).unwrap(), value);
+        }
+    }
+
+    #[test]
+    fn expiry_keys_sort_by_time_across_1970() {
+        assert!(expiry_key(at(-2), u64::MAX, "z") < expiry_key(at(-1), 0, ""));
+        assert!(expiry_key(at(-1), 5, "z") < expiry_key(at(0), 0, ""));
+        assert!(expiry_key(at(1), 5, "z") < expiry_key(at(1), 6, "a"));
+        assert!(expiry_key(at(i64::MAX), u64::MAX, "z").as_slice() < EXPIRY_HEAD.as_slice());
+        assert_eq!(
+            decode_expiry_key(&expiry_key(at(-7), 8, "msg/1")).unwrap(),
+            (at(-7), 8, "msg/1")
+        );
+    }
+
+    #[test]
+    fn cut_entries_are_refused_and_never_panic() {
+        let lane = Lane::new(Class::Otp, "acme");
+        let record = encode_record(7, &lane, &At::Ready, at(1), b"");
+        let value = Value {
+            version: 9,
+            step: StepId::from_bytes([3; 16]),
+            expiry: Expiry::Alarm(at(5), QueueName::from("alarms"), lane),
+            octets: Bytes::new(),
+        }
+        .encode();
+        let block = Bytes::from(encode_block(&[Bytes::from_static(b"a"), Bytes::from_static(b"")]));
+        let log = LogMeta {
+            next: 2,
+            first: 1,
+            name: "events".into(),
+            readers: vec![("counter".into(), 1)],
+        }
+        .encode();
+        assert_eq!(decode_block(&block).unwrap().len(), 2);
+        for n in 0..record.len() {
+            assert!(decode_record(&record[..n]).is_err());
+        }
+        for n in 0..value.len() {
+            assert!(Value::decode(&value[..n]).is_err());
+        }
+        for n in 0..block.len() {
+            assert!(decode_block(&block.slice(..n)).is_err());
+        }
+        for n in 0..log.len() {
+            assert!(LogMeta::decode(&log[..n]).is_err());
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! What this engine measures beside what every engine counts.
+
+use smsgw_telemetry::{Counter, Gauge, Histogram, LATENCY_SECONDS};
+
+/// From the call of `commit` to its answer. A rise of the median means a slow disk (see `smsgw_engine_sync_seconds`)
+/// or steps that wait for values on the disk; a rise of the tail alone, table writes and compactions.
+pub static COMMIT_SECONDS: Histogram = Histogram::new(
+    "smsgw_engine_commit_seconds",
+    "Time from the call of commit to its answer.",
+    &[],
+    LATENCY_SECONDS,
+);
+/// Write and fdatasync of one group. A rise means that the disk got slower, or that fjall holds writes back because
+/// table writes do not keep up.
+pub static SYNC_SECONDS: Histogram = Histogram::new(
+    "smsgw_engine_sync_seconds",
+    "Time of one write and sync of a group of steps.",
+    &[],
+    LATENCY_SECONDS,
+);
+/// Steps that one sync made durable. Grows with load; steadily at its upper end means the disk is the bottleneck.
+pub static GROUP_STEPS: Histogram = Histogram::new(
+    "smsgw_engine_group_steps",
+    "Steps made durable by one sync.",
+    &[],
+    &[
+        1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0, 8192.0,
+    ],
+);
+/// Syncs. Their rate is what the disk gives.
+pub static SYNCS_TOTAL: Counter = Counter::new("smsgw_engine_syncs_total", "Syncs of the journal.", &[]);
+/// Steps refused, by reason. `no_space` needs a person: the disk is almost full.
+pub static REFUSED_TOTAL: Counter = Counter::new(
+    "smsgw_engine_refused_steps_total",
+    "Steps that did not go through.",
+    &["reason"],
+);
+/// Records at each place of each queue. Ready that grows: consumers are too slow or stopped.
+pub static DEPTH: Gauge = Gauge::new(
+    "smsgw_queue_depth",
+    "Records of a queue by place.",
+    &["queue", "place"],
+);
+/// Octets of all records of a queue.
+pub static OCTETS: Gauge = Gauge::new(
+    "smsgw_queue_octets",
+    "Octets of the records of a queue.",
+    &["queue"],
+);
+/// Octets free on the disk of the data directory. Below `min_free_disk` only steps that make room go through.
+pub static DISK_FREE: Gauge = Gauge::new(
+    "smsgw_engine_disk_free_octets",
+    "Octets free on the disk of the data directory.",
+    &[],
+);
+/// Octets that the store takes on the disk. Grows with backlog and state; growth without them is a defect.
+pub static DISK_USED: Gauge = Gauge::new(
+    "smsgw_engine_disk_used_octets",
+    "Octets of the store on the disk.",
+    &[],
+);
+/// Reads served from memory, by what was read (record, state, log).
+pub static CACHE_HITS_TOTAL: Counter = Counter::new(
+    "smsgw_engine_cache_hits_total",
+    "Reads served from memory.",
+    &["what"],
+);
+/// Reads that went to the store, by what was read. Many for `record` mean a backlog larger than its budget.
+pub static CACHE_MISSES_TOTAL: Counter = Counter::new(
+    "smsgw_engine_cache_misses_total",
+    "Reads that went to the store.",
+    &["what"],
+);

@@ -1,0 +1,238 @@
+//! The fjall database of an engine: its keyspaces, how they are tuned, and reading from them.
+//!
+//! Knows the format of entries, no queue. Invariant: readers see only what is durable, because fjall puts a batch into
+//! its memory tables after the sync of the journal (`durability(SyncData)`), never before.
+//!
+//! # Limits
+//! Journals take up to `max_journals` plus 64 MiB for the active one and one that is being sealed.
+
+use crate::config::{EmbeddedConfig, OpenErrorKind};
+use crate::format::{
+    FORMAT, META_FORMAT, RECORDS_HEAD, Reader, Value, block_key, decode_block, decode_block_key,
+    decode_record, expiry_from, state_key,
+};
+use crate::lock::DirLock;
+use bytes::Bytes;
+use fjall::compaction::Leveled;
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, Readable, Snapshot};
+use smsgw_message::Timestamp;
+use smsgw_queue::{Entry, Position, StateKey};
+use std::path::Path;
+use std::sync::Arc;
+
+/// All that lies in the directory. The lock goes last.
+pub(crate) struct Store {
+    pub(crate) meta: Keyspace,
+    pub(crate) records: Keyspace,
+    pub(crate) moves: Keyspace,
+    pub(crate) state: Keyspace,
+    pub(crate) expiry: Keyspace,
+    pub(crate) logs: Keyspace,
+    pub(crate) db: Database,
+    _lock: DirLock,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Store")
+    }
+}
+
+/// A read that failed, in words.
+pub(crate) type ReadResult<T> = Result<T, String>;
+
+fn say(error: fjall::Error) -> String {
+    error.to_string()
+}
+
+fn broken(what: &'static str) -> impl Fn(crate::format::Broken) -> String {
+    move |broken| format!("{what}: {}", broken.0)
+}
+
+impl Store {
+    pub(crate) fn open(config: &EmbeddedConfig, lock: DirLock) -> Result<Self, OpenErrorKind> {
+        let path = config.dir.join("store");
+        crate::journal::check(&path)?;
+        // fjall trusts its own files in places: what it finds damaged may end in a panic of its, not of ours.
+        let opened = std::panic::catch_unwind(|| Self::open_database(&path, config));
+        let (db, keyspaces) = match opened {
+            Ok(opened) => opened?,
+            Err(panic) => return Err(OpenErrorKind::damaged("the store", panic_text(panic.as_ref()))),
+        };
+        let [meta, records, moves, state, expiry, logs] = keyspaces;
+        let store = Self {
+            meta,
+            records,
+            moves,
+            state,
+            expiry,
+            logs,
+            db,
+            _lock: lock,
+        };
+        match store.meta.get(META_FORMAT).map_err(OpenErrorKind::Store)? {
+            None => {}
+            Some(found) => match Reader(&found).u32() {
+                Ok(FORMAT) => {}
+                Ok(found) => return Err(OpenErrorKind::Newer { found, known: FORMAT }),
+                Err(broken) => return Err(OpenErrorKind::damaged("the format version", broken.0)),
+            },
+        }
+        Ok(store)
+    }
+
+    fn open_database(
+        path: &Path,
+        config: &EmbeddedConfig,
+    ) -> Result<(Database, [Keyspace; 6]), OpenErrorKind> {
+        const MIB: u64 = 1024 * 1024;
+        let db = Database::builder(path)
+            .cache_size(config.block_cache)
+            .max_journaling_size(config.max_journals.max(64 * MIB))
+            .manual_journal_persist(true)
+            .worker_threads(2)
+            .max_cached_files(Some(256))
+            .open()
+            .map_err(OpenErrorKind::Store)?;
+        let buffer = config.write_buffer.max(MIB);
+        let keyspace = |name: &str, buffer: u64, misses: bool| {
+            db.keyspace(name, || {
+                KeyspaceCreateOptions::default()
+                    .manual_journal_persist(true)
+                    .max_memtable_size(buffer)
+                    // Small tables: what a queue leaves behind is soon merged away, not carried along.
+                    .compaction_strategy(Arc::new(Leveled::default().with_table_target_size(16 * MIB)))
+                    .expect_point_read_hits(!misses)
+            })
+            .map_err(OpenErrorKind::Store)
+        };
+        let small = (buffer / 4).max(MIB);
+        let keyspaces = [
+            keyspace("meta", MIB, false)?,
+            keyspace("records", buffer, false)?,
+            keyspace("moves", small, false)?,
+            // Most compares ask for keys that are not there.
+            keyspace("state", buffer, true)?,
+            keyspace("expiry", small, false)?,
+            keyspace("logs", buffer, false)?,
+        ];
+        Ok((db, keyspaces))
+    }
+
+    /// Records by number, in the order asked.
+    pub(crate) fn records(&self, ids: &[u64]) -> ReadResult<Vec<Bytes>> {
+        ids.iter()
+            .map(|id| {
+                let entry = self.records.get(id.to_be_bytes()).map_err(say)?;
+                let entry = entry.ok_or_else(|| format!("record {id} is missing"))?;
+                let (_, octets) = decode_record(&entry).map_err(broken("a record is damaged"))?;
+                Ok(Bytes::copy_from_slice(octets))
+            })
+            .collect()
+    }
+
+    /// A record, unless it is gone.
+    pub(crate) fn record_if_there(&self, id: u64) -> ReadResult<Option<Bytes>> {
+        let Some(entry) = self.records.get(id.to_be_bytes()).map_err(say)? else {
+            return Ok(None);
+        };
+        let (_, octets) = decode_record(&entry).map_err(broken("a record is damaged"))?;
+        Ok(Some(Bytes::copy_from_slice(octets)))
+    }
+
+    /// The newest value of a key; expired ones too.
+    pub(crate) fn value(&self, key: &StateKey) -> ReadResult<Option<Arc<Value>>> {
+        decode_value(self.state.get(state_key(key.as_str())))
+    }
+
+    /// The value of a key at a moment.
+    pub(crate) fn value_at(&self, snapshot: &Snapshot, key: &StateKey) -> ReadResult<Option<Arc<Value>>> {
+        decode_value(snapshot.get(&self.state, state_key(key.as_str())))
+    }
+
+    /// Entries of a log from a position on, before `end`. Empty when they were trimmed meanwhile.
+    pub(crate) fn entries(&self, log: u32, from: u64, end: u64, max: usize) -> ReadResult<Vec<Entry>> {
+        // The block that `from` is in begins at or before it.
+        let last = self
+            .logs
+            .range(block_key(log, 0)..=block_key(log, from))
+            .next_back();
+        let begin = match last {
+            Some(found) => {
+                decode_block_key(&found.key().map_err(say)?)
+                    .map_err(broken("a log is damaged"))?
+                    .1
+            }
+            None => from,
+        };
+        let mut entries = Vec::new();
+        for item in self.logs.range(block_key(log, begin)..block_key(log, end)) {
+            let (key, block) = item.into_inner().map_err(say)?;
+            let (_, first) = decode_block_key(&key).map_err(broken("a log is damaged"))?;
+            let block = decode_block(&Bytes::copy_from_slice(&block)).map_err(broken("a log is damaged"))?;
+            for (position, record) in (first..end).zip(block) {
+                if entries.len() == max {
+                    return Ok(entries);
+                }
+                if position >= from {
+                    entries.push(Entry {
+                        position: Position(position),
+                        record,
+                    });
+                }
+            }
+        }
+        Ok(entries)
+    }
+
+    /// First positions of blocks of a log from `floor` on that lie before `end`.
+    pub(crate) fn blocks(&self, log: u32, floor: u64, end: u64, max: usize) -> ReadResult<Vec<u64>> {
+        let keys = self
+            .logs
+            .range(block_key(log, floor)..block_key(log, end))
+            .take(max);
+        keys.map(|item| {
+            let key = item.key().map_err(say)?;
+            Ok(decode_block_key(&key).map_err(broken("a log is damaged"))?.1)
+        })
+        .collect()
+    }
+
+    /// Keys of entries of `expiry` from a time on, up to and with another; at most `max`.
+    pub(crate) fn due(&self, from: Timestamp, to: Timestamp, max: usize) -> ReadResult<Vec<fjall::UserKey>> {
+        let range =
+            expiry_from(from).to_vec()..expiry_from(to.after(std::time::Duration::from_millis(1))).to_vec();
+        self.expiry
+            .range(range)
+            .take(max)
+            .map(|item| item.key().map_err(say))
+            .collect()
+    }
+
+    /// The first entry of `expiry` from a time on.
+    pub(crate) fn first_due(&self, from: Timestamp) -> ReadResult<Option<fjall::UserKey>> {
+        let mut entries = self
+            .expiry
+            .range(expiry_from(from).to_vec()..crate::format::EXPIRY_HEAD.to_vec());
+        entries.next().map(|item| item.key().map_err(say)).transpose()
+    }
+
+    /// Every record, oldest first.
+    pub(crate) fn all_records(&self) -> impl Iterator<Item = fjall::Result<fjall::KvPair>> {
+        self.records.range(..RECORDS_HEAD).map(fjall::Guard::into_inner)
+    }
+}
+
+fn decode_value(entry: fjall::Result<Option<fjall::UserValue>>) -> ReadResult<Option<Arc<Value>>> {
+    let Some(entry) = entry.map_err(say)? else {
+        return Ok(None);
+    };
+    let value = Value::decode(&entry).map_err(broken("a value is damaged"))?;
+    Ok(Some(Arc::new(value)))
+}
+
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().map(str::to_owned);
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "panicked".to_owned())
+}
