@@ -28,7 +28,11 @@ use tracing::{debug, info, warn};
 
 /// Records of a queue at a place. `ready` that grows means that its consumer is slower than its producers; `dead_letter`
 /// and `corrupt` wait for a person.
-static QUEUE_DEPTH: Gauge = Gauge::new("smsgw_queue_depth", "Records of a queue, by place.", &["queue", "place"]);
+static QUEUE_DEPTH: Gauge = Gauge::new(
+    "smsgw_queue_depth",
+    "Records of a queue, by place.",
+    &["queue", "place"],
+);
 /// 1 while the gateway is ready to take messages.
 static READY: Gauge = Gauge::new("smsgw_ready", "1 while /readyz answers 200.", &[]);
 
@@ -103,9 +107,10 @@ impl Admin {
             "/metrics" => {
                 self.refresh();
                 let mut answer = text(StatusCode::OK, smsgw_telemetry::exposition());
-                answer
-                    .headers_mut()
-                    .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
+                answer.headers_mut().insert(
+                    CONTENT_TYPE,
+                    HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"),
+                );
                 answer
             }
             "/healthz" => match self.engine.health() {
@@ -118,10 +123,15 @@ impl Admin {
             },
             "/status" => {
                 let mut answer = text(StatusCode::OK, format!("{:#}\n", self.status()));
-                answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                answer
+                    .headers_mut()
+                    .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
                 answer
             }
-            _ => text(StatusCode::NOT_FOUND, "try /metrics, /healthz, /readyz or /status\n".to_owned()),
+            _ => text(
+                StatusCode::NOT_FOUND,
+                "try /metrics, /healthz, /readyz or /status\n".to_owned(),
+            ),
         }
     }
 
@@ -129,7 +139,10 @@ impl Admin {
         READY.with(&[]).set(i64::from(self.unready().is_none()));
         let queues = self.engine.queues();
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        let now: BTreeSet<String> = queues.iter().map(|(queue, _)| queue.as_str().to_owned()).collect();
+        let now: BTreeSet<String> = queues
+            .iter()
+            .map(|(queue, _)| queue.as_str().to_owned())
+            .collect();
         for gone in shown.difference(&now) {
             for place in Place::ALL {
                 QUEUE_DEPTH.remove(&[gone, place.as_str()]);
@@ -150,8 +163,12 @@ impl Admin {
             .queues()
             .into_iter()
             .map(|(queue, depth)| {
-                let places = Place::ALL.map(|place| (place.as_str().to_owned(), Value::from(depth.at(place))));
-                (queue.as_str().to_owned(), Value::Object(places.into_iter().collect()))
+                let places =
+                    Place::ALL.map(|place| (place.as_str().to_owned(), Value::from(depth.at(place))));
+                (
+                    queue.as_str().to_owned(),
+                    Value::Object(places.into_iter().collect()),
+                )
             })
             .collect();
         let snapshot = self.config.current();
@@ -193,7 +210,10 @@ fn branch(status: &TreeStatus) -> Value {
 fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
     let mut answer = Response::new(Full::new(Bytes::from(body)));
     *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    answer.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
     answer
 }
 
@@ -206,7 +226,9 @@ pub(crate) fn supervise(
     if let Some(listen) = listen.filter(|listen| !listen.ip().is_loopback()) {
         warn!(%listen, "[admin] listen is not loopback: whoever reaches it sees metrics and status");
     }
-    let spec = ChildSpec::task("admin", move |ctx| serve(ctx, Arc::clone(&admin), listen, bound.clone()));
+    let spec = ChildSpec::task("admin", move |ctx| {
+        serve(ctx, Arc::clone(&admin), listen, bound.clone())
+    });
     (spec.kind("listener"), watch)
 }
 
@@ -222,9 +244,9 @@ async fn serve(
         return Ok(());
     };
     let address = (*bound.borrow()).unwrap_or(listen);
-    let listener = TcpListener::bind(address)
-        .await
-        .map_err(|error| ChildError::new(format!("failed to listen on {address} ([admin] listen): {error}")))?;
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        ChildError::new(format!("failed to listen on {address} ([admin] listen): {error}"))
+    })?;
     let address = listener.local_addr()?;
     bound.send_replace(Some(address));
     info!(listen = %address, "admin listens");

@@ -88,7 +88,9 @@ pub(crate) async fn open_engine(
 
 /// `node.data_dir`, relative to the configuration file.
 fn data_dir(config: &Config, file: &Path) -> PathBuf {
-    file.parent().unwrap_or_else(|| Path::new("")).join(&config.node.data_dir)
+    file.parent()
+        .unwrap_or_else(|| Path::new(""))
+        .join(&config.node.data_dir)
 }
 
 impl Gateway {
@@ -105,16 +107,24 @@ impl Gateway {
         let node = Arc::new(node);
         let mut http_bound = None;
 
-        let mut tree = Supervisor::new("smsgw", Strategy::OneForOne).child(admin_child.order(Stage::Admin.order()));
+        let mut tree =
+            Supervisor::new("smsgw", Strategy::OneForOne).child(admin_child.order(Stage::Admin.order()));
         for role in BTreeSet::from_iter(&snapshot.config.node.roles) {
             let (engine, config, clock) = (Arc::clone(&engine), config.clone(), Arc::clone(&clock));
             let (stage, child) = match role {
-                Role::Config => {
-                    (Stage::Config, smsgw_node_config::supervise(Arc::clone(&node), engine, clock))
-                }
+                Role::Config => (
+                    Stage::Config,
+                    smsgw_node_config::supervise(Arc::clone(&node), engine, clock),
+                ),
                 Role::Counter => (Stage::Counter, smsgw_node_counter::supervise(engine)),
-                Role::Callback => (Stage::Callback, smsgw_node_callback::supervise(engine, config, clock)),
-                Role::Router => (Stage::Router, smsgw_node_router::supervise(engine, config, clock)?),
+                Role::Callback => (
+                    Stage::Callback,
+                    smsgw_node_callback::supervise(engine, config, clock),
+                ),
+                Role::Router => (
+                    Stage::Router,
+                    smsgw_node_router::supervise(engine, config, clock)?,
+                ),
                 Role::Operator => {
                     let (operator, links) = smsgw_node_operator::supervise_watched(engine, config, clock);
                     admin.shows(links);
@@ -127,11 +137,24 @@ impl Gateway {
                 }
             };
             let drain = snapshot.config.node.drain_timeout;
-            tree = tree.child(child.order(stage.order()).start_timeout(START).drain_timeout(drain));
+            tree = tree.child(
+                child
+                    .order(stage.order())
+                    .start_timeout(START)
+                    .drain_timeout(drain),
+            );
         }
         let tree = tree.spawn().await;
         admin.watches(tree.clone());
-        Ok(Self { engine, clock, config, tree, admin, admin_bound, http_bound })
+        Ok(Self {
+            engine,
+            clock,
+            config,
+            tree,
+            admin,
+            admin_bound,
+            http_bound,
+        })
     }
 
     /// Waits until everything is ready; false when the tree ended instead.
@@ -139,7 +162,14 @@ impl Gateway {
         let started = self.tree.started().await;
         if started {
             self.admin.serving();
-            let roles: Vec<&str> = self.config.config().node.roles.iter().map(|role| role.as_str()).collect();
+            let roles: Vec<&str> = self
+                .config
+                .config()
+                .node
+                .roles
+                .iter()
+                .map(|role| role.as_str())
+                .collect();
             info!(node = %self.config.config().node.name, roles = %roles.join(","), "gateway is ready");
         }
         started

@@ -6,7 +6,9 @@ use std::path::Path;
 
 /// Prints problems to standard error and a summary to standard output.
 pub(crate) fn check(file: &Path) -> Exit {
-    let Some(loaded) = load_or_explain(file) else { return Exit::Config };
+    let Some(loaded) = load_or_explain(file) else {
+        return Exit::Config;
+    };
     let config = &loaded.config;
     println!(
         "{}: ok ({} operators, {} clients, {} routes to phones, {} routes from phones)",

@@ -75,11 +75,12 @@ fn on_runtime(verb: impl Future<Output = anyhow::Result<Exit>>) -> ExitCode {
     let ended = runtime.block_on(verb);
     // Blocking reads of the engine may still be on their way; nothing durable waits for them.
     runtime.shutdown_timeout(Duration::from_secs(1));
-    ended.unwrap_or_else(|error| {
-        eprintln!("smsgw: {error:#}");
-        Exit::Failed
-    })
-    .into()
+    ended
+        .unwrap_or_else(|error| {
+            eprintln!("smsgw: {error:#}");
+            Exit::Failed
+        })
+        .into()
 }
 
 fn tool(ended: Result<ExitCode, CliError>) -> ExitCode {

@@ -32,24 +32,40 @@ const POLL: Duration = Duration::from_millis(20);
 
 /// Starts everything, sends one message, prints its life; stays up unless told to end.
 pub(crate) async fn demo(once: bool) -> anyhow::Result<Exit> {
-    let carrier_options = SmscOptions { receipt_delay: RECEIPT_AFTER, ..SmscOptions::default() };
+    let carrier_options = SmscOptions {
+        receipt_delay: RECEIPT_AFTER,
+        ..SmscOptions::default()
+    };
     let no_ledger = LedgerOptions::default();
-    let carrier = SmscServer::start(carrier_options, ANY_PORT, &no_ledger).await.context("simulated carrier")?;
-    let sink = CallbackSink::start(SinkOptions::default(), ANY_PORT, &no_ledger).await.context("callback receiver")?;
-    let dir = tempfile::Builder::new().prefix("smsgw-demo-").tempdir().context("temporary directory")?;
+    let carrier = SmscServer::start(carrier_options, ANY_PORT, &no_ledger)
+        .await
+        .context("simulated carrier")?;
+    let sink = CallbackSink::start(SinkOptions::default(), ANY_PORT, &no_ledger)
+        .await
+        .context("callback receiver")?;
+    let dir = tempfile::Builder::new()
+        .prefix("smsgw-demo-")
+        .tempdir()
+        .context("temporary directory")?;
     let file = dir.path().join("gateway.toml");
     write_config(&file, carrier.local_addr(), &sink.url())?;
 
     let loaded = load(&file).map_err(|error| anyhow::anyhow!(error.render(RenderStyle::Plain)))?;
     logging::init(&loaded.config.log);
     let clock = boot::clock();
-    let engine = boot::open_engine(&loaded.config, &file, clock.clone()).await.context("engine")?;
+    let engine = boot::open_engine(&loaded.config, &file, clock.clone())
+        .await
+        .context("engine")?;
     let gateway = Gateway::start(ConfigNode::with(&file, loaded.config), engine, clock).await?;
     if !gateway.started().await {
         bail!("the gateway did not start: {:?}", gateway.ended().await);
     }
-    let http = gateway.http_address().context("the gateway has no HTTP listener")?;
-    let admin = gateway.admin_address().context("the gateway has no admin listener")?;
+    let http = gateway
+        .http_address()
+        .context("the gateway has no HTTP listener")?;
+    let admin = gateway
+        .admin_address()
+        .context("the gateway has no admin listener")?;
     println!("gateway            http://{http}   (metrics, status: http://{admin}/metrics, /status)");
     println!("simulated carrier  {}   (SMPP)", carrier.local_addr());
     println!("callback receiver  {}", sink.url());
@@ -58,7 +74,9 @@ pub(crate) async fn demo(once: bool) -> anyhow::Result<Exit> {
     let id = send(http).await?;
     let life = follow(http, &id).await?;
     print_life(&life);
-    sink.wait_until(TRIP, |stats| stats.reports > 0).await.context("the report never reached the callback receiver")?;
+    sink.wait_until(TRIP, |stats| stats.reports > 0)
+        .await
+        .context("the report never reached the callback receiver")?;
 
     if !once {
         println!("\nThe gateway stays up until Ctrl-C. Try:\n");
@@ -129,14 +147,21 @@ async fn follow(http: SocketAddr, id: &str) -> anyhow::Result<Value> {
     let told = async {
         loop {
             let (_, life) = exchange(http, Method::GET, &path, String::new()).await?;
-            let is_told = |event: &Value| event.get("event").and_then(Value::as_str) == Some("delivered_to_client");
-            if life.get("events").and_then(Value::as_array).is_some_and(|events| events.iter().any(is_told)) {
+            let is_told =
+                |event: &Value| event.get("event").and_then(Value::as_str) == Some("delivered_to_client");
+            if life
+                .get("events")
+                .and_then(Value::as_array)
+                .is_some_and(|events| events.iter().any(is_told))
+            {
                 return anyhow::Ok(life);
             }
             tokio::time::sleep(POLL).await;
         }
     };
-    tokio::time::timeout(TRIP, told).await.context("the message did not make its trip in time")?
+    tokio::time::timeout(TRIP, told)
+        .await
+        .context("the message did not make its trip in time")?
 }
 
 fn print_life(life: &Value) {
@@ -149,15 +174,26 @@ fn print_life(life: &Value) {
         "delivered_to_client" => "callback answered: the client knows",
         _ => "",
     };
-    let events = life.get("events").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let events = life
+        .get("events")
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     for event in events {
         let text = |field| event.get(field).and_then(Value::as_str).unwrap_or_default();
         println!("{}  {:<20} {}", text("at"), text("event"), meaning(text("event")));
     }
 }
 
-async fn exchange(http: SocketAddr, method: Method, path: &str, body: String) -> anyhow::Result<(StatusCode, Value)> {
-    let stream = TcpStream::connect(http).await.context("the gateway's HTTP listener")?;
+async fn exchange(
+    http: SocketAddr,
+    method: Method,
+    path: &str,
+    body: String,
+) -> anyhow::Result<(StatusCode, Value)> {
+    let stream = TcpStream::connect(http)
+        .await
+        .context("the gateway's HTTP listener")?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let connection = tokio::spawn(connection);
     let request = Request::builder()

@@ -27,10 +27,19 @@ fn filter(log: &LogSection) -> EnvFilter {
 pub(crate) fn init(log: &LogSection) -> LogLevel {
     let (filter, handle) = reload::Layer::new(filter(log));
     let lines = match log.format {
-        LogFormat::Json => tracing_subscriber::fmt::layer().json().flatten_event(true).boxed(),
-        LogFormat::Text => tracing_subscriber::fmt::layer().with_ansi(std::io::stdout().is_terminal()).boxed(),
+        LogFormat::Json => tracing_subscriber::fmt::layer()
+            .json()
+            .flatten_event(true)
+            .boxed(),
+        LogFormat::Text => tracing_subscriber::fmt::layer()
+            .with_ansi(std::io::stdout().is_terminal())
+            .boxed(),
     };
     // A second start in one process (the demonstration inside a test) keeps the first one's subscriber.
-    tracing_subscriber::registry().with(filter).with(lines).try_init().unwrap_or_default();
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(lines)
+        .try_init()
+        .unwrap_or_default();
     LogLevel(handle)
 }

@@ -18,7 +18,9 @@ const HEALTH: Duration = Duration::from_millis(250);
 
 /// Runs until SIGTERM, SIGINT or a failure.
 pub(crate) async fn run(file: &Path) -> Exit {
-    let Some(loaded) = load_or_explain(file) else { return Exit::Config };
+    let Some(loaded) = load_or_explain(file) else {
+        return Exit::Config;
+    };
     let level = logging::init(&loaded.config.log);
     info!(version = env!("CARGO_PKG_VERSION"), file = %file.display(), pid = std::process::id(), "smsgw starts");
     let clock = boot::clock();
@@ -26,7 +28,11 @@ pub(crate) async fn run(file: &Path) -> Exit {
         Ok(engine) => engine,
         Err(error) => {
             error!(error = %error, cause = %error.kind, "the engine cannot be opened");
-            return if matches!(error.kind, OpenErrorKind::Locked { .. }) { Exit::Locked } else { Exit::Data };
+            return if matches!(error.kind, OpenErrorKind::Locked { .. }) {
+                Exit::Locked
+            } else {
+                Exit::Data
+            };
         }
     };
     let gateway = match Gateway::start(ConfigNode::with(file, loaded.config), engine, clock).await {
@@ -44,7 +50,11 @@ pub(crate) async fn run(file: &Path) -> Exit {
 }
 
 async fn until_the_end(gateway: &Gateway) -> Exit {
-    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()));
+    let signals = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::hangup()),
+    );
     let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = signals else {
         error!("signals cannot be received");
         return Exit::Failed;
@@ -114,7 +124,14 @@ async fn failed(gateway: &Gateway) -> Exit {
 
 /// SIGHUP: an instruction like any other, so it is done by the config node in its turn.
 async fn reload(gateway: &Gateway) {
-    match instruct(gateway.engine.as_ref(), gateway.clock.as_ref(), Instruction::Reload, "SIGHUP").await {
+    match instruct(
+        gateway.engine.as_ref(),
+        gateway.clock.as_ref(),
+        Instruction::Reload,
+        "SIGHUP",
+    )
+    .await
+    {
         Ok(id) => info!(instruction = %id, "SIGHUP: reload asked for"),
         Err(error) => error!(%error, kind = %error.kind, "SIGHUP: the instruction could not be stored"),
     }

@@ -5,7 +5,7 @@
 //! that cannot fail. Invariants: after a refused step the group is as before it; what is staged here is visible to
 //! nobody but later steps of the group until it was written, synced and published (commit.rs).
 
-use crate::format::{MAX_TEXT, Move, Value};
+use crate::format::{MAX_TEXT, Move, Value, due_of};
 use crate::group::{Group, LogChange, NewEntry, Write};
 use crate::lock;
 use crate::queues::QueueCell;
@@ -120,9 +120,11 @@ impl Work {
         own: &mut Writes,
         group: &Group,
     ) -> Result<(), Kind> {
-        let value = |octets: Bytes, expiry: &Expiry| {
+        let value = |octets: Bytes, expiry: &Expiry, there: Option<&Value>| {
+            let kept = there.filter(|there| there.due() == due_of(expiry));
             Some(Arc::new(Value {
                 version,
+                entry: kept.map_or(version, |there| there.entry),
                 step,
                 expiry: expiry.clone(),
                 octets,
@@ -130,12 +132,14 @@ impl Work {
         };
         match op {
             Op::Put(key, octets, Expected::Any, expiry) => {
-                own.writes.push((key.clone(), value(octets.clone(), expiry)));
+                own.writes
+                    .push((key.clone(), value(octets.clone(), expiry, None)));
             }
             Op::Put(key, octets, expected, expiry) => {
                 let there = self.current(key, own, group)?;
                 if matches(there.as_deref(), *expected) {
-                    own.writes.push((key.clone(), value(octets.clone(), expiry)));
+                    own.writes
+                        .push((key.clone(), value(octets.clone(), expiry, there.as_deref())));
                 } else {
                     // This very step wrote it before: done.
                     own.done_before = Some(version_of(there.as_deref(), step, key)?);
@@ -150,7 +154,8 @@ impl Work {
                 own.writes.push((key.clone(), None));
             }
             Op::Add(key, delta, floor, expiry) => {
-                let count = match self.current(key, own, group)? {
+                let there = self.current(key, own, group)?;
+                let count = match &there {
                     None => 0,
                     Some(there) => {
                         let count = there.versioned().as_counter();
@@ -164,7 +169,11 @@ impl Work {
                 let sum = sum.ok_or_else(|| Kind::Floor { key: key.clone() })?;
                 own.writes.push((
                     key.clone(),
-                    value(Bytes::copy_from_slice(&sum.to_be_bytes()), expiry),
+                    value(
+                        Bytes::copy_from_slice(&sum.to_be_bytes()),
+                        expiry,
+                        there.as_deref(),
+                    ),
                 ));
             }
             Op::Settle(_)

@@ -4,7 +4,7 @@
 //! it. Invariant: nothing of a group is visible before its sync, and everything of it before its answers.
 
 use crate::format::{
-    EXPIRY_HEAD, LOGS_HEAD, LogMeta, META_NUMBERS, RECORDS_HEAD, STATE_HEAD, block_key, encode_block,
+    EXPIRY_HEAD, LOGS_HEAD, LogMeta, META_NUMBERS, RECORDS_HEAD, STATE_HEAD, Value, block_key, encode_block,
     encode_move, encode_record, expiry_key, numbered_key, state_key,
 };
 use crate::group::{Group, LogChange, QueueChanges};
@@ -90,27 +90,28 @@ impl Work {
             batch.remove_weak(&store.expiry, entry.clone());
         }
         for (key, value) in &group.state {
-            // What was due for the old value is not any more. When nobody remembers the old one, its entry is found
-            // to be stale at its time.
-            if let Cached::Here(Some(old)) = self.shared.values.peek(key)
-                && let Some(due) = old.due()
-            {
-                let entry = expiry_key(due, old.version, key.as_str());
-                if !group.swept.iter().any(|swept| **swept == *entry) {
+            let entry_of = |value: &Value| value.due().map(|due| expiry_key(due, value.entry, key.as_str()));
+            // What was due for the old value is not any more, unless the new one keeps its entry. When nobody remembers
+            // the old one, its entry is found to be stale at its time.
+            let old = match self.shared.values.peek(key) {
+                Cached::Here(Some(old)) => entry_of(&old),
+                Cached::Here(None) | Cached::Unknown => None,
+            };
+            let new = value.as_deref().and_then(entry_of);
+            if old != new {
+                if let Some(entry) = old
+                    && !group.swept.iter().any(|swept| **swept == *entry)
+                {
                     batch.remove_weak(&store.expiry, entry);
+                    expiry = true;
+                }
+                if let Some(entry) = new {
+                    batch.insert(&store.expiry, entry, Vec::new());
                     expiry = true;
                 }
             }
             match value {
                 Some(value) => {
-                    if let Some(due) = value.due() {
-                        batch.insert(
-                            &store.expiry,
-                            expiry_key(due, value.version, key.as_str()),
-                            Vec::new(),
-                        );
-                        expiry = true;
-                    }
                     batch.insert(&store.state, state_key(key.as_str()), value.encode());
                 }
                 None => batch.remove(&store.state, state_key(key.as_str())),

@@ -14,9 +14,9 @@
 //!          FF*8                      u64            next record id
 //! moves    id:u64                    at:u8 reason:u8 attempt:u32 time:i64 void:u64
 //!          FF*8                      (empty)
-//! state    'k' key                   version:u64 step:16 expiry | octets
+//! state    'k' key                   version:u64 entry:u64 step:16 expiry | octets
 //!          FF                        u64            next version
-//! expiry   time:i64+2^63 version:u64 key   (empty)
+//! expiry   time:i64+2^63 entry:u64 key     (empty)
 //!          FF*17                     (empty)
 //! logs     number:u32 first:u64      count:u32 (len:u32 octets)*
 //!          FF*12                     (empty)
@@ -28,7 +28,8 @@
 //! A record is written once and deleted once; what a release, hold, dead letter or requeue changes is the entry of the
 //! same id in `moves`, which outranks the header (a retry writes 34 octets, not the record again). `void` is the last
 //! lease mark that this move made void. An `expiry` entry is a hint: it counts only while the value under its key still
-//! has its version. A block of a log holds all that one group appended to it.
+//! names its time and number. The number is the version of the first value with that time: a value that is written anew
+//! with the same time keeps the entry. A block of a log holds all that one group appended to it.
 //!
 //! The entry that begins with FF ends each keyspace and is written by every group that touches the keyspace. It carries
 //! the high-water mark, and it keeps the store healthy: a memory table is then never empty once its deleted entries
@@ -242,9 +243,19 @@ pub(crate) fn decode_move(entry: &[u8]) -> Result<Move, Broken> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Value {
     pub(crate) version: u64,
+    /// Number of its entry in `expiry`.
+    pub(crate) entry: u64,
     pub(crate) step: StepId,
     pub(crate) expiry: Expiry,
     pub(crate) octets: Bytes,
+}
+
+/// The time an expiry names.
+pub(crate) fn due_of(expiry: &Expiry) -> Option<Timestamp> {
+    match expiry {
+        Expiry::At(at) | Expiry::Alarm(at, _, _) => Some(*at),
+        Expiry::Owner => None,
+    }
 }
 
 impl Value {
@@ -258,10 +269,7 @@ impl Value {
 
     /// When the sweep has to look at it.
     pub(crate) fn due(&self) -> Option<Timestamp> {
-        match &self.expiry {
-            Expiry::At(at) | Expiry::Alarm(at, _, _) => Some(*at),
-            Expiry::Owner => None,
-        }
+        due_of(&self.expiry)
     }
 
     pub(crate) fn versioned(&self) -> Versioned {
@@ -273,8 +281,9 @@ impl Value {
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(33 + self.octets.len());
+        let mut out = Vec::with_capacity(64 + self.octets.len());
         out.extend_from_slice(&self.version.to_be_bytes());
+        out.extend_from_slice(&self.entry.to_be_bytes());
         out.extend_from_slice(self.step.as_bytes());
         match &self.expiry {
             Expiry::Owner => out.push(0),
@@ -297,6 +306,7 @@ impl Value {
     pub(crate) fn decode(entry: &[u8]) -> Result<Self, Broken> {
         let mut r = Reader(entry);
         let version = r.u64()?;
+        let number = r.u64()?;
         let step = StepId::from_bytes(r.array()?);
         let expiry = match r.u8()? {
             0 => Expiry::Owner,
@@ -310,6 +320,7 @@ impl Value {
         };
         Ok(Self {
             version,
+            entry: number,
             step,
             expiry,
             octets: Bytes::copy_from_slice(r.0),
@@ -506,6 +517,7 @@ mod tests {
         ] {
             let value = Value {
                 version: 9,
+                entry: 8,
                 step: StepId::from_bytes([3; 16]),
                 expiry,
                 octets: Bytes::from_static(b"v"),
@@ -532,6 +544,7 @@ mod tests {
         let record = encode_record(7, &lane, &At::Ready, at(1), b"");
         let value = Value {
             version: 9,
+            entry: 0,
             step: StepId::from_bytes([3; 16]),
             expiry: Expiry::Alarm(at(5), QueueName::from("alarms"), lane),
             octets: Bytes::new(),

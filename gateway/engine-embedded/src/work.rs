@@ -295,10 +295,12 @@ impl Work {
         let due = self.store.due(from, group.now, SWEEP)?;
         let all = due.len() < SWEEP;
         for entry in due {
-            let (at, version, key) = decode_expiry_key(&entry).map_err(|broken| broken.0.to_owned())?;
+            let (at, number, key) = decode_expiry_key(&entry).map_err(|broken| broken.0.to_owned())?;
             let key = StateKey::from(key);
             // Earlier steps of this group do not exist yet: sweeping comes first.
-            let value = self.stored(&key)?.filter(|value| value.version == version);
+            let value = self
+                .stored(&key)?
+                .filter(|value| value.entry == number && value.due() == Some(at));
             if let Some(value) = value {
                 match &value.expiry {
                     Expiry::At(_) => {

@@ -6,7 +6,7 @@ mod check;
 mod tidy;
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -24,6 +24,12 @@ enum Task {
     Tidy,
     /// Install what the tests need, then run every check and every test, as CI does.
     Test(check::Options),
+    /// Build with --release and measure: prints the table of ops/bench/README.md. Arguments go to `smsgw bench`.
+    Bench {
+        /// As in `cargo xtask bench -- --case report --duration 20s`.
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -31,6 +37,7 @@ fn main() -> ExitCode {
     let outcome = root().and_then(|root| match cli.task {
         Task::Tidy => tidy::run(&root),
         Task::Test(options) => check::run(&root, &options),
+        Task::Bench { arguments } => bench(&root, &arguments),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -39,6 +46,31 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The binary measures itself: it is gateway, simulated carrier, sink and load in one.
+fn bench(root: &Path, arguments: &[String]) -> anyhow::Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let build = ["build", "--release", "--locked", "--package", "smsgw-daemon"];
+    let built = Command::new(cargo)
+        .current_dir(root)
+        .args(build)
+        .status()
+        .context("cargo cannot be started")?;
+    anyhow::ensure!(built.success(), "the release build failed");
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let binary = target.join("release/smsgw");
+    let ran = Command::new(&binary)
+        .arg("bench")
+        .arg("--gateway-bin")
+        .arg(&binary)
+        .args(arguments)
+        .status();
+    anyhow::ensure!(
+        ran.with_context(|| binary.display().to_string())?.success(),
+        "the benchmark failed"
+    );
+    Ok(())
 }
 
 /// The root of the project this tool was built in, wherever it is called.

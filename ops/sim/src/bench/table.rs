@@ -1,0 +1,182 @@
+//! The figures of a run, as a value and as text.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// CPU time per message in microseconds, by process.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Cpu {
+    /// The gateway.
+    pub gateway: f64,
+    /// The simulated carrier.
+    pub smsc: f64,
+    /// The load generator, its start included.
+    pub load: f64,
+    /// The callback sink.
+    pub sink: f64,
+}
+
+/// One path at full load.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// Which path.
+    pub path: String,
+    /// Messages that went the whole path.
+    pub messages: u64,
+    /// Requests of the load that were not accepted: refused, or without an answer.
+    pub refused: u64,
+    /// Per second, from the first request until the last message arrived.
+    pub rate: f64,
+    /// CPU.
+    pub cpu_us: Cpu,
+    /// Syncs per message; absent when the gateway has no such counter.
+    pub syncs: Option<f64>,
+    /// Accept latency at half the rate: half of the requests took no longer.
+    pub p50_ms: Option<f64>,
+    /// 99 of 100 took no longer.
+    pub p99_ms: Option<f64>,
+    /// Resident memory of the gateway at the end of the load.
+    pub rss_mib: f64,
+    /// The most it ever was.
+    pub peak_rss_mib: f64,
+}
+
+/// One bind with a long round trip.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LinkRow {
+    /// Window of the bind.
+    pub window: usize,
+    /// How long the carrier takes to answer.
+    pub round_trip_ms: u64,
+    /// Submits per second of the gateway.
+    pub gateway: f64,
+    /// Submits per second of the load generator's own ESME at the same simulator.
+    pub own: f64,
+    /// The one in percent of the other.
+    pub percent: f64,
+}
+
+/// What a run measured.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Table {
+    /// Paths.
+    pub rows: Vec<Row>,
+    /// Binds with a long round trip.
+    pub links: Vec<LinkRow>,
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.rows.is_empty() {
+            writeln!(
+                f,
+                "{:<42} {:>9} {:>8} | {:>7} {:>6} {:>6} {:>6} | {:>7} | {:>7} {:>7} | {:>7} {:>7}",
+                "path",
+                "messages",
+                "rate/s",
+                "gateway",
+                "smsc",
+                "load",
+                "sink",
+                "syncs",
+                "p50 ms",
+                "p99 ms",
+                "RSS MiB",
+                "peak"
+            )?;
+            writeln!(
+                f,
+                "{:<42} {:>9} {:>8} | {:^28} | {:>7} | {:^15} |",
+                "", "", "", "CPU us per message", "per msg", "at half rate"
+            )?;
+        }
+        let optional =
+            |value: Option<f64>, digits: usize| value.map_or("-".into(), |value| format!("{value:.digits$}"));
+        for row in &self.rows {
+            let cpu = row.cpu_us;
+            writeln!(
+                f,
+                "{:<42} {:>9} {:>8.0} | {:>7.1} {:>6.1} {:>6.1} {:>6.1} | {:>7} | {:>7} {:>7} | {:>7.1} {:>7.1}",
+                row.path,
+                row.messages,
+                row.rate,
+                cpu.gateway,
+                cpu.smsc,
+                cpu.load,
+                cpu.sink,
+                optional(row.syncs, 4),
+                optional(row.p50_ms, 2),
+                optional(row.p99_ms, 2),
+                row.rss_mib,
+                row.peak_rss_mib,
+            )?;
+        }
+        for row in self.rows.iter().filter(|row| row.refused > 0) {
+            writeln!(f, "{}: {} requests were not accepted", row.path, row.refused)?;
+        }
+        if !self.links.is_empty() {
+            writeln!(
+                f,
+                "{:<42} {:>9} {:>8} {:>8}",
+                "one bind", "gateway/s", "own/s", "percent"
+            )?;
+        }
+        for link in &self.links {
+            let name = format!("window {}, {} ms round trip", link.window, link.round_trip_ms);
+            writeln!(
+                f,
+                "{name:<42} {:>9.1} {:>8.1} {:>8.1}",
+                link.gateway, link.own, link.percent
+            )?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_stand_under_their_heads() {
+        let row = Row {
+            path: "HTTP in -> SMPP out".into(),
+            messages: 300_000,
+            refused: 7,
+            rate: 30_000.4,
+            cpu_us: Cpu {
+                gateway: 35.0,
+                smsc: 8.0,
+                load: 12.0,
+                sink: 0.0,
+            },
+            syncs: None,
+            p50_ms: Some(1.0),
+            p99_ms: Some(5.0),
+            rss_mib: 90.0,
+            peak_rss_mib: 95.5,
+        };
+        let link = LinkRow {
+            window: 10,
+            round_trip_ms: 50,
+            gateway: 198.0,
+            own: 200.0,
+            percent: 99.0,
+        };
+        let table = Table {
+            rows: vec![row],
+            links: vec![link],
+        };
+        let text = table.to_string();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 6);
+        assert_eq!(lines[3], "HTTP in -> SMPP out: 7 requests were not accepted");
+        assert_eq!(lines[0].find('|'), lines[2].find('|'));
+        assert!(
+            lines[2].contains(" 30000 ") && lines[5].contains(" 99.0"),
+            "{text}"
+        );
+        let json = serde_json::to_string(&table).unwrap();
+        assert_eq!(serde_json::from_str::<Table>(&json).unwrap(), table);
+    }
+}
