@@ -355,7 +355,8 @@ function onCommand(line) {
     case 'quit': process.exit(0); break;
     default: tell({ event: 'bad_command', error: `unknown command ${command.cmd}` }); return;
   }
-  tell({ event: 'done', cmd: command.cmd, ...stats, waiting: waiting.length });
+  const unacknowledged = [...sessions].map((session) => session.unacknowledged.size);
+  tell({ event: 'done', cmd: command.cmd, ...stats, waiting: waiting.length, unacknowledged });
 }
 
 const server = smpp.createServer({}, onSession);

@@ -137,6 +137,7 @@ impl Admin {
 
     fn refresh(&self) {
         READY.with(&[]).set(i64::from(self.unready().is_none()));
+        self.engine.refresh_metrics();
         let queues = self.engine.queues();
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         let now: BTreeSet<String> = queues

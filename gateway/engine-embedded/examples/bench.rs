@@ -136,7 +136,7 @@ async fn main() {
         2.0 * records as f64 / syncs as f64,
         sync_seconds * 1e6 / syncs as f64
     );
-    engine.refresh_metrics();
+    smsgw_queue::Engine::refresh_metrics(engine.as_ref());
     println!("{} MB on the disk", metric::DISK_USED.with(&[]).get() / 1_000_000);
     engine.close().await.unwrap();
     let start = clock.instant();

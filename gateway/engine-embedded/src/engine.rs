@@ -139,32 +139,6 @@ impl EmbeddedEngine {
         }
     }
 
-    /// Sets the gauges of queues and disk. For whoever shows metrics, before it does.
-    pub fn refresh_metrics(&self) {
-        for cell in self.shared.queues.all() {
-            let (depth, octets) = {
-                let mut index = lock(&cell.index);
-                index.due(self.shared.clock.now());
-                (index.depth(), index.octets())
-            };
-            let gauge = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-            for place in Place::ALL {
-                metric::DEPTH
-                    .with(&[cell.name.as_str(), place.as_str()])
-                    .set(gauge(depth.at(place)));
-            }
-            metric::OCTETS.with(&[cell.name.as_str()]).set(gauge(octets));
-        }
-        if let Some(store) = &*self.shared.store.read().unwrap_or_else(PoisonError::into_inner) {
-            match store.db.disk_space() {
-                Ok(used) => metric::DISK_USED
-                    .with(&[])
-                    .set(i64::try_from(used).unwrap_or(i64::MAX)),
-                Err(error) => tracing::warn!(%error, "disk use not known"),
-            }
-        }
-    }
-
     /// Makes the engine look at its clock now and returns when it has done what is due. For tests that move the
     /// clock by hand; time that passes by itself needs no help.
     pub async fn tick(&self) {
@@ -492,6 +466,21 @@ impl Engine for EmbeddedEngine {
     ) -> BoxFuture<'_, Result<Vec<Browsed>, EngineError>> {
         let queue = queue.clone();
         Box::pin(async move { self.look_into(&queue, place, after, max).await })
+    }
+
+    fn refresh_metrics(&self) {
+        let gauge = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        for cell in self.shared.queues.all() {
+            metric::OCTETS
+                .with(&[cell.name.as_str()])
+                .set(gauge(lock(&cell.index).octets()));
+        }
+        if let Some(store) = &*self.shared.store.read().unwrap_or_else(PoisonError::into_inner) {
+            match store.db.disk_space() {
+                Ok(used) => metric::DISK_USED.with(&[]).set(gauge(used)),
+                Err(error) => tracing::warn!(%error, "disk use not known"),
+            }
+        }
     }
 
     fn health(&self) -> Health {

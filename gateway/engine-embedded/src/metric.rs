@@ -35,12 +35,6 @@ pub static REFUSED_TOTAL: Counter = Counter::new(
     "Steps that did not go through.",
     &["reason"],
 );
-/// Records at each place of each queue. Ready that grows: consumers are too slow or stopped.
-pub static DEPTH: Gauge = Gauge::new(
-    "smsgw_queue_depth",
-    "Records of a queue by place.",
-    &["queue", "place"],
-);
 /// Octets of all records of a queue.
 pub static OCTETS: Gauge = Gauge::new(
     "smsgw_queue_octets",

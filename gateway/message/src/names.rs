@@ -62,6 +62,11 @@ pub fn told(id: MessageId) -> String {
     format!("told/{id}")
 }
 
+/// What became of an instruction. Written by the config node only.
+pub fn instruction(id: MessageId) -> String {
+    format!("instruction/{id}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

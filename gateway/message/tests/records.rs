@@ -234,6 +234,25 @@ fn every_record_ever_released_is_read_and_written_the_same() {
         },
     );
     holds("event", &event());
+    let (verb, by) = ("reload".to_owned(), "SIGHUP".to_owned());
+    holds(
+        "instruction",
+        &Instruction {
+            id: id(5),
+            verb,
+            by,
+            at: at(1_795_248_004_000),
+        },
+    );
+    let (outcome, detail) = ("applied".to_owned(), "epoch 2".to_owned());
+    holds(
+        "instruction-result",
+        &InstructionResult {
+            outcome,
+            detail,
+            at: at(1_795_248_005_000),
+        },
+    );
 }
 
 #[test]
@@ -313,14 +332,15 @@ fn a_life_stays_bounded_and_keeps_its_beginning_and_its_end() {
 proptest! {
     #[test]
     fn whatever_octets_come_decoding_neither_panics_nor_believes_them(octets in prop::collection::vec(any::<u8>(), 0..300)) {
-        for kind in 1..=8 {
+        for kind in 1..=10 {
             let mut record = vec![kind, 1];
             record.extend_from_slice(&octets);
             let read = [
                 MtMessage::from_record(&record).is_ok(), Dispatch::from_record(&record).is_ok(),
                 Up::from_record(&record).is_ok(), Down::from_record(&record).is_ok(),
                 MessageLife::from_record(&record).is_ok(), Told::from_record(&record).is_ok(),
-                Event::from_record(&record).is_ok(),
+                Event::from_record(&record).is_ok(), Instruction::from_record(&record).is_ok(),
+                InstructionResult::from_record(&record).is_ok(),
             ];
             prop_assert!(read.iter().filter(|ok| **ok).count() <= 1, "one kind is one type");
         }

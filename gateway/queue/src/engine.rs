@@ -115,6 +115,9 @@ pub trait Engine: Send + Sync + fmt::Debug {
     /// How the engine is.
     fn health(&self) -> Health;
 
+    /// Sets the gauges that cost too much to keep up to date. Called before metrics are shown.
+    fn refresh_metrics(&self) {}
+
     /// Stops taking steps, makes what was taken durable, gives the directory back.
     fn close(&self) -> BoxFuture<'_, Result<(), EngineError>>;
 }

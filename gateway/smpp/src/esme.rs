@@ -201,6 +201,17 @@ impl EsmeSession {
         }
     }
 
+    fn leave(&mut self, now: Instant) {
+        match self.state {
+            State::Binding => self.close(CloseCause::Unanswered),
+            State::Bound | State::Draining => {
+                self.ending = Some(CloseCause::Unanswered);
+                self.send_unbind(now);
+            }
+            State::Unbinding | State::Closed => {}
+        }
+    }
+
     fn unbind_when_idle(&mut self, now: Instant) {
         if self.state == State::Draining && self.peer.is_idle() {
             self.send_unbind(now);
@@ -417,6 +428,7 @@ impl Session for EsmeSession {
             EsmeCommand::Submit { tag, message } => self.submit(now, tag, message),
             EsmeCommand::Answer { sequence, status } => self.answer(now, sequence, status),
             EsmeCommand::Unbind { within } => self.unbind(now, within),
+            EsmeCommand::Leave => self.leave(now),
         }
     }
 

@@ -23,6 +23,8 @@ pub enum CloseCause {
     EnquireLinkTimeout,
     /// Nothing but enquire_link for the inactivity time.
     Inactive,
+    /// We left because the peer lives and yet answers no submits.
+    Unanswered,
     /// command_length below 16 or above the limit: the stream cannot be cut any more.
     BadLength(u32),
     /// The peer closed, or the transport failed.
@@ -41,6 +43,7 @@ impl CloseCause {
             Self::PeerUnbound => "peer_unbound",
             Self::EnquireLinkTimeout => "enquire_link_timeout",
             Self::Inactive => "inactive",
+            Self::Unanswered => "unanswered",
             Self::BadLength(_) => "bad_length",
             Self::Lost => "lost",
         }
@@ -58,6 +61,7 @@ impl fmt::Display for CloseCause {
             | Self::PeerUnbound
             | Self::EnquireLinkTimeout
             | Self::Inactive
+            | Self::Unanswered
             | Self::Lost => f.write_str(self.name()),
         }
     }

@@ -14,7 +14,7 @@ use smsgw_message::segment::Udh;
 use smsgw_message::{
     Address, Encoding, LinkId, MessageId, Mo, Npi, Receipt, ReceiptState, Sar, Timestamp, Ton, Up, Via,
 };
-use smsgw_smpp::{Address as WireAddress, DeliverSm, esm_class, receipt as wire, tlv};
+use smsgw_smpp::{Address as WireAddress, COctets, DeliverSm, esm_class, receipt as wire, tlv};
 
 /// What a delivery is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,6 +106,12 @@ fn of_message(message: &DeliverSm, operator: &Operator, origin: Origin<'_>, id: 
         at: origin.at,
         sar: sar(message),
     }
+}
+
+/// The carrier's id as an answer gives it. Some pad it to a width, and receipts are read without what is around the id:
+/// both have to come out the same.
+pub(crate) fn carrier_id(octets: &COctets) -> String {
+    octets.to_string_lossy().trim().to_owned()
 }
 
 /// Header and the rest. A header that is announced and cannot be read is left where it is: in the data.
@@ -224,6 +230,23 @@ mod tests {
         for text in ["id:5 is my number", "id:5 stat:DELIVRD", "Hello", ""] {
             mo(&deliver(0, text), &Operator::default());
         }
+    }
+
+    #[test]
+    fn an_id_padded_in_the_answer_is_that_of_its_receipts() {
+        let answered = carrier_id(&COctets::try_from("  0A7   ").unwrap());
+        assert_eq!(answered, "0A7");
+        let padded = TEXT.replace("id:0A7", "id:  0A7  ");
+        assert_eq!(
+            receipt(&deliver(0x04, padded), &Operator::default()).carrier_id,
+            answered
+        );
+        let mut by_tlv = deliver(0x04, "");
+        by_tlv
+            .tlvs
+            .push(tlv::tag::RECEIPTED_MESSAGE_ID, b"  0A7   \0")
+            .unwrap();
+        assert_eq!(receipt(&by_tlv, &Operator::default()).carrier_id, answered);
     }
 
     #[test]

@@ -93,8 +93,8 @@ pub(crate) static ARRIVED_TOTAL: Counter = Counter::new(
     &["operator", "kind"],
 );
 
-/// Deliveries that were not taken, so that the carrier sends them again: `not_durable` (the engine refused) and
-/// `overload` (too many waited for the engine).
+/// Deliveries that were not taken, so that the carrier sends them again: `not_durable` (the engine refused), `overload`
+/// (too many waited for the engine) and `not_bound` (before the bind's answer, or over a bind that only sends).
 pub(crate) static ARRIVALS_REFUSED_TOTAL: Counter = Counter::new(
     "smsgw_operator_arrivals_refused_total",
     "Deliveries from carriers that were left to the carrier.",
@@ -151,6 +151,15 @@ pub(crate) fn status_word(status: CommandStatus) -> String {
         (Some(name), _) => name.to_owned(),
         (None, 0x400..=0x4FF) => format!("{:#06x}", status.0),
         (None, _) => "reserved".to_owned(),
+    }
+}
+
+/// Why the session itself refused a delivery.
+pub(crate) fn refusal_word(status: CommandStatus) -> &'static str {
+    if status == CommandStatus::INVALID_BIND_STATUS {
+        "not_bound"
+    } else {
+        "overload"
     }
 }
 

@@ -17,6 +17,11 @@ use smsgw_message::{Encoding, Mo, Timestamp, names, text};
 use smsgw_queue::StateKey;
 use std::fmt::Write;
 
+/// Octets of user data, header included, above which nothing is one SMS of a long message. One holds 140; what is above
+/// leaves room for carriers that hand it over unpacked or in another character set. The state of a long message is
+/// written again for each part: 255 parts of 64 KiB would cost gigabytes and stop everybody.
+const PART_OCTETS: usize = 1024;
+
 /// Place of a part in a long message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
@@ -27,8 +32,12 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// The place that a part claims in its header or TLVs; `None` for a message that is whole.
+    /// The place that a part claims in its header or TLVs; `None` for a message that is whole, and for one too long to be
+    /// a part of anything.
     pub(crate) fn of(mo: &Mo) -> Option<Self> {
+        if mo.udh.len().saturating_add(mo.data.len()) > PART_OCTETS {
+            return None;
+        }
         let header = Udh::parse(&mo.udh).ok().and_then(|(udh, _)| udh.concat);
         let place = match (header, mo.sar) {
             (Some(concat), _) => Self {
@@ -187,6 +196,15 @@ mod tests {
     use crate::fixtures::{at, mo, mo_part, mo_sar};
 
     const DEADLINE: Timestamp = Timestamp::from_millis(1_000);
+
+    #[test]
+    fn what_is_longer_than_any_sms_is_given_down_as_it_is() {
+        let part = |octets: usize| Place::of(&mo_part(9, 255, 1, &"x".repeat(octets)));
+        assert!(part(153).is_some());
+        assert!(part(1018).is_some());
+        assert_eq!(part(1019), None);
+        assert_eq!(Place::of(&mo_sar(9, 255, 1, &"x".repeat(64_000))), None);
+    }
 
     /// Feeds parts in an order; gives the texts that come out, and the state at the end.
     fn feed(parts: &[Mo]) -> (Vec<(String, bool)>, Option<Assembly>) {

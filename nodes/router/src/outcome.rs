@@ -90,7 +90,9 @@ impl Note {
     /// Counts and logs it; `queue` is where the input came from.
     pub(crate) fn say(&self, queue: &str) {
         match self {
-            Self::Happened(name, Some(message)) => debug!(message_id = %message, event = name.as_str(), "step committed"),
+            Self::Happened(name, Some(message)) => {
+                debug!(message_id = %message, event = name.as_str(), "step committed")
+            }
             Self::Happened(name, None) => debug!(event = name.as_str(), "step committed"),
             Self::Unknown(operator) => {
                 metric::RECEIPTS_UNKNOWN_TOTAL.with(&[operator.as_str()]).inc();

@@ -20,17 +20,29 @@ async fn sigterm_drains_and_queued_messages_go_out_after_the_restart() {
     for id in &ids {
         assert_eq!(receiver.report(id).await.body["message"]["state"], "delivered");
     }
-    assert!(gateway.metrics().await.sum("smsgw_operator_in_doubt_total", &[]) < 0.5, "nothing was in doubt");
+    assert!(
+        gateway.metrics().await.sum("smsgw_operator_in_doubt_total", &[]) < 0.5,
+        "nothing was in doubt"
+    );
     gateway.stop().await;
     assert_eq!(carrier.submits().len(), 10);
 }
 
 #[tokio::test]
 async fn sigterm_waits_for_outstanding_answers_and_unbinds() {
-    let mut world = World::start(&["--receipt-delay", "5", "--answer-delay", "700"], |settings| settings).await;
+    let mut world = World::start(&["--receipt-delay", "5", "--answer-delay", "700"], |settings| {
+        settings
+    })
+    .await;
     let mut ids = Vec::new();
     for n in 0..5 {
-        ids.push(world.gateway.api.text("491700000001", &format!("outstanding {n}")).await);
+        ids.push(
+            world
+                .gateway
+                .api
+                .text("491700000001", &format!("outstanding {n}"))
+                .await,
+        );
     }
     world.carrier.submits_at_least(5).await;
     world.gateway.stop().await;
@@ -39,11 +51,26 @@ async fn sigterm_waits_for_outstanding_answers_and_unbinds() {
 
     world.restart().await;
     for id in &ids {
-        assert_eq!(world.receiver.report(id).await.body["message"]["state"], "delivered");
+        assert_eq!(
+            world.receiver.report(id).await.body["message"]["state"],
+            "delivered"
+        );
     }
-    assert!(world.gateway.metrics().await.sum("smsgw_operator_in_doubt_total", &[]) < 0.5, "nothing was in doubt");
+    assert!(
+        world
+            .gateway
+            .metrics()
+            .await
+            .sum("smsgw_operator_in_doubt_total", &[])
+            < 0.5,
+        "nothing was in doubt"
+    );
     world.gateway.stop().await;
-    assert_eq!(world.carrier.submits().len(), 5, "answered before the end: nothing is sent twice");
+    assert_eq!(
+        world.carrier.submits().len(),
+        5,
+        "answered before the end: nothing is sent twice"
+    );
 }
 
 #[tokio::test]
@@ -56,7 +83,9 @@ async fn undelivered_callbacks_survive_the_stop() {
         .write(dir.path());
     let mut gateway = Gateway::start(dir.path()).await;
     let id = gateway.api.text("491700000001", "nobody listens").await;
-    gateway.metric_at_least("smsgw_callback_attempts_total", &[("outcome", "connect")], 1.0).await;
+    gateway
+        .metric_at_least("smsgw_callback_attempts_total", &[("outcome", "connect")], 1.0)
+        .await;
     gateway.stop().await;
 
     let receiver = Receiver::start_on(port).await;

@@ -6,8 +6,15 @@ use serde_json::json;
 #[tokio::test]
 async fn the_dissector_finds_nothing_malformed_in_our_traffic() {
     let receiver = Receiver::start().await;
-    let mut carrier =
-        Carrier::start(&["--receipt-delay", "5", "--reject", "99=0x0b", "--receipt-suffix", "98=UNDELIV"]).await;
+    let mut carrier = Carrier::start(&[
+        "--receipt-delay",
+        "5",
+        "--reject",
+        "99=0x0b",
+        "--receipt-suffix",
+        "98=UNDELIV",
+    ])
+    .await;
     let dir = tempfile::tempdir().unwrap();
     let recording = dir.path().join("trip.pcapng");
     let relay = Relay::start(carrier.port, &recording).await;
@@ -42,8 +49,14 @@ async fn the_dissector_finds_nothing_malformed_in_our_traffic() {
 
     let (content, said) = dissect(&recording, carrier.port).await;
     assert!(content, "{said}");
-    let pdus: usize = said.lines().find_map(|line| line.strip_prefix("pdus ")?.parse().ok()).unwrap();
+    let pdus: usize = said
+        .lines()
+        .find_map(|line| line.strip_prefix("pdus ")?.parse().ok())
+        .unwrap();
     // Bind, unbind, each part and each delivery, with their answers.
     let parts = carrier.submits().len();
-    assert!(pdus >= 4 + 2 * parts + 2 * (parts - 1) + 2, "{pdus} PDUs for {parts} parts: {said}");
+    assert!(
+        pdus >= 4 + 2 * parts + 2 * (parts - 1) + 2,
+        "{pdus} PDUs for {parts} parts: {said}"
+    );
 }

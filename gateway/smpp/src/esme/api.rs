@@ -100,6 +100,8 @@ pub enum EsmeCommand {
         /// How long to wait for answers before the unbind goes out.
         within: Duration,
     },
+    /// Unbind at once because the carrier answers no submits; the session ends as [`CloseCause::Unanswered`].
+    Leave,
 }
 
 /// Which operation brought a message.

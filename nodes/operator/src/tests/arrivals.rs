@@ -233,3 +233,10 @@ async fn large_deliveries_are_committed_a_few_at_a_time() {
     );
     assert_eq!(world.up_depth().ready, 200);
 }
+
+#[test]
+fn a_delivery_the_bind_does_not_allow_is_not_counted_as_overload() {
+    use crate::metric::refusal_word;
+    assert_eq!(refusal_word(CommandStatus::INVALID_BIND_STATUS), "not_bound");
+    assert_eq!(refusal_word(CommandStatus::TEMPORARY_APP_ERROR), "overload");
+}

@@ -226,3 +226,34 @@ async fn a_stop_without_drain_leaves_what_was_sent_in_doubt_and_loses_nothing() 
     results_of(&world, "stopped", 25).await;
     assert_eq!(in_doubt("stopped", "resubmit", "crash"), 10.0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_carrier_that_answers_no_submits_is_left_and_bound_again() {
+    let carrier = Carrier::scripted(|n, _| if n < 10 { Reply::Never } else { Reply::Now(OK) });
+    let world = World::start_with(named("mute", operator()), carrier).await;
+    publish_for(&world, "mute", 1..=10).await;
+    let results = results_of(&world, "mute", 10).await;
+    assert!(
+        results
+            .iter()
+            .all(|result| matches!(result.outcome, SubmitOutcome::Sent { .. }))
+    );
+    assert_eq!((world.carrier.binds().len(), world.carrier.unbound()), (2, 1));
+    let reconnects = |cause| {
+        counter(
+            "smsgw_operator_reconnects_total",
+            &[("operator", "mute"), ("cause", cause)],
+        )
+    };
+    assert_eq!(reconnects("unanswered"), 1.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_carrier_that_answers_now_and_then_is_kept() {
+    let carrier = Carrier::scripted(|n, _| if n % 4 == 3 { Reply::Now(OK) } else { Reply::Never });
+    let world = World::start_with(named("slack", operator()), carrier).await;
+    publish_for(&world, "slack", 1..=40).await;
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert!(world.carrier.seen().len() > 100, "{}", world.carrier.seen().len());
+    assert_eq!((world.carrier.binds().len(), world.carrier.unbound()), (1, 0));
+}

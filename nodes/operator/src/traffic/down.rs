@@ -2,9 +2,10 @@
 //!
 //! Each function leaves TR-1 of [`super`] true: a delivery that it takes out of one place it puts into another.
 
-use super::{CHECKOUT_MAX, CHECKOUT_RETRY, InFlight, LATE_GRACE, Ready, Traffic, UNCOMMITTED, back};
+use super::{CHECKOUT_MAX, CHECKOUT_RETRY, IGNORED, InFlight, LATE_GRACE, Ready, Traffic, UNCOMMITTED, back};
 use crate::doubt::{self, Cause, Resolution};
 use crate::hop::{Fate, PartRef};
+use crate::incoming;
 use crate::submit;
 use crate::verdict::{self, Verdict};
 use smsgw_config::Operator;
@@ -181,7 +182,14 @@ impl Traffic<'_> {
         self.meters
             .answer_seconds
             .observe(now.saturating_duration_since(flight.sent_at).as_secs_f64());
-        self.judge(flight, status, &carrier_id.to_string_lossy(), settings, now, at);
+        self.judge(
+            flight,
+            status,
+            &incoming::carrier_id(carrier_id),
+            settings,
+            now,
+            at,
+        );
     }
 
     /// No answer in time: the slot is free, the grace begins.
@@ -207,6 +215,7 @@ impl Traffic<'_> {
         now: Instant,
         at: Timestamp,
     ) {
+        self.heard(now);
         let Some(flight) = self.in_flight.remove(&tag) else {
             self.meters.late_answer(false);
             debug!(operator = %self.link.account.id, link = %self.link.id, %status, %carrier_id, "answer came too late: the part was given back, its receipt will be unknown");
@@ -214,7 +223,14 @@ impl Traffic<'_> {
         };
         self.in_limbo = self.in_limbo.saturating_sub(1);
         self.meters.late_answer(true);
-        self.judge(flight, status, &carrier_id.to_string_lossy(), settings, now, at);
+        self.judge(
+            flight,
+            status,
+            &incoming::carrier_id(carrier_id),
+            settings,
+            now,
+            at,
+        );
     }
 
     /// The carrier has answered for a part.
@@ -237,6 +253,7 @@ impl Traffic<'_> {
         let record = delivery.id();
         self.meters.answered(status);
         self.worked = true;
+        self.heard(now);
         let full = if status.is_ok() {
             0
         } else {
@@ -282,6 +299,12 @@ impl Traffic<'_> {
         );
     }
 
+    /// The carrier answers submits.
+    fn heard(&mut self, now: Instant) {
+        self.ignored = 0;
+        self.last_answer = Some(now);
+    }
+
     pub(super) fn not_sent(&mut self, tag: u64, why: Refusal, at: Timestamp) {
         let Some(InFlight { delivery, part, .. }) = self.in_flight.remove(&tag) else {
             return;
@@ -322,6 +345,9 @@ impl Traffic<'_> {
         while let Some((_, tag)) = self.limbo.pop_front_if(|(until, _)| *until <= now) {
             if let Some(flight) = self.in_flight.remove(&tag) {
                 parts += 1;
+                if self.last_answer.is_none_or(|last| last < flight.sent_at) {
+                    self.ignored = self.ignored.saturating_add(1);
+                }
                 self.in_limbo = self.in_limbo.saturating_sub(1);
                 let waited = now.saturating_duration_since(flight.sent_at);
                 self.doubt(flight, Cause::Timeout, waited, at);
@@ -329,6 +355,15 @@ impl Traffic<'_> {
         }
         if parts > 0 {
             warn!(operator = %self.link.account.id, link = %self.link.id, parts, "parts in doubt: no answer within the response timeout and the grace");
+        }
+        if self.ignored >= self.window.max(IGNORED) && self.bound && !self.draining {
+            warn!(operator = %self.link.account.id, link = %self.link.id, parts = self.ignored, "the carrier answers no submits; binding again");
+            self.ignored = 0;
+            // No more parts over it; its `Closed` is to come.
+            self.bound = false;
+            if self.commands.try_send(EsmeCommand::Leave).is_err() {
+                debug!(link = %self.link.id, "session over before it was left");
+            }
         }
     }
 

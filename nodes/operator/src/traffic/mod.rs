@@ -17,7 +17,9 @@
 //!
 //! Late answers: a part that was not answered within the response timeout is kept for a grace of at most
 //! [`LATE_GRACE`]; an answer that comes in it counts as the answer. After it the in-doubt policy decides, and a still later
-//! answer is only counted: the part may have gone out again.
+//! answer is only counted: the part may have gone out again. When a whole window goes without any answer, the
+//! link leaves and binds again: a session that only answers enquire_link is of no use, and would hold up parts that
+//! other links could send.
 
 mod down;
 mod up;
@@ -26,7 +28,7 @@ use crate::commit::{self, Ended};
 use crate::doubt::Cause;
 use crate::hop::{Done, Fate, PartRef};
 use crate::link::Link;
-use crate::metric::Meters;
+use crate::metric::{Meters, refusal_word};
 use crate::status::LinkState;
 use smsgw_message::Timestamp;
 use smsgw_queue::{BoxFuture, Cost, Delivery, EngineError, ReleaseReason, Step, Want};
@@ -58,6 +60,8 @@ const CHECKOUT_MAX: usize = 1000;
 const CHECKOUT_RETRY: Duration = Duration::from_millis(500);
 /// How long an answer is waited for after the response timeout, at most.
 pub(crate) const LATE_GRACE: Duration = Duration::from_secs(10);
+/// Parts without any answer after which the link leaves, when they are a window too: one lost answer is no sign.
+const IGNORED: usize = 3;
 /// Undecodable deliveries of one session that are kept; the others are only counted.
 const UNDECODABLE_KEPT: usize = 100;
 /// Warnings about single PDUs of one session; further ones are only counted.
@@ -130,6 +134,9 @@ pub(crate) struct Traffic<'a> {
     /// Timed-out parts in the order in which their grace ends; those answered meanwhile are no longer in flight.
     limbo: VecDeque<(Instant, u64)>,
     in_limbo: usize,
+    /// Parts whose grace ended, without any answer to any part since they were sent.
+    ignored: usize,
+    last_answer: Option<Instant>,
     backlog: VecDeque<Ready>,
     results: Vec<Done>,
     /// Results here and in commits.
@@ -174,6 +181,8 @@ impl<'a> Traffic<'a> {
             in_flight: HashMap::with_capacity(window.min(4096)),
             limbo: VecDeque::new(),
             in_limbo: 0,
+            ignored: 0,
+            last_answer: None,
             backlog: VecDeque::new(),
             results: Vec::new(),
             uncommitted: 0,
@@ -318,7 +327,9 @@ impl<'a> Traffic<'a> {
                 EsmeEvent::Delivered {
                     sequence, message, ..
                 } => self.arrived(sequence, &message, &settings, at),
-                EsmeEvent::DeliveryRefused { .. } => self.meters.arrival_refused("overload"),
+                EsmeEvent::DeliveryRefused { status, .. } => {
+                    self.meters.arrival_refused(refusal_word(status))
+                }
                 EsmeEvent::Alert(_) => {
                     debug!(operator = %self.link.account.id, link = %self.link.id, "alert_notification");
                 }

@@ -42,7 +42,12 @@ impl Carrier {
                 entries.push(serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}")));
             }
         });
-        Self { process, port, ledger, reader }
+        Self {
+            process,
+            port,
+            ledger,
+            reader,
+        }
     }
 
     /// Gives a command; returns what the carrier answers to it.
@@ -51,13 +56,18 @@ impl Carrier {
         self.process.tell(&command.to_string()).await;
         self.ledger
             .wait(&format!("the carrier does {command}"), |entries| {
-                entries.iter().filter(|entry| is_done(entry, command)).nth(before).cloned()
+                entries
+                    .iter()
+                    .filter(|entry| is_done(entry, command))
+                    .nth(before)
+                    .cloned()
             })
             .await
     }
 
     fn done(&self, command: &Value) -> usize {
-        self.ledger.read(|entries| entries.iter().filter(|entry| is_done(entry, command)).count())
+        self.ledger
+            .read(|entries| entries.iter().filter(|entry| is_done(entry, command)).count())
     }
 
     /// Gives a command without waiting for its answer.
@@ -81,7 +91,8 @@ impl Carrier {
 
     /// How often something happened: `bind`, `closed`, `malformed`, `unexpected` …
     pub(crate) fn events(&self, event: &str) -> usize {
-        self.ledger.read(|entries| entries.iter().filter(|entry| entry["event"] == event).count())
+        self.ledger
+            .read(|entries| entries.iter().filter(|entry| entry["event"] == event).count())
     }
 
     /// Waits until something has happened so often.
@@ -96,13 +107,13 @@ impl Carrier {
     /// Nothing the gateway sent was malformed or unexpected.
     pub(crate) fn assert_content(&self) {
         for event in ["malformed", "unexpected", "bad_command", "bind_refused"] {
-            assert_eq!(self.events(event), 0, "{event}: {:#?}", self.ledger.read(<[Value]>::to_vec));
+            assert_eq!(
+                self.events(event),
+                0,
+                "{event}: {:#?}",
+                self.ledger.read(<[Value]>::to_vec)
+            );
         }
-    }
-
-    /// Ends it at once; its port is free afterwards.
-    pub(crate) async fn kill(mut self) {
-        self.process.kill().await;
     }
 }
 
@@ -117,7 +128,11 @@ fn is_done(entry: &Value, command: &Value) -> bool {
 }
 
 fn submits(entries: &[Value]) -> Vec<Value> {
-    entries.iter().filter(|entry| entry["kind"] == "submit").cloned().collect()
+    entries
+        .iter()
+        .filter(|entry| entry["kind"] == "submit")
+        .cloned()
+        .collect()
 }
 
 /// The octets of a submit behind its user data header.
@@ -131,7 +146,9 @@ async fn listening(process: &Process) -> u16 {
     process
         .out
         .wait("the peer listens", |lines| {
-            lines.first().map(|line| line.strip_prefix("listening ").unwrap().parse().unwrap())
+            lines
+                .first()
+                .map(|line| line.strip_prefix("listening ").unwrap().parse().unwrap())
         })
         .await
 }
@@ -172,5 +189,8 @@ pub(crate) async fn dissect(file: &Path, port: u16) -> (bool, String) {
         .await
         .unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (output.status.success(), text(&output.stdout) + &text(&output.stderr))
+    (
+        output.status.success(),
+        text(&output.stdout) + &text(&output.stderr),
+    )
 }

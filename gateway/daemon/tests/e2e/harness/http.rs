@@ -37,7 +37,9 @@ impl Answer {
 
 impl Http {
     pub(crate) fn new() -> Self {
-        let client = Client::builder(TokioExecutor::new()).retry_canceled_requests(false).build_http();
+        let client = Client::builder(TokioExecutor::new())
+            .retry_canceled_requests(false)
+            .build_http();
         Self { client }
     }
 
@@ -49,18 +51,35 @@ impl Http {
         key: Option<&str>,
         body: Vec<u8>,
     ) -> Result<Answer, String> {
-        let mut request = Request::builder().method(method).uri(url).header(CONTENT_TYPE, "application/json");
+        let mut request = Request::builder()
+            .method(method)
+            .uri(url)
+            .header(CONTENT_TYPE, "application/json");
         if let Some(key) = key {
             request = request.header(AUTHORIZATION, format!("Bearer {key}"));
         }
         let request = request.body(Full::new(Bytes::from(body))).unwrap();
         let exchange = async {
-            let answer = self.client.request(request).await.map_err(|error| format!("{error:?}"))?;
+            let answer = self
+                .client
+                .request(request)
+                .await
+                .map_err(|error| format!("{error:?}"))?;
             let (head, body) = answer.into_parts();
-            let body = body.collect().await.map_err(|error| format!("{error:?}"))?.to_bytes();
-            Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
+            let body = body
+                .collect()
+                .await
+                .map_err(|error| format!("{error:?}"))?
+                .to_bytes();
+            Ok(Answer {
+                status: head.status.as_u16(),
+                headers: head.headers,
+                body,
+            })
         };
-        tokio::time::timeout(PATIENCE, exchange).await.map_err(|_| format!("{url} did not answer"))?
+        tokio::time::timeout(PATIENCE, exchange)
+            .await
+            .map_err(|_| format!("{url} did not answer"))?
     }
 
     pub(crate) async fn get(&self, url: &str, key: Option<&str>) -> Result<Answer, String> {

@@ -17,7 +17,11 @@ pub(crate) struct Ledger<T> {
 
 impl<T: Debug> Ledger<T> {
     pub(crate) fn new(name: impl Into<String>) -> Arc<Self> {
-        Arc::new(Self { name: name.into(), entries: Mutex::default(), count: watch::Sender::new(0) })
+        Arc::new(Self {
+            name: name.into(),
+            entries: Mutex::default(),
+            count: watch::Sender::new(0),
+        })
     }
 
     pub(crate) fn push(&self, entry: T) {
@@ -45,7 +49,11 @@ impl<T: Debug> Ledger<T> {
         });
         match found.await {
             Ok(found) => found,
-            Err(_) => panic!("not within {PATIENCE:?}: {what}\nlast of {}: {:#?}", self.name, self.tail()),
+            Err(_) => panic!(
+                "not within {PATIENCE:?}: {what}\nlast of {}: {:#?}",
+                self.name,
+                self.tail()
+            ),
         }
     }
 
@@ -60,6 +68,14 @@ impl<T: Debug> Ledger<T> {
     }
 
     fn tail(&self) -> Vec<String> {
-        self.read(|entries| entries.iter().rev().take(SHOWN).rev().map(|entry| format!("{entry:?}")).collect())
+        self.read(|entries| {
+            entries
+                .iter()
+                .rev()
+                .take(SHOWN)
+                .rev()
+                .map(|entry| format!("{entry:?}"))
+                .collect()
+        })
     }
 }

@@ -1,8 +1,10 @@
 //! What `/metrics` says, read from the text format.
 
+type Labels = Vec<(String, String)>;
+
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
-    series: Vec<(String, Vec<(String, String)>, f64)>,
+    series: Vec<(String, Labels, f64)>,
 }
 
 impl Metrics {
@@ -11,18 +13,26 @@ impl Metrics {
             .lines()
             .filter(|line| !line.is_empty() && !line.starts_with('#'))
             .map(|line| {
-                let (series, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("no value: {line}"));
+                let (series, value) = line
+                    .rsplit_once(' ')
+                    .unwrap_or_else(|| panic!("no value: {line}"));
                 let (name, labels) = series.split_once('{').unwrap_or((series, ""));
                 let labels = labels
                     .trim_end_matches('}')
                     .split("\",")
                     .filter(|label| !label.is_empty())
                     .map(|label| {
-                        let (name, value) = label.split_once("=\"").unwrap_or_else(|| panic!("no label: {line}"));
+                        let (name, value) = label
+                            .split_once("=\"")
+                            .unwrap_or_else(|| panic!("no label: {line}"));
                         (name.to_owned(), value.trim_end_matches('"').to_owned())
                     })
                     .collect();
-                (name.to_owned(), labels, value.parse().unwrap_or_else(|_| panic!("no number: {line}")))
+                (
+                    name.to_owned(),
+                    labels,
+                    value.parse().unwrap_or_else(|_| panic!("no number: {line}")),
+                )
             })
             .collect();
         Self { series }
@@ -31,9 +41,15 @@ impl Metrics {
     /// The sum of all series of that name that have these labels among theirs; 0 when there are none.
     pub(crate) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let has = |own: &[(String, String)]| {
-            labels.iter().all(|(name, value)| own.iter().any(|(n, v)| n == name && v == value))
+            labels
+                .iter()
+                .all(|(name, value)| own.iter().any(|(n, v)| n == name && v == value))
         };
-        self.series.iter().filter(|(own, with, _)| own == name && has(with)).map(|(_, _, value)| value).sum()
+        self.series
+            .iter()
+            .filter(|(own, with, _)| own == name && has(with))
+            .map(|(_, _, value)| value)
+            .sum()
     }
 
     /// The sum over the series of that name whose labels the judge takes.
@@ -42,7 +58,11 @@ impl Metrics {
             .iter()
             .filter(|(own, labels, _)| {
                 let label = |name: &str| {
-                    labels.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone()).unwrap_or_default()
+                    labels
+                        .iter()
+                        .find(|(n, _)| n == name)
+                        .map(|(_, value)| value.clone())
+                        .unwrap_or_default()
                 };
                 own == name && judge(&label)
             })

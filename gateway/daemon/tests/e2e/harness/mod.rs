@@ -16,8 +16,8 @@ mod world;
 
 pub(crate) use carrier::{Carrier, Relay, content, dissect};
 pub(crate) use gateway::{Api, Gateway};
-pub(crate) use metrics::Metrics;
 pub(crate) use ledger::Ledger;
+pub(crate) use metrics::Metrics;
 pub(crate) use process::Process;
 pub(crate) use receiver::{Callback, Receiver};
 pub(crate) use settings::Settings;
@@ -36,7 +36,10 @@ const LOOK: Duration = Duration::from_millis(25);
 
 /// The root of the workspace.
 pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .unwrap()
 }
 
 /// Where the peers are installed.
@@ -62,7 +65,10 @@ pub(crate) fn free_port() -> u16 {
 }
 
 /// Looks again and again until there is an answer; fails after [`PATIENCE`].
-pub(crate) async fn eventually<R, F: Future<Output = Option<R>>>(what: &str, mut look: impl FnMut() -> F) -> R {
+pub(crate) async fn eventually<R, F: Future<Output = Option<R>>>(
+    what: &str,
+    mut look: impl FnMut() -> F,
+) -> R {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(found) = look().await {
@@ -75,7 +81,10 @@ pub(crate) async fn eventually<R, F: Future<Output = Option<R>>>(what: &str, mut
 
 /// Octets written in hexadecimal.
 pub(crate) fn unhex(text: &str) -> Vec<u8> {
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+    (0..text.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
+        .collect()
 }
 
 /// Octets in hexadecimal.

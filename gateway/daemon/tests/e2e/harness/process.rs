@@ -41,7 +41,15 @@ impl Process {
             tokio::spawn(read_lines(child.stderr.take().unwrap(), Arc::clone(&err))),
         ];
         let pid = Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
-        Self { name: name.to_owned(), pid, stdin: child.stdin.take(), child, readers, out, err }
+        Self {
+            name: name.to_owned(),
+            pid,
+            stdin: child.stdin.take(),
+            child,
+            readers,
+            out,
+            err,
+        }
     }
 
     /// Writes one line to its standard input.
@@ -52,7 +60,8 @@ impl Process {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(self.pid, signal).unwrap_or_else(|error| panic!("{} cannot be signalled: {error}", self.name));
+        kill_process(self.pid, signal)
+            .unwrap_or_else(|error| panic!("{} cannot be signalled: {error}", self.name));
     }
 
     /// Waits for its end and for its last line.
@@ -97,7 +106,11 @@ impl Drop for Process {
         for (stream, ledger) in [("stdout", &self.out), ("stderr", &self.err)] {
             ledger.read(|lines| {
                 let skipped = lines.len().saturating_sub(SHOWN);
-                eprintln!("---- {} {stream}: {} lines, the last ones:", self.name, lines.len());
+                eprintln!(
+                    "---- {} {stream}: {} lines, the last ones:",
+                    self.name,
+                    lines.len()
+                );
                 for line in &lines[skipped..] {
                     eprintln!("{line}");
                 }

@@ -56,7 +56,12 @@ impl Receiver {
             bad_left: AtomicU32::new(0),
         });
         let server = tokio::spawn(serve(listener, Arc::clone(&manner)));
-        Self { port, ledger, manner, server }
+        Self {
+            port,
+            ledger,
+            manner,
+            server,
+        }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -92,14 +97,19 @@ impl Receiver {
     pub(crate) async fn mo(&self, what: &str, judge: impl Fn(&Value) -> bool) -> Callback {
         self.ledger
             .wait(what, |all| {
-                all.iter().find(|callback| callback.body["type"] == "mo" && judge(&callback.body["message"])).cloned()
+                all.iter()
+                    .find(|callback| callback.body["type"] == "mo" && judge(&callback.body["message"]))
+                    .cloned()
             })
             .await
     }
 }
 
 fn of(all: &[Callback], id: &str) -> Vec<Callback> {
-    all.iter().filter(|callback| callback.body["message"]["id"] == id).cloned().collect()
+    all.iter()
+        .filter(|callback| callback.body["message"]["id"] == id)
+        .cloned()
+        .collect()
 }
 
 impl Drop for Receiver {
@@ -126,15 +136,28 @@ async fn serve(listener: TcpListener, manner: Arc<Manner>) {
     }
 }
 
-async fn answer(manner: Arc<Manner>, request: Request<Incoming>) -> Result<Response<Empty<Bytes>>, hyper::Error> {
+async fn answer(
+    manner: Arc<Manner>,
+    request: Request<Incoming>,
+) -> Result<Response<Empty<Bytes>>, hyper::Error> {
     let header = |name: &str| {
-        request.headers().get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
+        request
+            .headers()
+            .get(name)
+            .map(|value| value.to_str().unwrap().to_owned())
+            .unwrap_or_default()
     };
     let path = request.uri().path().to_owned();
     let (content_type, attempt) = (header("content-type"), header("smsgw-attempt"));
     let body = request.into_body().collect().await?.to_bytes();
-    let left = manner.bad_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
-    let status = if left.is_ok() { manner.bad.load(Ordering::SeqCst) } else { 200 };
+    let left = manner
+        .bad_left
+        .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+    let status = if left.is_ok() {
+        manner.bad.load(Ordering::SeqCst)
+    } else {
+        200
+    };
     manner.ledger.push(Callback {
         path,
         content_type,

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Clone)]
@@ -14,14 +16,17 @@ impl Settings {
     /// Listeners on free ports, JSON logs, callbacks to this machine allowed; no operator, client or route.
     pub(crate) fn new() -> Self {
         let level = std::env::var("SMSGW_E2E_LOG").unwrap_or_else(|_| "info".to_owned());
-        Self { sections: BTreeMap::new(), routes: Vec::new() }
-            .line("node", "name = \"e2e\"")
-            .line("node", "data_dir = \"data\"")
-            .line("admin", "listen = \"127.0.0.1:0\"")
-            .line("http", "listen = \"127.0.0.1:0\"")
-            .line("callback", "allow = [\"127.0.0.0/8\"]")
-            .line("log", "format = \"json\"")
-            .line("log", &format!("level = \"{level}\""))
+        Self {
+            sections: BTreeMap::new(),
+            routes: Vec::new(),
+        }
+        .line("node", "name = \"e2e\"")
+        .line("node", "data_dir = \"data\"")
+        .line("admin", "listen = \"127.0.0.1:0\"")
+        .line("http", "listen = \"127.0.0.1:0\"")
+        .line("callback", "allow = [\"127.0.0.0/8\"]")
+        .line("log", "format = \"json\"")
+        .line("log", &format!("level = \"{level}\""))
     }
 
     /// One more line in a section; a later line for the same key replaces the earlier one.
@@ -48,7 +53,8 @@ impl Settings {
     /// A client whose key is its name and `-key`.
     pub(crate) fn client(self, name: &str, callback: &str) -> Self {
         let section = format!("client.{name}");
-        self.line(&section, &format!("api_key = \"{name}-key\"")).line(&section, &format!("callback = \"{callback}\""))
+        self.line(&section, &format!("api_key = \"{name}-key\""))
+            .line(&section, &format!("callback = \"{callback}\""))
     }
 
     /// A route from clients to phones; no prefixes: any destination.
@@ -64,7 +70,8 @@ impl Settings {
 
     /// A route from phones to a client.
     pub(crate) fn route_mo(mut self, to: &[&str], client: &str) -> Self {
-        self.routes.push(format!("[[route.mo]]\nto = {to:?}\nclient = {client:?}\n"));
+        self.routes
+            .push(format!("[[route.mo]]\nto = {to:?}\nclient = {client:?}\n"));
         self
     }
 
@@ -86,6 +93,8 @@ impl Settings {
     pub(crate) fn write(&self, dir: &Path) -> PathBuf {
         let (file, fresh) = (dir.join("gateway.toml"), dir.join("gateway.toml.new"));
         std::fs::write(&fresh, self.text()).unwrap();
+        // It holds secrets: the gateway warns of a file that others can read.
+        std::fs::set_permissions(&fresh, Permissions::from_mode(0o600)).unwrap();
         std::fs::rename(&fresh, &file).unwrap();
         file
     }

@@ -31,13 +31,21 @@ pub(crate) struct Pdu {
 
 impl Pdu {
     pub(crate) fn new(id: u32, sequence: u32, body: impl Into<Vec<u8>>) -> Self {
-        Self { id, status: 0, sequence, body: body.into() }
+        Self {
+            id,
+            status: 0,
+            sequence,
+            body: body.into(),
+        }
     }
 
     pub(crate) fn octets(&self) -> Vec<u8> {
         let length = u32::try_from(16 + self.body.len()).unwrap();
         let head = [length, self.id, self.status, self.sequence];
-        head.iter().flat_map(|word| word.to_be_bytes()).chain(self.body.iter().copied()).collect()
+        head.iter()
+            .flat_map(|word| word.to_be_bytes())
+            .chain(self.body.iter().copied())
+            .collect()
     }
 
     async fn read(stream: &mut OwnedReadHalf) -> std::io::Result<Self> {
@@ -46,12 +54,23 @@ impl Pdu {
         let word = |at: usize| u32::from_be_bytes(head[at..at + 4].try_into().unwrap());
         let mut body = vec![0; usize::try_from(word(0)).unwrap() - 16];
         stream.read_exact(&mut body).await?;
-        Ok(Self { id: word(4), status: word(8), sequence: word(12), body })
+        Ok(Self {
+            id: word(4),
+            status: word(8),
+            sequence: word(12),
+            body,
+        })
     }
 }
 
 /// The body of a deliver_sm from a phone or, with `esm_class` 4, a receipt. `sm_length` as told, not as it is.
-pub(crate) fn deliver_sm(from: &str, to: &str, esm_class: u8, sm_length: u8, short_message: &[u8]) -> Vec<u8> {
+pub(crate) fn deliver_sm(
+    from: &str,
+    to: &str,
+    esm_class: u8,
+    sm_length: u8,
+    short_message: &[u8],
+) -> Vec<u8> {
     let mut body = vec![0]; // service_type
     body.extend([1, 1]);
     body.extend(from.bytes().chain([0]));
@@ -88,23 +107,37 @@ impl FakeCarrier {
                 }
             }
         });
-        Self { port, received, binds, writer, server }
+        Self {
+            port,
+            received,
+            binds,
+            writer,
+            server,
+        }
     }
 
     /// Says these octets on the connection that is bound.
     pub(crate) async fn say(&self, octets: &[u8]) {
         let mut writer = self.writer.lock().await;
-        writer.as_mut().expect("a connection").write_all(octets).await.unwrap();
+        writer
+            .as_mut()
+            .expect("a connection")
+            .write_all(octets)
+            .await
+            .unwrap();
     }
 
     /// Waits for a PDU.
     pub(crate) async fn pdu(&self, what: &str, judge: impl Fn(&Pdu) -> bool) -> Pdu {
-        self.received.wait(what, |pdus| pdus.iter().find(|pdu| judge(pdu)).cloned()).await
+        self.received
+            .wait(what, |pdus| pdus.iter().find(|pdu| judge(pdu)).cloned())
+            .await
     }
 
     /// Waits for whatever answers a request of ours.
     pub(crate) async fn answer_to(&self, what: &str, sequence: u32) -> Pdu {
-        self.pdu(what, |pdu| pdu.id & RESPONSE != 0 && pdu.sequence == sequence).await
+        self.pdu(what, |pdu| pdu.id & RESPONSE != 0 && pdu.sequence == sequence)
+            .await
     }
 }
 
@@ -133,7 +166,13 @@ async fn serve(
             }
         };
         let answer = Pdu::new(pdu.id | RESPONSE, pdu.sequence, body);
-        current.lock().await.as_mut().expect("a connection").write_all(&answer.octets()).await?;
+        current
+            .lock()
+            .await
+            .as_mut()
+            .expect("a connection")
+            .write_all(&answer.octets())
+            .await?;
         if BINDS.contains(&pdu.id) {
             binds.push(pdu.id);
         }

@@ -22,7 +22,13 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         settings.write(dir.path());
         let gateway = Gateway::start(dir.path()).await;
-        Self { gateway, carrier, receiver, settings, dir }
+        Self {
+            gateway,
+            carrier,
+            receiver,
+            settings,
+            dir,
+        }
     }
 
     /// Starts the gateway again on the same data.

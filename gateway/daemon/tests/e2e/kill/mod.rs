@@ -6,11 +6,12 @@
 mod load;
 mod verdict;
 
-use crate::harness::{Carrier, Gateway, Metrics, PATIENCE, Process, Receiver, eventually, usual};
+use crate::harness::{Carrier, Gateway, Ledger, Metrics, PATIENCE, Process, Receiver, eventually, usual};
+use hyper::Method;
 use load::Load;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -24,15 +25,21 @@ const DELIVER_WINDOW: usize = 100;
 /// What the log says before a part that may have been sent is sent again.
 const IN_DOUBT: &str = "part in doubt: a crash or a stop before its answer";
 /// Tasks that submit.
-const SUBMITTERS: usize = 6;
+const SUBMITTERS: usize = 8;
 
 fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
+    std::env::var(name).ok().map(|text| {
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name} is not a number: {text}"))
+    })
 }
 
 /// Milliseconds since 1970, as the carrier counts them.
 fn now_ms() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap()
+        .as_millis() as u64
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -43,13 +50,21 @@ async fn kill_9_loses_nothing() {
     let mut rng = StdRng::seed_from_u64(seed);
 
     let receiver = Receiver::start().await;
-    let options = ["--answer-delay", "10", "--receipt-delay", "10", "--deliver-window", &DELIVER_WINDOW.to_string()];
+    let options = [
+        "--answer-delay",
+        "10",
+        "--receipt-delay",
+        "10",
+        "--deliver-window",
+        &DELIVER_WINDOW.to_string(),
+    ];
     let carrier = Carrier::start(&options).await;
     let dir = tempfile::tempdir().unwrap();
     usual(carrier.port, &receiver.url())
         .line("operator.alpha", &format!("window = {WINDOW}"))
         .line("callback", "retry = [\"100ms\", \"200ms for 10m\"]")
         .line("limits", "parked_receipts = \"5s\"")
+        .line("log", "level = \"info,smsgw_node_operator::traffic::down=debug\"")
         .write(dir.path());
     let ledger = Arc::clone(&carrier.ledger);
     let carrier = Arc::new(Mutex::new(carrier));
@@ -67,18 +82,36 @@ async fn kill_9_loses_nothing() {
     let under_load = load.answered_count() + 200;
     load.answered_at_least(under_load).await;
     let sent = load.stop().await;
-    load.all_reported(&sent).await;
+    let missing = load.all_reported(&sent).await;
+    if !missing.is_empty() {
+        explain(&missing, &gateway, &ledger, &runs).await;
+        println!(
+            "carrier: {}",
+            carrier.lock().await.command(&json!({"cmd": "stats"})).await
+        );
+    }
+    assert!(
+        missing.is_empty(),
+        "answered 2xx and never reported: {:?} …",
+        missing.first()
+    );
 
     let verdict = Verdict::of(&sent, &ledger, &receiver.ledger);
-    eventually("every receipt whose answer was lost is kept as unknown", || async {
-        let dead = gateway.metrics().await.sum_where("smsgw_queue_depth", |label| {
-            label("queue").starts_with("up.") && label("place") == "dead_letter"
-        });
-        (dead >= verdict.lost_ids() as f64).then_some(())
-    })
+    eventually(
+        "every receipt whose answer was lost is kept as unknown",
+        || async {
+            let dead = gateway.metrics().await.sum_where("smsgw_queue_depth", |label| {
+                label("queue").starts_with("up.") && label("place") == "dead_letter"
+            });
+            (dead >= verdict.lost_ids() as f64).then_some(())
+        },
+    )
     .await;
     eventually("all queues are empty", || async {
-        let waiting = gateway.metrics().await.sum_where("smsgw_queue_depth", |label| label("place") != "dead_letter");
+        let waiting = gateway
+            .metrics()
+            .await
+            .sum_where("smsgw_queue_depth", |label| label("place") != "dead_letter");
         (waiting < 0.5).then_some(())
     })
     .await;
@@ -100,11 +133,59 @@ async fn kill_9_loses_nothing() {
     verdict.assert_every_answered_mo_arrived(runs.len() * DELIVER_WINDOW);
     // The answer that was lost is not the one that counts.
     for (id, last) in verdict.sent_again() {
-        assert_eq!(gateway.api.message(&id).await["parts"][0]["carrier_id"], last, "message {id}");
+        assert_eq!(
+            gateway.api.message(&id).await["parts"][0]["carrier_id"],
+            last,
+            "message {id}"
+        );
     }
     carrier.lock().await.assert_content();
     gateway.stop().await;
-    assert!(runs.iter().filter(|run| run.scraped.is_some()).count() > runs.len() / 2, "most kills hit a gateway that served");
+    assert!(
+        runs.iter().filter(|run| run.scraped.is_some()).count() > runs.len() / 2,
+        "most kills hit a gateway that served"
+    );
+}
+
+/// Shows where messages are that were not reported.
+async fn explain(missing: &[(String, String)], gateway: &Gateway, ledger: &Ledger<Value>, runs: &[Run]) {
+    for run in runs {
+        println!("run from {} killed {:?}", run.started, run.kill);
+    }
+    println!(
+        "{}\n{}",
+        gateway.admin("/status").await.text(),
+        gateway.admin("/metrics").await.text()
+    );
+    println!("{} messages without a report, some of them:", missing.len());
+    for (token, id) in missing.iter().take(5) {
+        let path = format!("/v1/messages/{id}");
+        let answer = gateway
+            .api
+            .request(Method::GET, &path, Some("acme-key"), "")
+            .await;
+        println!("{token}: {} {}", answer.status, answer.text());
+        let text = crate::harness::hex(format!("{token} ").as_bytes());
+        ledger.read(|entries| {
+            let submits = |entry: &&Value| {
+                entry["short_message"]
+                    .as_str()
+                    .is_some_and(|octets| octets.starts_with(&text))
+            };
+            for submit in entries.iter().filter(submits) {
+                println!(
+                    "submit at {} answered {} id {}",
+                    submit["at"], submit["answered"], submit["id"]
+                );
+                let receipts = |entry: &&Value| {
+                    entry["kind"] == "receipt_answered" && entry["id"] == submit["receipt_id"]
+                };
+                for receipt in entries.iter().filter(receipts) {
+                    println!("receipt answered at {} with {}", receipt["at"], receipt["status"]);
+                }
+            }
+        });
+    }
 }
 
 fn in_doubt(metrics: &Metrics) -> f64 {
@@ -134,11 +215,16 @@ async fn run_and_kill(dir: &Path, load: &Load, rng: &mut StdRng) -> Run {
         assert_eq!(process.has_ended(), None, "the gateway ended by itself");
         let before = now_ms();
         process.kill().await;
-        return Run { started, scraped: None, doubts: doubts(&process), kill: Some((before, now_ms())) };
+        return Run {
+            started,
+            scraped: None,
+            doubts: doubts(&process),
+            kill: Some((before, now_ms())),
+        };
     }
     let mut gateway = Gateway::start(dir).await;
     load.serve(gateway.api.clone());
-    tokio::time::sleep(Duration::from_millis(rng.random_range(50..2000))).await;
+    tokio::time::sleep(Duration::from_millis(rng.random_range(50..1500))).await;
     let scraped = now_ms();
     let metrics = gateway.try_metrics().await;
     assert_eq!(gateway.process.has_ended(), None, "the gateway ended by itself");

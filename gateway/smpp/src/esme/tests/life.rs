@@ -211,3 +211,37 @@ fn inactivity_unbinds_but_enquire_link_is_no_activity() {
     bench.receive(CommandStatus::OK, last.sequence, &Body::UnbindResp);
     assert_eq!(bench.events().last(), Some(&closed(CloseCause::Inactive, &[])));
 }
+
+#[test]
+fn leaving_unbinds_at_once_and_says_why_however_the_peer_takes_it() {
+    let unbound = |bench: &mut Bench| {
+        let _ = bench.submit(1);
+        bench.command(EsmeCommand::Leave);
+        let sent = bench.sent();
+        assert!(
+            matches!(
+                sent[..],
+                [Pdu {
+                    body: Body::Unbind,
+                    ..
+                }]
+            ),
+            "{sent:?}"
+        );
+        sent[0].sequence
+    };
+    let end = [closed(CloseCause::Unanswered, &[1])];
+    let mut bench = Bench::bound(config());
+    let sequence = unbound(&mut bench);
+    bench.receive(CommandStatus::OK, sequence, &Body::UnbindResp);
+    assert_eq!(bench.events(), end);
+    let mut bench = Bench::bound(config());
+    unbound(&mut bench);
+    bench.pass(secs(5));
+    assert_eq!(bench.events(), end, "without an answer");
+    let mut bench = Bench::bound(config());
+    unbound(&mut bench);
+    bench.command(EsmeCommand::Leave);
+    bench.session.handle_eof(bench.now);
+    assert_eq!(bench.events(), end, "closed by the peer");
+}
