@@ -409,7 +409,8 @@ fn matches(there: Option<&Value>, expected: Expected) -> bool {
     match (expected, there) {
         (Expected::Any, _) | (Expected::Absent, None) => true,
         (Expected::Version(version), Some(value)) => value.version == version,
-        (Expected::Absent, Some(_)) | (Expected::Version(_), None) => false,
+        (Expected::WrittenBy(step), Some(value)) => value.step == step,
+        (Expected::Absent, Some(_)) | (Expected::Version(_) | Expected::WrittenBy(_), None) => false,
     }
 }
 

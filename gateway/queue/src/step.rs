@@ -181,6 +181,9 @@ pub enum Expected {
     Absent,
     /// This version is there.
     Version(u64),
+    /// What this step wrote is there: for steps of one commit call that build on each other, whose versions nobody
+    /// knows yet. When the first one does not go through, neither does the second.
+    WrittenBy(StepId),
     /// Whatever is there is replaced. Only where the writer is alone by design.
     Any,
 }

@@ -5,18 +5,27 @@
 //! Invariant OC-1: nothing is counted or logged before its step is durable, so a step that is decided again counts once.
 
 use crate::metric;
+use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use smsgw_message::{ClientId, Event, EventName, MessageId, OperatorId, Record, RecordError, names};
-use smsgw_queue::{DeadReason, Expected, StateKey, Step, StepId, Versioned};
+use smsgw_queue::{DeadReason, Expected, Op, StateKey, Step, StepId, Versioned};
 use tracing::{debug, error, warn};
 
-/// Values of the keys that were read for a batch.
+/// Values of the keys that a batch needs: as they were read, and then as the steps decided before would leave them.
 #[derive(Debug, Default)]
 pub(crate) struct View {
-    values: FxHashMap<StateKey, Option<Versioned>>,
+    values: FxHashMap<StateKey, There>,
+    /// For each step that promised something: the steps without which it does not go through.
+    needs: FxHashMap<StepId, Vec<StepId>>,
 }
 
-/// A value as it was read, and what a write of it must expect.
+#[derive(Debug)]
+struct There {
+    value: Option<Bytes>,
+    expected: Expected,
+}
+
+/// A value as it is in the view, and what a write of it must expect.
 #[derive(Debug)]
 pub(crate) struct Seen<R> {
     pub(crate) record: Option<R>,
@@ -24,27 +33,101 @@ pub(crate) struct Seen<R> {
 }
 
 impl View {
+    /// A value as it was read.
     pub(crate) fn insert(&mut self, key: StateKey, value: Option<Versioned>) {
-        self.values.insert(key, value);
+        let expected = value
+            .as_ref()
+            .map_or(Expected::Absent, |there| Expected::Version(there.version));
+        self.values.insert(
+            key,
+            There {
+                value: value.map(|there| there.value),
+                expected,
+            },
+        );
     }
 
     pub(crate) fn has(&self, key: &StateKey) -> bool {
         self.values.contains_key(key)
     }
 
+    /// The steps of this batch without which this one does not go through: those whose promises it compares, and what
+    /// they need.
+    fn needs_of(&self, step: &Step) -> Vec<StepId> {
+        let mut needs = Vec::new();
+        for op in step.ops() {
+            if let Op::Put(_, _, Expected::WrittenBy(before), _)
+            | Op::Delete(_, Expected::WrittenBy(before)) = op
+            {
+                needs.push(*before);
+                needs.extend(self.needs.get(before).into_iter().flatten().copied());
+            }
+        }
+        needs
+    }
+
+    /// Whether a step fails when a step fails by whose promise it was decided. One that looked at a promised value and
+    /// compares nothing (it changes nothing, say) does not: it is to be decided when the promise has been kept.
+    pub(crate) fn stands_or_falls(&self, step: &Step, looked_at: &[StateKey]) -> bool {
+        let needs = self.needs_of(step);
+        looked_at
+            .iter()
+            .filter_map(|key| self.values.get(key))
+            .all(|there| match there.expected {
+                Expected::WrittenBy(before) => needs.contains(&before),
+                Expected::Absent | Expected::Version(_) | Expected::Any => true,
+            })
+    }
+
+    /// Takes over what a step will have written, for the steps behind it in the same commit.
+    pub(crate) fn promise(&mut self, step: &Step) {
+        let needs = self.needs_of(step);
+        self.needs.insert(step.id(), needs);
+        for op in step.ops() {
+            let (key, value) = match op {
+                Op::Put(key, value, _, _) => (key, value.clone()),
+                // What follows a deletion cannot be chained to it: it waits for the next wave.
+                Op::Delete(key, _) => {
+                    self.values.remove(key);
+                    continue;
+                }
+                Op::Settle(_)
+                | Op::Release(..)
+                | Op::Hold(..)
+                | Op::DeadLetter(..)
+                | Op::Publish(..)
+                | Op::Bury(..)
+                | Op::Requeue(..)
+                | Op::Discard(..)
+                | Op::Append(..)
+                | Op::Advance(..)
+                | Op::Add(..) => continue,
+            };
+            let expected = Expected::WrittenBy(step.id());
+            self.values.insert(
+                key.clone(),
+                There {
+                    value: Some(value),
+                    expected,
+                },
+            );
+        }
+    }
+
     /// The record under a key. A key that was not read counts as absent: a write then fails as a conflict and the
     /// hop is decided again.
     pub(crate) fn read<R: Record>(&self, key: &StateKey) -> Result<Seen<R>, RecordError> {
-        match self.values.get(key).and_then(Option::as_ref) {
-            None => Ok(Seen {
+        let Some(there) = self.values.get(key) else {
+            return Ok(Seen {
                 record: None,
                 expected: Expected::Absent,
-            }),
-            Some(there) => Ok(Seen {
-                record: Some(R::from_record(&there.value)?),
-                expected: Expected::Version(there.version),
-            }),
-        }
+            });
+        };
+        let record = there.value.as_deref().map(R::from_record).transpose()?;
+        Ok(Seen {
+            record,
+            expected: there.expected,
+        })
     }
 }
 
@@ -197,5 +280,78 @@ impl Outcome {
     pub(crate) fn event(self, event: &Event) -> Self {
         self.with(|step| step.append(names::EVENTS, event.to_record()))
             .note(Note::Happened(event.name, event.message))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::message_id;
+    use smsgw_message::Told;
+    use smsgw_queue::Expiry;
+
+    fn told(attempts: u32) -> Told {
+        Told {
+            message: message_id(1),
+            at: crate::fixtures::at(5),
+            attempts,
+        }
+    }
+
+    fn id(n: u8) -> StepId {
+        StepId::from_bytes([n; 16])
+    }
+
+    fn put(step: Step, key: &str, expected: Expected) -> Step {
+        step.compare_and_put(key, expected, told(1).to_record(), Expiry::Owner)
+    }
+
+    #[test]
+    fn a_later_input_sees_what_an_earlier_one_is_about_to_write_and_expects_its_writer() {
+        let key = StateKey::from("k");
+        let mut view = View::default();
+        view.insert(key.clone(), None);
+        view.promise(&put(Step::new(id(1)), "k", Expected::Absent));
+        let seen = view.read::<Told>(&key).unwrap();
+        assert_eq!(
+            (seen.record, seen.expected),
+            (Some(told(1)), Expected::WrittenBy(id(1)))
+        );
+        view.promise(&Step::new(id(2)).delete("k", Expected::WrittenBy(id(1))));
+        assert!(!view.has(&key), "what follows a deletion is read again");
+    }
+
+    #[test]
+    fn a_step_is_chained_only_when_it_falls_with_every_step_it_was_decided_by() {
+        let keys = ["corr", "msg"].map(StateKey::from);
+        let mut view = View::default();
+        for key in &keys {
+            view.insert(key.clone(), None);
+        }
+        let writes_nothing = Step::new(id(9));
+        assert!(
+            view.stands_or_falls(&writes_nothing, &keys),
+            "nothing is promised yet"
+        );
+        let first = put(
+            put(Step::new(id(1)), "corr", Expected::Absent),
+            "msg",
+            Expected::Absent,
+        );
+        view.promise(&first);
+        assert!(!view.stands_or_falls(&writes_nothing, &keys));
+        let second = put(Step::new(id(2)), "msg", Expected::WrittenBy(id(1)));
+        assert!(view.stands_or_falls(&second, &keys));
+        view.promise(&second);
+        let third = put(Step::new(id(3)), "msg", Expected::WrittenBy(id(2)));
+        assert!(
+            view.stands_or_falls(&third, &keys),
+            "falls with the first one by way of the second"
+        );
+        let aside = put(Step::new(id(4)), "corr", Expected::WrittenBy(id(1)));
+        assert!(
+            !view.stands_or_falls(&aside, &keys),
+            "looked at msg of the second, and would outlive it"
+        );
     }
 }

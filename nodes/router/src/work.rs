@@ -1,13 +1,15 @@
 //! How every queue of the router is worked off: check out a batch, read the state it needs at once, decide each input,
 //! commit all steps in one call.
 //!
-//! Inputs of one batch that touch the same key are done in waves, each committed before the next is decided, so that
-//! versions chain and what came first is done first.
+//! Inputs of one batch that touch the same key are decided one after the other in their order: the later one sees what
+//! the earlier one is about to write, and its step goes through only if that was written. What cannot be chained so
+//! (it changes nothing itself, or follows a deletion) is passed over, with all that shares a key with it, and decided in
+//! the next wave.
 //!
 //! ```text
-//! batch   S(m1) R(a)→m1 S(m2) S(m3) R(c)→m2        keys of a receipt are known once its id was read
-//! wave 1  S(m1)         S(m2) S(m3)
-//! wave 2        R(a)→m1             R(c)→m2
+//! batch   S(m1) R(a)→m1 R(a)→m1 S(m2) R(c)→m2        R(c): its id was not answered before
+//! wave 1  S(m1) R(a)            S(m2) R(c)           one read, one commit; R(a) expects what S(m1) wrote
+//! wave 2                R(a)                         a duplicate: nothing to write, so it waited to be sure
 //! ```
 //! Knows no rule of routing or correlation: a [`Hop`] has them. Invariant WK-1: a delivery is kept until its step was
 //! answered; one whose step did not go through goes back to its queue.
@@ -161,17 +163,11 @@ async fn wave<H: Hop>(
     queue: &QueueName,
     pending: Vec<Item<H::Input>>,
 ) -> Result<Vec<Item<H::Input>>, EngineError> {
-    // First by the keys that are known without reading, then, among those, by all keys.
     let mut view = View::default();
-    let first = disjoint(hop, &view, pending.iter().map(Some));
     for _ in 0..READS {
         let mut missing: Vec<StateKey> = Vec::new();
         let mut asked = FxHashSet::default();
-        for item in pending
-            .iter()
-            .zip(&first)
-            .filter_map(|(item, chosen)| chosen.then_some(item))
-        {
+        for item in &pending {
             let keys = keys_of(hop, item, &view);
             missing.extend(
                 keys.into_iter()
@@ -186,42 +182,49 @@ async fn wave<H: Hop>(
             view.insert(key, value);
         }
     }
-    let chosen = disjoint(
-        hop,
-        &view,
-        pending
-            .iter()
-            .zip(&first)
-            .map(|(item, chosen)| chosen.then_some(item)),
-    );
 
     let plan = shop.plans.current().await;
     let now = shop.clock.now();
     let mut steps = Vec::with_capacity(pending.len());
     let mut notes = Vec::with_capacity(pending.len());
-    for item in pending
-        .iter()
-        .zip(&chosen)
-        .filter_map(|(item, chosen)| chosen.then_some(item))
-    {
+    let mut chosen = Vec::with_capacity(pending.len());
+    // Keys of inputs that were passed over: what comes behind them must wait too.
+    let mut passed_over = FxHashSet::default();
+    for item in &pending {
+        let keys = keys_of(hop, item, &view);
         let id = StepId::of(&item.delivery);
-        match &item.task {
+        let (step, said) = match &item.task {
             Task::Decide(input) => {
-                let outcome = hop.decide(&plan, now, id, input, &view);
-                steps.push(finish(outcome.step, outcome.fate, &item.delivery));
-                notes.push(outcome.notes);
+                let known = keys.iter().all(|key| view.has(key) && !passed_over.contains(key));
+                let outcome = known.then(|| hop.decide(&plan, now, id, input, &view));
+                match outcome.filter(|outcome| view.stands_or_falls(&outcome.step, &keys)) {
+                    Some(outcome) => (finish(outcome.step, outcome.fate, &item.delivery), outcome.notes),
+                    None => {
+                        passed_over.extend(keys);
+                        chosen.push(false);
+                        continue;
+                    }
+                }
             }
-            Task::KeepAsCorrupt => {
-                steps.push(Step::new(id).dead_letter(&item.delivery, DeadReason::Corrupt));
-                notes.push(Vec::new());
-            }
+            Task::KeepAsCorrupt => (
+                Step::new(id).dead_letter(&item.delivery, DeadReason::Corrupt),
+                Vec::new(),
+            ),
             Task::GiveBack => {
-                let delivery = &item.delivery;
                 let step = Step::new(id);
-                steps.push(step.release(delivery, CONTENDED_FOR, ReleaseReason::Contended, Cost::Free));
-                notes.push(Vec::new());
+                let step = step.release(
+                    &item.delivery,
+                    CONTENDED_FOR,
+                    ReleaseReason::Contended,
+                    Cost::Free,
+                );
+                (step, Vec::new())
             }
-        }
+        };
+        view.promise(&step);
+        steps.push(step);
+        notes.push(said);
+        chosen.push(true);
     }
 
     let mut answers = shop.engine.commit(steps).await.into_iter().zip(notes);
@@ -281,26 +284,4 @@ fn keys_of<H: Hop>(hop: &H, item: &Item<H::Input>, view: &View) -> Vec<StateKey>
         Task::Decide(input) => hop.keys(input, view),
         Task::KeepAsCorrupt | Task::GiveBack => Vec::new(),
     }
-}
-
-/// Which items share no key with one before them. What is passed over keeps its keys too: order is kept.
-fn disjoint<'a, H: Hop>(
-    hop: &H,
-    view: &View,
-    items: impl Iterator<Item = Option<&'a Item<H::Input>>>,
-) -> Vec<bool>
-where
-    H::Input: 'a,
-{
-    let mut claimed = FxHashSet::default();
-    items
-        .map(|item| {
-            item.is_some_and(|item| {
-                let keys = keys_of(hop, item, view);
-                let free = keys.iter().all(|key| !claimed.contains(key));
-                claimed.extend(keys);
-                free
-            })
-        })
-        .collect()
 }

@@ -115,6 +115,7 @@ macro_rules! conformance {
             changes_of_one_step_are_done_in_order,
             answers_come_in_the_order_of_their_steps,
             own_step_id_counts_as_done,
+            steps_of_one_call_build_on_each_other_or_fail_together,
             dead_letter_is_kept_with_its_reason,
             corrupt_record_is_kept_apart,
             buried_record_is_a_dead_letter_from_the_start,

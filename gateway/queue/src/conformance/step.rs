@@ -276,6 +276,37 @@ pub async fn answers_come_in_the_order_of_their_steps<H: Harness>() {
     assert_eq!(texts(&take(&engine, "q", expected.len()).await), expected);
 }
 
+pub async fn steps_of_one_call_build_on_each_other_or_fail_together<H: Harness>() {
+    let harness = H::open().await;
+    let engine = harness.engine();
+    let chain = |base: Expected, word: &str| {
+        let (first, second, third) = (fresh(), fresh(), fresh());
+        let put = |id, expected, n: u8| {
+            Step::new(id).compare_and_put("k", expected, octets(format!("{word}{n}")), Expiry::Owner)
+        };
+        vec![
+            put(first, base, 1),
+            put(second, Expected::WrittenBy(first), 2),
+            put(third, Expected::WrittenBy(second), 3).publish("q", lane(), octets(word)),
+        ]
+    };
+    let answers = engine.commit(chain(Expected::Absent, "a")).await;
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    let found = get(&engine, "k").await.unwrap();
+    assert_eq!(found.value, octets("a3"));
+    // The first one expects what is not there: none of the chain goes through.
+    for answer in engine.commit(chain(Expected::Absent, "b")).await {
+        assert!(matches!(
+            answer.unwrap_err().kind,
+            CommitErrorKind::Conflict { .. }
+        ));
+    }
+    assert_eq!(get(&engine, "k").await.unwrap(), found);
+    let answers = engine.commit(chain(Expected::Version(found.version), "c")).await;
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    assert_eq!(texts(&take(&engine, "q", 2).await), ["a", "c"]);
+}
+
 pub async fn own_step_id_counts_as_done<H: Harness>() {
     let mut harness = H::open().await;
     let engine = harness.engine();

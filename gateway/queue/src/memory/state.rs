@@ -71,7 +71,8 @@ impl State {
         let matches = match (expected, self.get(key, now)) {
             (Expected::Any, _) | (Expected::Absent, None) => true,
             (Expected::Version(version), Some(value)) => value.version == version,
-            (Expected::Absent, Some(_)) | (Expected::Version(_), None) => false,
+            (Expected::WrittenBy(step), Some(value)) => value.written_by == step,
+            (Expected::Absent, Some(_)) | (Expected::Version(_) | Expected::WrittenBy(_), None) => false,
         };
         if matches {
             Compared::Matches

@@ -422,7 +422,8 @@ impl World {
         match (expected, self.get(key)) {
             (Expected::Any, _) | (Expected::Absent, None) => true,
             (Expected::Version(version), Some(value)) => value.version == Version::Known(version),
-            (Expected::Absent, Some(_)) | (Expected::Version(_), None) => false,
+            (Expected::WrittenBy(step), Some(value)) => value.written_by == step,
+            (Expected::Absent, Some(_)) | (Expected::Version(_) | Expected::WrittenBy(_), None) => false,
         }
     }
 
