@@ -19,8 +19,9 @@ impl LogLevel {
 }
 
 fn filter(log: &LogSection) -> EnvFilter {
-    // The configuration has checked the words; what the filter does not understand of them is left out.
-    EnvFilter::new(log.level.as_str())
+    // The configuration has checked the words; what the filter does not understand of them is left out. The actor
+    // library puts a span with a number around every line at info: noise, unless somebody asks for it.
+    EnvFilter::new(format!("ractor=warn,{}", log.level.as_str()))
 }
 
 /// Starts logging as the configuration says.
