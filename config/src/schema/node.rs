@@ -138,7 +138,7 @@ section! {
         format: LogFormat = LogFormat::Text, Restart;
         /// Level, or a list such as `info,smsgw_node_operator=debug`. Since 0.1.
         level: LogFilter = LogFilter::default(), Live;
-        /// Whether message texts and full numbers may be logged. Since 0.1.
+        /// Whether accepted requests are logged at debug with text and numbers. Since 0.1.
         bodies: bool = false, Live;
     }
 }

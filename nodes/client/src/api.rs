@@ -1,5 +1,6 @@
 //! The requests of the HTTP API: from method and path to a durable answer.
 
+use crate::idempotency::Key;
 use crate::listener::Shared;
 use crate::problem::Problem;
 use crate::{metric, receive, submit, tables::Tables, view};
@@ -9,6 +10,7 @@ use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
+use smsgw_config::LimitsSection;
 use smsgw_message::{ClientId, Event, EventName, MessageId, MessageLife, MtMessage, Record, Told, names};
 use smsgw_queue::{
     CommitError, CommitErrorKind, EngineError, Expected, Expiry, Lane, QueueName, Step, StepId,
@@ -146,13 +148,18 @@ async fn submit(
     deadline: Instant,
 ) -> Result<Answer, Problem> {
     let config = &tables.snapshot.config;
+    let key = Key::of(request.headers(), client);
     let octets = receive::read(request, &config.http, deadline).await?;
+    let key = key?.map(|key| key.with_body(&octets));
     let started = shared.clock.instant();
     let _place = shared
         .place(config.http.max_in_flight)
         .ok_or_else(too_many_requests)?;
     if let Err(wait) = tables.admit(client, started) {
         return Err(Problem::new(ApiCode::RateLimited, "over the account's rate").retry_after(wait));
+    }
+    if let Some(answer) = replay(shared, key.as_ref(), deadline).await? {
+        return Ok(answer);
     }
     let body = submit::parse(&octets)?;
     let random: [u8; 10] = rand::random();
@@ -176,12 +183,32 @@ async fn submit(
         parts: message.part_count(),
     };
     let answer = serde_json::to_vec(&answer).expect("a struct of strings and numbers is valid JSON");
-    timeout_at(deadline, accept(shared, message, config.limits.receipt_grace))
+    let location = format!("/v1/messages/{id}");
+    if config.log.bodies {
+        debug!(message_id = %id, %client, to = %message.to, from = message.from.as_ref().map(tracing::field::display),
+            body = %String::from_utf8_lossy(&octets), "request");
+    }
+    let step = accept(
+        shared,
+        message,
+        &config.limits,
+        key.as_ref().map(|key| (key, &*answer, &*location)),
+    );
+    let committed = timeout_at(deadline, step.commit(shared.engine.as_ref()))
         .await
         .map_err(|_| {
             error!(message_id = %id, %client, "the engine did not answer within http.request_timeout");
             overloaded("the gateway could not confirm the message in time; it may still be sent")
-        })??;
+        })?;
+    if let Err(refused) = committed {
+        // A request with the same key was faster: its answer is ours.
+        if let (CommitErrorKind::Conflict { .. }, Some(answer)) =
+            (&refused.kind, replay(shared, key.as_ref(), deadline).await?)
+        {
+            return Ok(answer);
+        }
+        return Err(refused_by_engine(refused));
+    }
     shared.accept_seconds.observe(
         shared
             .clock
@@ -190,14 +217,49 @@ async fn submit(
             .as_secs_f64(),
     );
     debug!(message_id = %id, %client, "accepted");
-    let mut response = json(StatusCode::ACCEPTED, answer);
-    let location = HeaderValue::try_from(format!("/v1/messages/{id}")).expect("a UUID is valid in a header");
-    response.headers_mut().insert(LOCATION, location);
-    Ok(response)
+    Ok(accepted(answer, &location))
 }
 
-/// The accept: the message for the router, its life, its event, in one step.
-async fn accept(shared: &Shared, message: MtMessage, grace: Duration) -> Result<(), Problem> {
+fn accepted(answer: Vec<u8>, location: &str) -> Answer {
+    let mut response = json(StatusCode::ACCEPTED, answer);
+    let location = HeaderValue::try_from(location).expect("a UUID is valid in a header");
+    response.headers_mut().insert(LOCATION, location);
+    response
+}
+
+/// The answer that was given to the first request with this key; `None` when this is the first one.
+async fn replay(shared: &Shared, key: Option<&Key>, deadline: Instant) -> Result<Option<Answer>, Problem> {
+    let Some(key) = key else { return Ok(None) };
+    let unreadable = || overloaded("the gateway could not look the idempotency key up");
+    let found = timeout_at(deadline, shared.engine.get(vec![key.state.clone()]))
+        .await
+        .map_err(|_| unreadable())?;
+    let found = found.map_err(|error| {
+        error!(%error, "an idempotency key could not be read");
+        unreadable()
+    })?;
+    let Some(there) = found.into_iter().next().flatten() else {
+        return Ok(None);
+    };
+    let judged = key.judge(&there.value).map_err(|error| {
+        error!(%error, "the record of an idempotency key could not be decoded");
+        unreadable()
+    })?;
+    let replay = judged?;
+    let mut answer = accepted(replay.answer, &replay.location);
+    answer
+        .headers_mut()
+        .insert("idempotency-replayed", HeaderValue::from_static("true"));
+    Ok(Some(answer))
+}
+
+/// The accept: the message for the router, its life, its event, and the memory of its key, in one step.
+fn accept(
+    shared: &Shared,
+    message: MtMessage,
+    limits: &LimitsSection,
+    key: Option<(&Key, &[u8], &str)>,
+) -> Step {
     let id = message.id;
     let lane = Lane::new(message.class, &message.client);
     let event = Event {
@@ -206,21 +268,20 @@ async fn accept(shared: &Shared, message: MtMessage, grace: Duration) -> Result<
         parts: message.part_count(),
         ..Event::new(message.accepted_at, EventName::MtAccepted)
     };
-    let alarm = Expiry::Alarm(
-        message.valid_until.after(grace),
-        QueueName::from(names::ALARMS),
-        lane.clone(),
-    );
+    let given_up = message.valid_until.after(limits.receipt_grace);
+    // At least as long as the message may live: a repetition must not find the key gone and the message under way.
+    let remembered_until = given_up.max(message.accepted_at.after(limits.idempotency));
+    let alarm = Expiry::Alarm(given_up, QueueName::from(names::ALARMS), lane.clone());
     let record = message.to_record();
     let life = MessageLife::accepted(message).to_record();
-    Step::new(StepId::accept(id))
+    let step = Step::new(StepId::accept(id))
         .publish(shared.accepted.clone(), lane, record)
         .compare_and_put(names::message(id), Expected::Absent, life, alarm)
-        .append(shared.events.clone(), event.to_record())
-        .commit(shared.engine.as_ref())
-        .await
-        .map(drop)
-        .map_err(refused_by_engine)
+        .append(shared.events.clone(), event.to_record());
+    match key {
+        None => step,
+        Some((key, answer, location)) => key.remember(step, answer, location, remembered_until),
+    }
 }
 
 fn refused_by_engine(error: CommitError) -> Problem {

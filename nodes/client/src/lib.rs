@@ -8,14 +8,14 @@
 //! before its first octet was written, and its message is never answered 404 afterwards.
 //!
 //! # Limits
-//! HTTP/1.1 without TLS; clients that bind by SMPP are not served yet (`[smpp] listen` is reported at start). There are no
-//! idempotency keys yet: a client that repeats a request whose answer it did not see may send twice. Bodies may take up
-//! to `http.max_connections` times `http.body_limit` of memory.
+//! HTTP/1.1 without TLS; clients that bind by SMPP are not served yet (`[smpp] listen` is reported at start). Bodies may
+//! take up to `http.max_connections` times `http.body_limit` of memory.
 
 mod api;
 mod auth;
 mod body;
 mod bucket;
+mod idempotency;
 mod listener;
 mod metric;
 mod problem;

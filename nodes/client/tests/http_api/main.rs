@@ -7,6 +7,7 @@
 )]
 
 mod harness;
+mod idempotency;
 
 use harness::*;
 use smsgw_message::{Event, EventName, MessageId, MessageLife, MtMessage, Record, names};
