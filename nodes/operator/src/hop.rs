@@ -107,7 +107,7 @@ pub(crate) fn of_part(done: &Done, account: &Account, link: &LinkId) -> Step {
             step.settle(delivery)
                 .publish(
                     account.up.clone(),
-                    delivery.lane().clone(),
+                    lane(account),
                     Up::SubmitResult(result).to_record(),
                 )
                 .append(account.events.clone(), event.to_record())
@@ -170,7 +170,8 @@ pub(crate) fn of_undecodable(raw: bytes::Bytes, account: &Account, id: MessageId
     )
 }
 
-/// What comes from a carrier belongs to no client yet: its flow is the operator.
+/// All that comes up from an operator is one flow, answers to submits too: whatever order they became durable in is the
+/// order in which the router sees them, so a receipt does not overtake the answer that gave its id.
 fn lane(account: &Account) -> Lane {
     Lane::new(Class::Transactional, account.id.as_str())
 }

@@ -10,7 +10,7 @@ use crate::record::{Assembly, Correlation};
 use crate::work::{Hop, Unreadable};
 use crate::{assemble, correlate, mo, report, up};
 use smsgw_message::{MessageLife, Record, Timestamp, Up, names};
-use smsgw_queue::{DeadReason, StateKey, StepId};
+use smsgw_queue::{DeadReason, Expiry, StateKey, StepId};
 
 /// The hop of `alarms`.
 #[derive(Debug, Clone, Copy)]
@@ -46,7 +46,7 @@ impl Hop for Alarms {
         let outcome = Outcome::new(id);
         match due {
             Due::Message(key) => handle_message(outcome, plan, now, key, view),
-            Due::Correlation(key) => handle_correlation(outcome, now, key, view),
+            Due::Correlation(key) => handle_correlation(outcome, plan, now, key, view),
             Due::Reassembly(key) => handle_reassembly(outcome, plan, now, key, view),
         }
     }
@@ -70,15 +70,31 @@ fn handle_message(outcome: Outcome, plan: &Plan, now: Timestamp, key: &StateKey,
     report::put(outcome, plan, now, &life, seen.expected, changes)
 }
 
-fn handle_correlation(outcome: Outcome, now: Timestamp, key: &StateKey, view: &View) -> Outcome {
+fn handle_correlation(outcome: Outcome, plan: &Plan, now: Timestamp, key: &StateKey, view: &View) -> Outcome {
     let seen = match view.read::<Correlation>(key) {
         Ok(seen) => seen,
         Err(error) => return outcome.corrupt(key, &error),
     };
-    let unmatched = seen.record.map(correlate::handle_alarm).unwrap_or_default();
-    if unmatched.is_empty() {
-        return outcome;
-    }
+    let unmatched = match seen
+        .record
+        .map_or(correlate::Due::Nothing, correlate::handle_alarm)
+    {
+        correlate::Due::Nothing => return outcome,
+        correlate::Due::Again(parked) => {
+            let alarm = now.after(correlate::half(plan.limits().parked_receipts));
+            let lane = match &parked {
+                Correlation::Parked { receipts, .. } => {
+                    receipts.first().map(|receipt| mo::lane_of(&receipt.via.group))
+                }
+                Correlation::Sent { .. } => None,
+            };
+            let Some(lane) = lane else { return outcome };
+            let expiry = Expiry::Alarm(alarm, names::ALARMS.into(), lane);
+            return outcome
+                .with(|step| step.compare_and_put(key.clone(), seen.expected, parked.to_record(), expiry));
+        }
+        correlate::Due::Unknown(receipts) => receipts,
+    };
     let outcome = outcome.with(|step| step.delete(key.clone(), seen.expected));
     unmatched.into_iter().fold(outcome, |outcome, receipt| {
         let group = &receipt.via.group;

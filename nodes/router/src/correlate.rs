@@ -9,7 +9,7 @@
 //!    │                         ▲               │
 //!    └── receipt ──▶ Parked ───┘ submit result: the parked ones are matched
 //!                      │
-//!                      └── alarm: unknown, kept as dead letters
+//!                      └── two alarms, half of its time each: unknown, kept as dead letters
 //! ```
 //! Invariant CO-1: a receipt ends as exactly one of matched, parked, unknown; a parked one later as one of the others.
 //! Carrier ids are texts: they are never read as numbers.
@@ -23,6 +23,7 @@ use sha2::{Digest, Sha256};
 use smsgw_message::{LinkGroup, MessageId, Receipt, names};
 use smsgw_queue::StateKey;
 use std::fmt::Write;
+use std::time::Duration;
 
 /// Receipts parked under one id; more of them are unknown at once. A carrier sends a few states per part.
 pub(crate) const MAX_PARKED: usize = 16;
@@ -76,7 +77,7 @@ pub(crate) fn handle_sent(now_there: Option<Correlation>, message: MessageId, pa
             parked: Vec::new(),
             reused: false,
         },
-        Some(Correlation::Parked { receipts }) => Claimed {
+        Some(Correlation::Parked { receipts, .. }) => Claimed {
             write: Some(sent),
             parked: receipts,
             reused: false,
@@ -117,23 +118,55 @@ pub(crate) fn handle_receipt(now_there: Option<Correlation>, receipt: &Receipt) 
     }
     match now_there {
         Some(Correlation::Sent { message, part }) => Fate::Matched { message, part },
-        Some(Correlation::Parked { receipts }) if receipts.len() >= MAX_PARKED => Fate::Unknown,
-        Some(Correlation::Parked { mut receipts }) => {
+        Some(Correlation::Parked { receipts, .. }) if receipts.len() >= MAX_PARKED => Fate::Unknown,
+        Some(Correlation::Parked { mut receipts, .. }) => {
             receipts.push(receipt.clone());
-            Fate::Parked(Correlation::Parked { receipts })
+            Fate::Parked(Correlation::Parked {
+                receipts,
+                is_late: false,
+            })
         }
         None => Fate::Parked(Correlation::Parked {
             receipts: vec![receipt.clone()],
+            is_late: false,
         }),
     }
 }
 
-/// The time of parked receipts is over: those that are unknown now. Empty when they were matched meanwhile.
-pub(crate) fn handle_alarm(now_there: Correlation) -> Vec<Receipt> {
+/// What becomes of parked receipts when an alarm of theirs goes off.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// They were matched meanwhile.
+    Nothing,
+    /// The first half of their time is over: they wait for the second.
+    Again(Correlation),
+    /// All of it is over: nobody knows them.
+    Unknown(Vec<Receipt>),
+}
+
+/// An alarm of parked receipts went off. Their time is given in two halves, because time passes while this process does
+/// not run, and while results wait to be read: the first alarm after a stop may come before the submit result that was
+/// durable before the stop, and must not overtake it.
+pub(crate) fn handle_alarm(now_there: Correlation) -> Due {
     match now_there {
-        Correlation::Parked { receipts } => receipts,
-        Correlation::Sent { .. } => Vec::new(),
+        Correlation::Parked {
+            receipts,
+            is_late: false,
+        } => Due::Again(Correlation::Parked {
+            receipts,
+            is_late: true,
+        }),
+        Correlation::Parked {
+            receipts,
+            is_late: true,
+        } => Due::Unknown(receipts),
+        Correlation::Sent { .. } => Due::Nothing,
     }
+}
+
+/// How long one half is.
+pub(crate) fn half(parked: Duration) -> Duration {
+    parked / 2
 }
 
 #[cfg(test)]
@@ -169,14 +202,24 @@ mod tests {
         let Fate::Parked(state) = handle_receipt(Some(state), &receipt("A7", Delivered, 6)) else {
             panic!("parked")
         };
-        assert_eq!(handle_alarm(state).len(), 2);
+        let Due::Again(state) = handle_alarm(state) else {
+            panic!("the second half")
+        };
+        let claimed = handle_sent(Some(state.clone()), message_id(1), 1);
         assert_eq!(
-            handle_alarm(Correlation::Sent {
-                message: message_id(1),
-                part: 1
-            }),
-            vec![]
+            claimed.parked.len(),
+            2,
+            "a result that is read after the first alarm is not too late"
         );
+        let Due::Unknown(receipts) = handle_alarm(state) else {
+            panic!("over")
+        };
+        assert_eq!(receipts.len(), 2);
+        let sent = Correlation::Sent {
+            message: message_id(1),
+            part: 1,
+        };
+        assert_eq!(handle_alarm(sent), Due::Nothing);
     }
 
     #[test]

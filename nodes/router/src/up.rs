@@ -137,7 +137,7 @@ fn handle_receipt(outcome: Outcome, plan: &Plan, now: Timestamp, receipt: &Recei
     let (message, part) = match correlate::handle_receipt(there.record, receipt) {
         Fate::Matched { message, part } => (message, part),
         Fate::Parked(correlation) => {
-            let alarm = now.after(plan.limits().parked_receipts);
+            let alarm = now.after(correlate::half(plan.limits().parked_receipts));
             let expiry = Expiry::Alarm(alarm, names::ALARMS.into(), mo::lane_of(&receipt.via.group));
             return outcome
                 .with(|step| step.compare_and_put(key, there.expected, correlation.to_record(), expiry))

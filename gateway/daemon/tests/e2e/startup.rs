@@ -117,3 +117,25 @@ async fn no_log_line_holds_a_text_a_number_or_a_secret() {
         }
     });
 }
+
+#[tokio::test]
+async fn bodies_are_logged_when_and_only_when_asked_for() {
+    let receiver = Receiver::start().await;
+    let carrier = Carrier::start(&[]).await;
+    for (bodies, expected) in [("bodies = true", true), ("bodies = false", false)] {
+        let dir = tempfile::tempdir().unwrap();
+        usual(carrier.port, &receiver.url())
+            .line("log", "level = \"debug\"")
+            .line("log", bodies)
+            .write(dir.path());
+        let mut gateway = Gateway::start(dir.path()).await;
+        let id = gateway.api.text("491712345678", "my code is 424242").await;
+        receiver.report(&id).await;
+        gateway.stop().await;
+        gateway.process.out.read(|lines| {
+            let found = lines.iter().any(|line| line.contains("424242") && line.contains(&id));
+            assert_eq!(found, expected, "{bodies}");
+            assert!(!lines.iter().any(|line| line.contains("acme-key")), "a key is never logged");
+        });
+    }
+}

@@ -7,7 +7,7 @@ use smsgw_smpp::CommandStatus;
 use std::collections::BTreeSet;
 
 #[tokio::test(start_paused = true)]
-async fn a_part_is_sent_and_its_answer_goes_up_in_its_lane() {
+async fn a_part_is_sent_and_its_answer_goes_up_in_the_lane_of_its_operator() {
     let world = World::start(operator()).await;
     world.send([1]).await;
     let (up, lane) = world.up().await;
@@ -33,7 +33,7 @@ async fn a_part_is_sent_and_its_answer_goes_up_in_its_lane() {
         Some("alpha-1")
     );
     assert!(result.receipt_asked);
-    assert_eq!((lane.class, lane.flow.as_str()), (Class::Otp, "acme"));
+    assert_eq!((lane.class, lane.flow.as_str()), (Class::Transactional, "alpha"));
     assert_eq!(world.depth(), Depth::default(), "settled");
     let events = world.events().await;
     assert_eq!(events.len(), 1);

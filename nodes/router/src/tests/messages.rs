@@ -123,6 +123,7 @@ fn receipt_before_submit_result_is_parked_then_matched() {
 fn a_parked_receipt_is_unknown_when_its_time_is_over() {
     let mut world = World::new();
     world.receipt(receipt("A7", ReceiptState::Delivered, 150));
+    world.pass_to(2_650);
     world.pass_to(5_149);
     assert!(world.buried.is_empty());
     world.pass_to(5_150);
@@ -131,6 +132,20 @@ fn a_parked_receipt_is_unknown_when_its_time_is_over() {
     assert!(world.state.is_empty());
     world.receipt(receipt("", ReceiptState::Delivered, 6_000));
     assert_eq!(world.buried.len(), 2, "a receipt without an id waits for nothing");
+}
+
+#[test]
+fn a_receipt_parked_before_a_stop_waits_for_the_result_that_is_read_after_it() {
+    let mut world = World::new();
+    world.accept(&mt(1, 1), 100);
+    world.receipt(receipt("A7", ReceiptState::Delivered, 150));
+    // The process does not run for a while: the first thing it sees is the alarm, then the result.
+    world.pass_to(9_000);
+    assert!(world.buried.is_empty(), "its time was over only on the clock");
+    world.result(sent(message_id(1), 1, "A7", 9_001));
+    assert_eq!(world.told(), [(Delivered, None)]);
+    world.pass_to(20_000);
+    assert!(world.buried.is_empty());
 }
 
 #[test]

@@ -63,7 +63,9 @@ proptest! {
                 Happening::MessageAlarm => world.pass_to(30_000),
             }
         }
+        // Parked receipts have two alarms.
         world.pass_to(30_000);
+        world.pass_to(40_000);
         let finals = world.happened().into_iter().filter(|name| *name == EventName::MtFinal).count();
         prop_assert_eq!(finals, 1);
         prop_assert_eq!(world.told().len(), 1);

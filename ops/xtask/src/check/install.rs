@@ -23,7 +23,6 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("python3", "python3"),
     ("tshark", "tshark"),
     ("strace", "strace"),
-    ("bearerbox", "kannel"),
 ];
 
 /// The crates whose programs are steps of the run.

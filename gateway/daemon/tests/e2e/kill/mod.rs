@@ -84,6 +84,8 @@ async fn kill_9_loses_nothing() {
     let sent = load.stop().await;
     let missing = load.all_reported(&sent).await;
     if !missing.is_empty() {
+        // Whoever looks for the cause needs what is on the disk.
+        println!("the gateway's directory is kept: {}", dir.keep().display());
         explain(&missing, &gateway, &ledger, &runs).await;
         println!(
             "carrier: {}",
