@@ -27,12 +27,11 @@ pub(crate) async fn run(file: &Path) -> Exit {
     let engine = match boot::open_engine(&loaded.config, file, clock.clone()).await {
         Ok(engine) => engine,
         Err(error) => {
-            error!(error = %error, cause = %error.kind, "the engine cannot be opened");
-            return if matches!(error.kind, OpenErrorKind::Locked { .. }) {
-                Exit::Locked
-            } else {
-                Exit::Data
-            };
+            let locked = matches!(error.kind, OpenErrorKind::Locked { .. });
+            // With every cause behind it: what the disk or the storage library said is what a person needs.
+            let error = anyhow::Error::from(error);
+            error!(error = format_args!("{error:#}"), "the engine cannot be opened");
+            return if locked { Exit::Locked } else { Exit::Data };
         }
     };
     let gateway = match Gateway::start(ConfigNode::with(file, loaded.config), engine, clock).await {

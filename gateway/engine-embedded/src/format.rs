@@ -3,6 +3,7 @@
 //! ```text
 //! <dir>/LOCK                    OS lock; the text of the owner's process id
 //! <dir>/leases-<epoch>.log      lease marks (drawn in leases.rs)
+//! <dir>/store.new/              the same while it is made, moved to its place whole
 //! <dir>/store/                  one fjall database, keyspaces:
 //!
 //! meta     "format"                  u32            version of all of this

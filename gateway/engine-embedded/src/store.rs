@@ -14,9 +14,10 @@ use crate::format::{
 use crate::lock::DirLock;
 use bytes::Bytes;
 use fjall::compaction::Leveled;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, Readable, Snapshot};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Snapshot};
 use smsgw_message::Timestamp;
 use smsgw_queue::{Entry, Position, StateKey};
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -49,16 +50,23 @@ fn broken(what: &'static str) -> impl Fn(crate::format::Broken) -> String {
     move |broken| format!("{what}: {}", broken.0)
 }
 
+/// What was made or moved in a directory survives a power cut.
+fn sync_directory(path: &Path) -> Result<(), OpenErrorKind> {
+    let synced = fs::File::open(path).and_then(|directory| directory.sync_all());
+    synced.map_err(OpenErrorKind::io("sync a directory"))
+}
+
 impl Store {
     pub(crate) fn open(config: &EmbeddedConfig, lock: DirLock) -> Result<Self, OpenErrorKind> {
         let path = config.dir.join("store");
+        if !path
+            .try_exists()
+            .map_err(OpenErrorKind::io("look for the store"))?
+        {
+            Self::make(&path, config)?;
+        }
         crate::journal::check(&path)?;
-        // fjall trusts its own files in places: what it finds damaged may end in a panic of its, not of ours.
-        let opened = std::panic::catch_unwind(|| Self::open_database(&path, config));
-        let (db, keyspaces) = match opened {
-            Ok(opened) => opened?,
-            Err(panic) => return Err(OpenErrorKind::damaged("the store", panic_text(panic.as_ref()))),
-        };
+        let (db, keyspaces) = Self::open_checked(&path, config)?;
         let [meta, records, moves, state, expiry, logs] = keyspaces;
         let store = Self {
             meta,
@@ -79,6 +87,37 @@ impl Store {
             },
         }
         Ok(store)
+    }
+
+    /// Makes an empty store beside its place and moves it there whole: fjall does not open what it was killed in the
+    /// middle of making.
+    fn make(path: &Path, config: &EmbeddedConfig) -> Result<(), OpenErrorKind> {
+        let io = OpenErrorKind::io;
+        let unfinished = path.with_extension("new");
+        // Left by a process that did not get as far as the move: nothing was ever kept in it.
+        if unfinished
+            .try_exists()
+            .map_err(io("look for an unfinished store"))?
+        {
+            fs::remove_dir_all(&unfinished).map_err(io("remove an unfinished store"))?;
+        }
+        let (db, keyspaces) = Self::open_checked(&unfinished, config)?;
+        db.persist(PersistMode::SyncAll).map_err(OpenErrorKind::Store)?;
+        drop((keyspaces, db));
+        sync_directory(&unfinished)?;
+        fs::rename(&unfinished, path).map_err(io("move the new store to its place"))?;
+        sync_directory(&config.dir)
+    }
+
+    /// fjall trusts its own files in places: what it finds damaged may end in a panic of its, not of ours.
+    fn open_checked(
+        path: &Path,
+        config: &EmbeddedConfig,
+    ) -> Result<(Database, [Keyspace; 6]), OpenErrorKind> {
+        match std::panic::catch_unwind(|| Self::open_database(path, config)) {
+            Ok(opened) => opened,
+            Err(panic) => Err(OpenErrorKind::damaged("the store", panic_text(panic.as_ref()))),
+        }
     }
 
     fn open_database(

@@ -53,6 +53,27 @@ async fn second_open_names_the_process_that_has_the_directory() {
 }
 
 #[tokio::test]
+async fn a_store_that_was_killed_while_it_was_made_is_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    // As a kill leaves it: some files, none of them whole.
+    let unfinished = dir.path().join("store.new");
+    fs::create_dir_all(unfinished.join("keyspaces/1")).unwrap();
+    fs::write(unfinished.join("keyspaces/1/current"), b"").unwrap();
+    fs::write(unfinished.join("0.jnl"), b"torn").unwrap();
+    let engine = support::open(dir.path(), Arc::new(SystemClock));
+    step(1)
+        .publish("q", lane(), octets(1))
+        .commit(engine.as_ref())
+        .await
+        .unwrap();
+    engine.close().await.unwrap();
+    drop(engine);
+    assert!(!unfinished.exists());
+    let engine = support::open(dir.path(), Arc::new(SystemClock));
+    assert_eq!(engine.depth(&QueueName::from("q")).ready, 1);
+}
+
+#[tokio::test]
 async fn newer_format_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     support::open(dir.path(), Arc::new(SystemClock))

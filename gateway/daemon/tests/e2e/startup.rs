@@ -133,9 +133,14 @@ async fn bodies_are_logged_when_and_only_when_asked_for() {
         receiver.report(&id).await;
         gateway.stop().await;
         gateway.process.out.read(|lines| {
-            let found = lines.iter().any(|line| line.contains("424242") && line.contains(&id));
+            let found = lines
+                .iter()
+                .any(|line| line.contains("424242") && line.contains(&id));
             assert_eq!(found, expected, "{bodies}");
-            assert!(!lines.iter().any(|line| line.contains("acme-key")), "a key is never logged");
+            assert!(
+                !lines.iter().any(|line| line.contains("acme-key")),
+                "a key is never logged"
+            );
         });
     }
 }
