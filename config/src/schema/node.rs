@@ -166,7 +166,7 @@ section! {
         max_validity: Duration = 7 * DAY, Live where between(SECOND, 30 * DAY);
         /// How long after its validity a message waits for its final receipt before it expires as `no_receipt`. Since 0.1.
         receipt_grace: Duration = 24 * HOUR, Live where between(Duration::ZERO, 30 * DAY);
-        /// How long a receipt that came before its submit answer is parked. Since 0.1.
+        /// How long a receipt that came before its submit answer is parked; after a stop half of it begins anew. Since 0.1.
         parked_receipts: Duration = 300 * SECOND, Live where between(SECOND, 2 * DAY);
         /// How long the record of a message is kept after its final state. Since 0.1.
         message_retention: Duration = 7 * DAY, Live where between(MINUTE, 400 * DAY);

@@ -1,7 +1,7 @@
 //! The client node: takes messages from clients over HTTP, checks them, and answers once they are durable.
 //!
 //! ```text
-//! connection ─▶ api ─▶ auth ─▶ submit (parse, check, encode, cut) ─▶ one step: mt.accepted, msg/<id>, events ─▶ 202
+//! connection ─▶ api ─▶ auth ─▶ submit (parse, check, encode, cut) ─▶ one step: mt.accepted, msg/<id>, events, idem/… ─▶ 202
 //!                       └────▶ view  (msg/<id>, told/<id>) ─▶ 200
 //! ```
 //! Knows no other node: what it leaves in `mt.accepted` is all that the router learns. Invariant: a 202 was durable
