@@ -31,8 +31,12 @@ def start(*args):
     return process, int(line.split()[1])
 
 
-def connect(port):
+def connect(port, sent, delivered):
+    """Binds a client whose handlers are there before the bind: a carrier delivers as soon as it has answered that."""
     client = smpplib.client.Client("127.0.0.1", port, allow_unknown_opt_params=True, timeout=DEADLINE)
+    client.set_message_sent_handler(sent)
+    client.set_message_received_handler(lambda pdu: delivered.append(pdu) or 0)
+    client.set_error_pdu_handler(lambda pdu: None)  # the first handler sees refusals too
     client.connect()
     client.bind_transceiver(system_id="test", password="test")
     return client
@@ -62,10 +66,8 @@ def conversation(directory, submits):
     ledger, capture = directory / "ledger", directory / "sound.pcapng"
     carrier, carrier_port = start("node", HERE / "carrier.js", "--ledger", ledger, "--receipt-delay", "20")
     relay, relay_port = start(sys.executable, HERE / "relay.py", "--target", f"127.0.0.1:{carrier_port}", "--pcapng", capture)
-    client = connect(relay_port)
     answers, delivered = [], []
-    client.set_message_sent_handler(lambda pdu: answers.append(pdu.message_id.decode()))
-    client.set_message_received_handler(lambda pdu: delivered.append(pdu) or 0)
+    client = connect(relay_port, lambda pdu: answers.append(pdu.message_id.decode()), delivered)
 
     texts = [(b"\x05\x00\x03\x07\x02\x01part", 0, 0x40), ("größe €".encode("utf-16-be"), 8, 0)]
     texts += [(f"hello {n}".encode(), 0, 0) for n in range(submits - len(texts))]
@@ -116,10 +118,13 @@ def refusals(directory):
     ledger = directory / "refusals"
     carrier, port = start("node", HERE / "carrier.js", "--ledger", ledger, "--reject", "0000001=0x0b", "--drop-after", "3",
                           "--receipt-delay", "0", "--receipt-suffix", "0000000=UNDELIV", "--id-format", "hex-decimal")
-    client = connect(port)
     answers, delivered = [], []
-    client.set_message_sent_handler(lambda pdu: answers.append(pdu.status))
-    client.set_error_pdu_handler(lambda pdu: None)  # the handler above sees refusals too
+
+    def receipted():
+        """By id: a receipt whose answer was cut off comes again on the next bind."""
+        return {pdu.receipted_message_id.rstrip(b"\0").decode(): pdu.short_message for pdu in delivered}
+
+    client = connect(port, lambda pdu: answers.append(pdu.status), delivered)
     for number in range(3):
         submit(client, number, b"x")
     try:
@@ -131,13 +136,10 @@ def refusals(directory):
 
     carrier.stdin.write('{"cmd":"rate","rate":1}\n')
     carrier.stdin.flush()
-    client = connect(port)
-    client.set_message_received_handler(lambda pdu: delivered.append(pdu) or 0)
-    client.set_message_sent_handler(lambda pdu: answers.append(pdu.status))
-    client.set_error_pdu_handler(lambda pdu: None)  # the handler above sees refusals too
+    client = connect(port, lambda pdu: answers.append(pdu.status), delivered)
     for number in (3, 4):
         submit(client, number, b"x")
-    read_until(client, lambda: len(answers) == 4 and len(delivered) == 3)
+    read_until(client, lambda: len(answers) == 4 and len(receipted()) == 3)
     assert answers[2:] == [0, 0x58], answers
     client.unbind()
     client.disconnect()
@@ -147,9 +149,8 @@ def refusals(directory):
     submits = [line for line in lines if line["kind"] == "submit"]
     assert [(line["status"], line["answered"]) for line in submits] == \
         [(0, True), (0x0B, True), (0, False), (0, True), (0x58, True)], submits
-    receipted = {pdu.receipted_message_id.rstrip(b"\0").decode(): pdu.short_message for pdu in delivered}
-    assert set(receipted) == {line["receipt_id"] for line in submits if line["status"] == 0}, receipted
-    assert b"stat:UNDELIV" in receipted[submits[0]["receipt_id"]]
+    assert set(receipted()) == {line["receipt_id"] for line in submits if line["status"] == 0}, receipted()
+    assert b"stat:UNDELIV" in receipted()[submits[0]["receipt_id"]]
     assert all(int(line["id"], 16) == int(line["receipt_id"]) for line in submits if line["status"] == 0)
 
 
