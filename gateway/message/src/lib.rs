@@ -8,6 +8,7 @@
 //! runtime; it does not read the clock and opens no file.
 
 mod address;
+pub mod dcs;
 mod down;
 mod event;
 pub mod gsm7;
@@ -18,9 +19,12 @@ mod mt;
 pub mod names;
 mod record;
 pub mod segment;
+pub mod smart;
 pub mod text;
 mod time;
+pub mod udh;
 mod up;
+pub mod validity;
 
 pub use address::*;
 pub use down::*;

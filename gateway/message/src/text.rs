@@ -4,7 +4,8 @@
 //! binary one octet each, UCS-2 as UTF-16BE, two octets each. How many units fit in a part is
 //! `segment`'s business; this module knows no part, no header and no carrier.
 //!
-//! Invariant TX-1: [`decode`] of what [`encode`] made is the text that went in, not lossy. A
+//! Invariant TX-1: [`decode`] of what [`encode`] made is the text that went in, not lossy; so is [`decode_shifted`] of
+//! what [`encode_shifted`] made with the same tables. A
 //! character that does not fit is an error, never a `?`.
 //!
 //! # Limits
@@ -12,7 +13,6 @@
 //! least four characters long; other little-endian text comes out as the wrong characters, which is
 //! why whoever receives it also gets the raw octets.
 
-mod data_coding;
 mod ucs2;
 
 use std::fmt;
@@ -20,10 +20,10 @@ use std::fmt;
 use minicbor::{Decode, Encode};
 use thiserror::Error;
 
-pub use data_coding::{DataCoding, GsmClass};
+pub use crate::dcs::{DataCoding, GsmClass};
 pub use ucs2::ByteOrder;
 
-use crate::gsm7::{self, Unmappable};
+use crate::gsm7::{self, Alphabet, Shifts, Unmappable};
 
 /// How the body of a message is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Encode, Decode)]
@@ -139,6 +139,8 @@ impl From<Unmappable> for EncodeError {
 pub struct Encoded {
     /// How it is written.
     pub encoding: Encoding,
+    /// With which national tables, when it is GSM 7-bit; none else.
+    pub shifts: Shifts,
     /// The units, as octets.
     pub bytes: Vec<u8>,
 }
@@ -147,8 +149,13 @@ impl Encoded {
     /// Octets the client gave as they are.
     #[must_use]
     pub const fn binary(bytes: Vec<u8>) -> Self {
+        Self::plain(Encoding::Binary, bytes)
+    }
+
+    const fn plain(encoding: Encoding, bytes: Vec<u8>) -> Self {
         Self {
-            encoding: Encoding::Binary,
+            encoding,
+            shifts: Shifts::NONE,
             bytes,
         }
     }
@@ -191,34 +198,32 @@ impl fmt::Debug for Decoded {
     }
 }
 
-/// Writes a text in the requested encoding, or in the cheapest one.
+/// Writes a text in the requested encoding, or in the cheapest one. National tables are never chosen here: that takes
+/// counting parts, see [`segment::encode_cheapest`](crate::segment::encode_cheapest).
 pub fn encode(text: &str, requested: Requested) -> Result<Encoded, EncodeError> {
     match requested {
-        Requested::Exactly(encoding) => Ok(Encoded {
-            encoding,
-            bytes: encode_as(text, encoding)?,
-        }),
+        Requested::Exactly(encoding) => Ok(Encoded::plain(encoding, encode_as(text, encoding)?)),
         Requested::Auto | Requested::AutoOrLatin1 => {
             if let Ok(bytes) = gsm7::DEFAULT.encode(text) {
-                return Ok(Encoded {
-                    encoding: Encoding::Gsm7,
-                    bytes,
-                });
+                return Ok(Encoded::plain(Encoding::Gsm7, bytes));
             }
             if requested == Requested::AutoOrLatin1
                 && let Ok(bytes) = encode_as(text, Encoding::Latin1)
             {
-                return Ok(Encoded {
-                    encoding: Encoding::Latin1,
-                    bytes,
-                });
+                return Ok(Encoded::plain(Encoding::Latin1, bytes));
             }
-            Ok(Encoded {
-                encoding: Encoding::Ucs2,
-                bytes: ucs2::encode(text),
-            })
+            Ok(Encoded::plain(Encoding::Ucs2, ucs2::encode(text)))
         }
     }
+}
+
+/// Writes a text in GSM 7-bit with these national tables.
+pub fn encode_shifted(text: &str, shifts: Shifts) -> Result<Encoded, EncodeError> {
+    Ok(Encoded {
+        encoding: Encoding::Gsm7,
+        shifts,
+        bytes: Alphabet::of(shifts).encode(text)?,
+    })
 }
 
 /// Units in front of the characters of a text in that encoding: the byte order mark of the few
@@ -253,9 +258,16 @@ fn encode_as(text: &str, encoding: Encoding) -> Result<Vec<u8>, EncodeError> {
 /// order mark in the first part speaks for all of them.
 #[must_use]
 pub fn decode(encoding: Encoding, bytes: &[u8]) -> Decoded {
+    decode_shifted(encoding, Shifts::NONE, bytes)
+}
+
+/// The same, with the national tables that the header of the part names; they change nothing but GSM 7-bit. Parts whose
+/// headers name different ones are read one by one.
+#[must_use]
+pub fn decode_shifted(encoding: Encoding, shifts: Shifts, bytes: &[u8]) -> Decoded {
     match encoding {
         Encoding::Gsm7 => {
-            let (text, lossy) = gsm7::DEFAULT.decode(bytes);
+            let (text, lossy) = Alphabet::of(shifts).decode(bytes);
             Decoded {
                 text,
                 lossy,

@@ -142,6 +142,12 @@ pub struct Receipt {
     /// The carrier's own time of the last change, as it wrote it (its time zone is unstated).
     #[n(7)]
     pub done_date: Option<String>,
+    /// Who the receipt is from: the recipient of the message, at most carriers.
+    #[n(8)]
+    pub from: Option<Address>,
+    /// Who it is to: the sender of the message, at most carriers.
+    #[n(9)]
+    pub to: Option<Address>,
 }
 
 /// A message from a phone; one part of it when it is long.

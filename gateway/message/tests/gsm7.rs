@@ -1,10 +1,15 @@
 //! Laws of the GSM 7-bit alphabet and of packing.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+#[path = "gsm7/national.rs"]
+mod national;
+#[path = "gsm7/other.rs"]
+mod other;
+#[path = "gsm7/smart.rs"]
+mod smart;
+
 use proptest::prelude::*;
-use smsgw_message::gsm7::{
-    self, Code, DEFAULT, ESC, FillBits, NotASeptet, Unmappable, pack, septets_in, unpack,
-};
+use smsgw_message::gsm7::{Code, DEFAULT, ESC, FillBits, NotASeptet, Unmappable, pack, septets_in, unpack};
 
 /// Written out once more, apart from the tables: code, character.
 const SAMPLES: [(u8, char); 24] = [
@@ -197,7 +202,7 @@ fn packing_refuses_what_is_no_septet() {
         })
     );
     assert_eq!(pack(&[], FillBits::after_header(6)).unwrap(), []);
-    assert_eq!(gsm7::septets_in(0, FillBits::after_header(1)), 0);
+    assert_eq!(septets_in(0, FillBits::after_header(1)), 0);
 }
 
 proptest! {

@@ -84,6 +84,8 @@ fn receipt() -> Receipt {
         text: "id:0A1b sub:001".to_owned(),
         at: at(1_795_248_001_000),
         done_date: Some("2611210800".to_owned()),
+        from: None,
+        to: None,
     }
 }
 

@@ -1,6 +1,11 @@
 //! Laws of segmentation: limits, pairs, headers, and that nothing of the body is lost.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+#[path = "segment/carriage.rs"]
+mod carriage;
+#[path = "segment/udh.rs"]
+mod udh;
+
 use proptest::prelude::*;
 use smsgw_message::segment::{
     Concat, Element, MAX_PARTS, Part, PartCount, SegmentError, Udh, UdhError, count_parts, room, split,
@@ -248,7 +253,7 @@ fn headers_are_read() {
         let [reference, total, sequence] = values;
         let (udh, _) = Udh::parse(&[5, 0, 3, reference, total, sequence]).unwrap();
         assert_eq!(udh.concat, None);
-        assert!(udh.broken_concat);
+        assert_eq!(udh.tolerated.broken_concats, 1);
         assert_eq!(
             udh.others,
             [Element {
@@ -460,7 +465,7 @@ proptest! {
         octets[0] = u8::try_from(octets.len() - 1).unwrap();
         let (udh, rest) = Udh::parse(&octets).unwrap();
         prop_assert_eq!(rest, &[] as &[u8]);
-        prop_assert!(!udh.broken_concat);
+        prop_assert_eq!(udh.tolerated.broken_concats, 0);
         let kept: Vec<_> = udh.others.into_iter().map(|element| (element.id, element.data)).collect();
         prop_assert_eq!(kept, elements);
     }

@@ -2,9 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use proptest::prelude::*;
-use smsgw_message::text::{
-    ByteOrder, DataCoding, EncodeError, Encoded, Encoding, GsmClass, Requested, decode, encode,
-};
+use smsgw_message::text::{ByteOrder, EncodeError, Encoded, Encoding, Requested, decode, encode};
 
 fn chosen(text: &str, requested: Requested) -> Encoding {
     encode(text, requested).unwrap().encoding
@@ -112,81 +110,9 @@ fn bodies_do_not_show_in_debug() {
 }
 
 #[test]
-fn data_coding_is_read_by_the_standards() {
-    use Encoding::{Binary, Gsm7, Latin1, Ucs2};
-    use GsmClass::{Class0, Class1, Class2, Class3};
-    let cases = [
-        (0x00, Gsm7, None, true),
-        (0x01, Latin1, None, true),
-        (0x02, Binary, None, true),
-        (0x03, Latin1, None, true),
-        (0x04, Binary, None, true),
-        (0x05, Binary, None, false),
-        (0x08, Ucs2, None, true),
-        (0x0E, Binary, None, false),
-        (0x10, Gsm7, Some(Class0), true),
-        (0x13, Gsm7, Some(Class3), true),
-        (0x15, Binary, Some(Class1), true),
-        (0x18, Ucs2, Some(Class0), true),
-        (0x1A, Ucs2, Some(Class2), true),
-        (0x1C, Gsm7, Some(Class0), false),
-        (0x20, Binary, None, false),
-        (0x38, Binary, Some(Class0), false),
-        (0x40, Gsm7, None, true),
-        (0x48, Ucs2, None, true),
-        (0x58, Ucs2, Some(Class0), true),
-        (0x80, Gsm7, None, false),
-        (0xC8, Gsm7, None, true),
-        (0xD0, Gsm7, None, true),
-        (0xE8, Ucs2, None, true),
-        (0xF0, Gsm7, Some(Class0), true),
-        (0xF1, Gsm7, Some(Class1), true),
-        (0xF4, Binary, Some(Class0), true),
-        (0xF7, Binary, Some(Class3), true),
-        (0xFE, Binary, Some(Class2), false),
-    ];
-    for (octet, encoding, class, exact) in cases {
-        assert_eq!(
-            DataCoding::from_octet(octet),
-            DataCoding {
-                encoding,
-                class,
-                exact
-            },
-            "0x{octet:02X}"
-        );
-        assert_eq!(Encoding::from_data_coding(octet), encoding);
-    }
-}
-
-#[test]
-fn data_coding_we_send_is_read_back() {
-    let sent = Encoding::ALL.map(|encoding| (encoding.as_str(), encoding.data_coding()));
-    assert_eq!(
-        sent,
-        [("gsm7", 0x00), ("latin1", 0x03), ("ucs2", 0x08), ("binary", 0x04)]
-    );
+fn words_name_encodings() {
     for encoding in Encoding::ALL {
         assert_eq!(Encoding::from_word(encoding.as_str()), Some(encoding));
-        assert_eq!(Encoding::from_data_coding(encoding.data_coding()), encoding);
-        for class in [
-            GsmClass::Class0,
-            GsmClass::Class1,
-            GsmClass::Class2,
-            GsmClass::Class3,
-        ] {
-            match encoding.data_coding_with_class(class) {
-                Some(octet) => assert_eq!(
-                    DataCoding::from_octet(octet),
-                    DataCoding {
-                        encoding,
-                        class: Some(class),
-                        exact: true
-                    }
-                ),
-                None => assert_eq!(encoding, Encoding::Latin1),
-            }
-        }
     }
     assert_eq!(Encoding::from_word("utf8"), None);
 }
