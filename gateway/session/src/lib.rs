@@ -4,12 +4,16 @@
 //! opens a socket, reads a clock or names a runtime. `smsgw-transport` drives any [`Session`] on a socket.
 
 pub mod backoff;
+pub mod congestion;
 mod deadlines;
+pub mod keys;
 pub mod rate;
 pub mod timer;
 pub mod window;
 
 pub use backoff::Backoff;
+pub use congestion::{CongestionBand, CongestionSettings, CongestionWindow, Narrowed};
+pub use keys::Keys;
 pub use rate::{Rate, RateLimiter};
 pub use timer::TimerTable;
 pub use window::{Tombstones, Window, WindowError};

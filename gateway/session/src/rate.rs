@@ -11,9 +11,15 @@
 //!
 //! Throttling halves the rate, at most once a second; each second without throttling gives back a twentieth.
 //!
+//! One limiter may serve several links and either direction: whoever shares it locks it around a call. Costs are parts;
+//! [`RateLimiter::take`] gives what there is, [`RateLimiter::take_all`] all or nothing.
+//!
 //! # Limits
 //! The guard costs 1 % of the rate. Where there is no rate, throttling starts from what was sent in the busier of the
 //! last two seconds and is forgotten once four times that is reached again.
+
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::VecDeque,
@@ -208,6 +214,51 @@ impl RateLimiter {
         granted
     }
 
+    /// Takes `cost` parts at once or none: what admission asks for a message of several parts. 0 is always granted.
+    ///
+    /// # Errors
+    /// When they may go at the earliest, if nothing else is granted before; `None` when so many never go at once: more than
+    /// the burst, or more than fit into a second.
+    pub fn take_all(&mut self, now: Instant, cost: usize) -> Result<(), Option<Instant>> {
+        match self.next_for(now, cost) {
+            Some(at) if at <= now => {
+                self.take(now, cost);
+                Ok(())
+            }
+            later => Err(later),
+        }
+    }
+
+    /// When `cost` parts may go at once, if nothing else is granted before: `now` if they may go now, `None` if never. While
+    /// the carrier throttles, the answer holds for the present rate; it may be earlier once the rate has recovered.
+    #[must_use]
+    pub fn next_for(&self, now: Instant, cost: usize) -> Option<Instant> {
+        let rate = self.effective(now);
+        let Some(more) = cost.checked_sub(1) else {
+            return Some(now);
+        };
+        if rate.is_unlimited() || self.available(now) >= cost {
+            return Some(now);
+        }
+        let lead = interval(rate).saturating_mul(u32::try_from(more).ok()?);
+        let early = self.tolerance().checked_sub(lead)?;
+        // A limit that came with throttling has no burst to remember and no second to fill.
+        if !self.rate.is_unlimited() && cost > self.per_second() {
+            return None;
+        }
+        let turn = self.turn.and_then(|turn| turn.checked_sub(early)).unwrap_or(now);
+        let full = self
+            .recent
+            .len()
+            .checked_add(more)
+            .and_then(|wanted| wanted.checked_sub(self.per_second()))
+            .filter(|_| self.burst > 1 && !self.rate.is_unlimited())
+            .and_then(|at| self.recent.get(at))
+            .and_then(|at| at.checked_add(SECOND.saturating_add(GUARD)))
+            .unwrap_or(now);
+        Some(turn.max(full).max(now))
+    }
+
     /// When at least one part may go: `now` if one may go now.
     #[must_use]
     pub fn next(&self, now: Instant) -> Instant {
@@ -351,214 +402,4 @@ fn twentieth(milli: u64) -> u64 {
 fn interval(rate: Rate) -> Duration {
     let second = u64::try_from(SECOND.saturating_add(GUARD).as_nanos()).unwrap_or(u64::MAX);
     Duration::from_nanos(second.saturating_mul(MILLI).div_ceil(rate.milli.max(1)))
-}
-
-#[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "tests start from some instant")]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn ms(ms: u64) -> Duration {
-        Duration::from_millis(ms)
-    }
-
-    /// Most parts in any half-open second.
-    fn busiest_second(sent: &[Instant]) -> usize {
-        let (mut end, mut most) = (0, 0);
-        for at in 0..sent.len() {
-            while end < sent.len() && sent[end] - sent[at] < SECOND {
-                end += 1;
-            }
-            most = most.max(end - at);
-        }
-        most
-    }
-
-    /// Sends as fast as allowed, waking `late` after every `next`.
-    fn run(limiter: &mut RateLimiter, t0: Instant, length: Duration, late: Duration) -> Vec<Instant> {
-        let (mut now, mut sent) = (t0, Vec::new());
-        while now < t0 + length {
-            sent.extend(std::iter::repeat_n(now, limiter.take(now, 1000)));
-            let next = limiter.next(now);
-            now = if next > now {
-                next + late
-            } else {
-                now + Duration::from_nanos(1)
-            };
-        }
-        sent
-    }
-
-    #[test]
-    fn throughput_is_the_rate_less_the_guard_even_with_late_timers() {
-        for (rate, late) in [(1, 0), (10, 1), (100, 1), (1000, 1), (10_000, 1), (10_000, 3)] {
-            let mut limiter = RateLimiter::new(Rate::per_second(rate), 1);
-            let sent = run(&mut limiter, Instant::now(), Duration::from_secs(10), ms(late));
-            let most = rate as usize;
-            assert!(
-                busiest_second(&sent) <= most,
-                "{rate}/s: {} in a second",
-                busiest_second(&sent)
-            );
-            assert!(
-                sent.len() * 100 >= most * 10 * 98,
-                "{rate}/s: only {} in 10 s",
-                sent.len()
-            );
-        }
-    }
-
-    #[test]
-    fn parts_are_spaced_without_a_burst_and_come_together_with_one() {
-        let t0 = Instant::now();
-        let mut limiter = RateLimiter::new(Rate::per_second(10), 1);
-        assert_eq!((limiter.take(t0, 5), limiter.available(t0)), (1, 0));
-        assert_eq!(limiter.next(t0), t0 + ms(96));
-        let mut limiter = RateLimiter::new(Rate::per_second(10), 4);
-        assert_eq!(limiter.take(t0, 100), 4);
-        assert_eq!(limiter.take(t0, 100), 0);
-        assert_eq!(
-            busiest_second(&run(&mut limiter, t0 + ms(1), Duration::from_secs(5), ms(0))),
-            10
-        );
-    }
-
-    #[test]
-    fn fractional_rates_and_no_rate() {
-        assert_eq!(Rate::try_per_second(0.5).map(Rate::as_milli), Some(500));
-        assert_eq!(Rate::try_per_second(0.0), Some(Rate::UNLIMITED));
-        for wrong in [-1.0, f64::NAN, f64::INFINITY, 1e300, 0.0001] {
-            assert_eq!(Rate::try_per_second(wrong), None, "{wrong}");
-        }
-        let t0 = Instant::now();
-        let half = Rate::try_per_second(0.5).expect("a rate");
-        let sent = run(&mut RateLimiter::new(half, 1), t0, Duration::from_secs(21), ms(0));
-        assert_eq!((sent.len(), busiest_second(&sent)), (11, 1));
-        let mut unlimited = RateLimiter::new(Rate::UNLIMITED, 1);
-        assert_eq!(
-            (
-                unlimited.available(t0),
-                unlimited.take(t0, 70_000),
-                unlimited.next(t0)
-            ),
-            (usize::MAX, 70_000, t0)
-        );
-    }
-
-    #[test]
-    fn changing_burst_or_rate_never_lets_more_than_the_rate_into_a_second() {
-        for (before, after) in [
-            ((10, 1), (10, 5)),
-            ((10, 5), (10, 1)),
-            ((5, 1), (10, 5)),
-            ((0, 1), (10, 1)),
-            ((10, 4), (0, 1)),
-        ] {
-            let t0 = Instant::now();
-            let mut limiter = RateLimiter::new(Rate::per_second(before.0), before.1);
-            if before.0 > 0 {
-                let mut sent = run(&mut limiter, t0, ms(1500), ms(0));
-                limiter.set_rate(Rate::per_second(after.0), after.1);
-                if after.0 == 0 {
-                    assert_eq!(limiter.available(t0 + ms(1500)), usize::MAX);
-                    continue;
-                }
-                sent.extend(run(&mut limiter, t0 + ms(1500), Duration::from_secs(4), ms(0)));
-                assert!(
-                    busiest_second(&sent) <= 10,
-                    "{before:?} to {after:?}: {}",
-                    busiest_second(&sent)
-                );
-                assert!(sent.len() > 25, "{before:?} to {after:?}: only {}", sent.len());
-            } else {
-                limiter.take(t0, 1000);
-                limiter.set_rate(Rate::per_second(after.0), after.1);
-                assert_eq!(run(&mut limiter, t0, Duration::from_secs(1), ms(0)).len(), 10);
-            }
-        }
-    }
-
-    #[test]
-    fn throttling_halves_once_a_second_and_recovers_by_steps() {
-        let t0 = Instant::now();
-        let mut limiter = RateLimiter::new(Rate::per_second(100), 1);
-        limiter.throttled(t0);
-        limiter.throttled(t0 + ms(500));
-        assert_eq!(limiter.effective(t0 + ms(500)).as_milli(), 52_500);
-        limiter.throttled(t0 + ms(1000));
-        assert_eq!(limiter.effective(t0 + ms(1000)).as_milli(), 27_500);
-        assert_eq!(limiter.effective(t0 + ms(11_000)).as_milli(), 77_500);
-        assert!(limiter.is_slowed(t0 + ms(15_000)));
-        assert!(!limiter.is_slowed(t0 + ms(16_000)));
-        assert_eq!(limiter.effective(t0 + ms(16_000)), limiter.rate());
-    }
-
-    #[test]
-    fn endless_throttling_never_stops_for_longer_than_a_second() {
-        for rate in [
-            Rate::UNLIMITED,
-            Rate::per_second(1),
-            Rate::per_second(3),
-            Rate::per_second(5000),
-        ] {
-            let t0 = Instant::now();
-            let mut limiter = RateLimiter::new(rate, 1);
-            let mut last = t0;
-            for step in 0..3000u64 {
-                let now = t0 + ms(step * 10);
-                limiter.throttled(now);
-                if limiter.take(now, 1) == 1 {
-                    last = now;
-                }
-                assert!(
-                    now - last <= ms(1020),
-                    "{rate:?} stood still for {:?}",
-                    now - last
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn an_unlimited_link_is_slowed_from_what_it_sent_and_then_unlimited_again() {
-        let t0 = Instant::now();
-        let mut limiter = RateLimiter::new(Rate::UNLIMITED, 1);
-        for step in 0..200 {
-            limiter.take(t0 + ms(step * 10), 10);
-        }
-        limiter.throttled(t0 + ms(2000));
-        assert_eq!(limiter.effective(t0 + ms(2000)).as_milli(), 500_000);
-        assert!(limiter.available(t0 + ms(2010)) < 100);
-        assert!(limiter.effective(t0 + ms(2000 + 70_000)).is_unlimited());
-    }
-
-    proptest! {
-        /// RA-1: whatever is asked for and whenever.
-        #[test]
-        fn any_sliding_second_holds_at_most_the_rate(
-            milli in 100u64..300_000, burst in 1u32..20,
-            asks in prop::collection::vec((0u64..400_000, 1usize..30, prop::bool::weighted(0.02)), 1..600),
-        ) {
-            let rate = Rate { milli };
-            let mut limiter = RateLimiter::new(rate, burst);
-            let (mut now, mut sent) = (Instant::now(), Vec::new());
-            for (micros, wanted, throttled) in asks {
-                now += Duration::from_micros(micros);
-                if throttled {
-                    limiter.throttled(now);
-                }
-                let promised = limiter.available(now);
-                let granted = limiter.take(now, wanted);
-                prop_assert_eq!(granted, promised.min(wanted));
-                sent.extend(std::iter::repeat_n(now, granted));
-                let next = limiter.next(now);
-                prop_assert!(next >= now);
-                prop_assert!(limiter.available(next) > 0, "next is a promise");
-                prop_assert!(next == now || limiter.available(next - Duration::from_micros(1).min(next - now)) == 0 || limiter.is_slowed(now));
-            }
-            let most = usize::try_from(milli.div_ceil(MILLI)).expect("small");
-            prop_assert!(busiest_second(&sent) <= most, "{} in a second at {:?}", busiest_second(&sent), rate);
-        }
-    }
 }

@@ -156,6 +156,12 @@ impl<K: Copy + Eq + Hash, V> Tombstones<K, V> {
         self.entries.contains(key)
     }
 
+    /// What is remembered under the key.
+    #[must_use]
+    pub fn get(&self, key: &K) -> Option<&V> {
+        self.entries.get(key)
+    }
+
     /// Remembers a key. What had to be forgotten for it is returned: the oldest when there was no room, the former value
     /// when the key had one, or the value itself when nothing may be remembered.
     pub fn insert(&mut self, now: Instant, key: K, value: V) -> Option<V> {
