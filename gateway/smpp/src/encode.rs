@@ -1,8 +1,13 @@
 //! From a PDU to bytes, on rusmpp's types and encoder.
 //!
 //! What rusmpp cannot represent (over-long credentials, senders that are not ASCII, times that are neither empty nor 16
-//! characters, many TLVs) is written by `wide`, field by field; a test holds both to the same bytes. Invariant: either a
-//! whole PDU is appended or nothing is.
+//! characters, many TLVs, submit_multi, broadcasts) is written by `wide`, field by field; a test holds both to the same
+//! bytes. [`encode`] writes what the PDU says; [`encode_as`] writes only what a version of SMPP knows and tells what it
+//! left out. Invariant: either a whole PDU is appended or nothing is.
+
+mod adapt;
+
+pub use adapt::{Adapted, encode_as};
 
 use crate::{
     address::Address,
@@ -10,6 +15,7 @@ use crate::{
     pdu::{Bind, BindKind, BindResp, Body, MessageResp, ShortMessage},
     status::CommandStatus,
     tlv::{Tlvs, tag},
+    version::Version,
     wide,
 };
 use bytes::BytesMut;
@@ -51,9 +57,33 @@ pub enum EncodeError {
         /// Its length.
         len: usize,
     },
+    /// A list has more entries than its count can say.
+    #[error("{field} has {len} entries, more than 255")]
+    ListTooLong {
+        /// Which one.
+        field: &'static str,
+        /// Its entries.
+        len: usize,
+    },
     /// The PDU is longer than a length field can say.
     #[error("the PDU is too long")]
     TooLong,
+    /// The peer's version does not have the operation.
+    #[error("SMPP {version} has no command_id {command_id:#010x}")]
+    NotInVersion {
+        /// The operation.
+        command_id: u32,
+        /// The peer's version.
+        version: Version,
+    },
+    /// Without this TLV the message would be another one, and the peer's version does not have it.
+    #[error("SMPP {version} does not have TLV {tag:#06x}, which the message needs")]
+    NeedsTlv {
+        /// The TLV.
+        tag: u16,
+        /// The peer's version.
+        version: Version,
+    },
 }
 
 /// Appends a PDU.
@@ -66,9 +96,19 @@ pub fn encode(
     body: &Body,
     out: &mut BytesMut,
 ) -> Result<(), EncodeError> {
-    match strict(status, body) {
+    write(Version::V3_4, status, sequence, body, out)
+}
+
+fn write(
+    version: Version,
+    status: CommandStatus,
+    sequence: u32,
+    body: &Body,
+    out: &mut BytesMut,
+) -> Result<(), EncodeError> {
+    match strict(version, status, body) {
         Some(pdu) => encode_rusmpp(status, sequence, pdu, out),
-        None => wide::encode(status, sequence, body, out),
+        None => wide::encode(version, status, sequence, body, out),
     }
 }
 
@@ -94,14 +134,14 @@ fn encode_rusmpp(
 }
 
 /// The body in rusmpp's types, `None` when it does not fit them.
-pub(crate) fn strict(status: CommandStatus, body: &Body) -> Option<Rus<'_>> {
+pub(crate) fn strict(version: Version, status: CommandStatus, body: &Body) -> Option<Rus<'_>> {
     Some(match body {
         Body::SubmitSm(message) => Rus::SubmitSm(submit_sm(message)?),
         Body::DeliverSm(message) => Rus::DeliverSm(deliver_sm(message)?),
         Body::DataSm(message) => Rus::DataSm(data_sm(message)?),
         Body::SubmitSmResp(resp) => {
             let mut pdu = rus::SubmitSmResp::builder()
-                .message_id(string(id(status, resp)?)?)
+                .message_id(string(id(version, status, resp)?)?)
                 .build();
             for tlv in &resp.tlvs {
                 pdu.push_tlv(MessageSubmissionResponseTlvValue::Other {
@@ -129,7 +169,7 @@ pub(crate) fn strict(status: CommandStatus, body: &Body) -> Option<Rus<'_>> {
         }
         Body::DataSmResp(resp) => {
             let mut pdu = rus::DataSmResp::builder()
-                .message_id(string(id(status, resp)?)?)
+                .message_id(string(id(version, status, resp)?)?)
                 .build();
             for tlv in &resp.tlvs {
                 pdu.push_tlv(
@@ -143,22 +183,22 @@ pub(crate) fn strict(status: CommandStatus, body: &Body) -> Option<Rus<'_>> {
             Rus::DataSmResp(pdu)
         }
         Body::Bind(kind, bind) => bind_pdu(*kind, bind)?,
-        Body::BindResp(kind, resp) => bind_resp(status, *kind, resp)?,
+        Body::BindResp(kind, resp) => bind_resp(version, status, *kind, resp)?,
         Body::Outbind { system_id, password } => {
             Rus::Outbind(rus::Outbind::new(string(system_id)?, string(password.octets())?))
         }
         Body::Unbind => Rus::Unbind,
         Body::UnbindResp => Rus::UnbindResp,
         Body::EnquireLink => Rus::EnquireLink,
-        Body::EnquireLinkResp => Rus::EnquireLinkResp,
+        Body::EnquireLinkResp(tlvs) if tlvs.is_empty() => Rus::EnquireLinkResp,
         Body::GenericNack => Rus::GenericNack,
-        Body::CancelSmResp => Rus::CancelSmResp,
-        Body::ReplaceSmResp => Rus::ReplaceSmResp,
+        Body::CancelSmResp(tlvs) if tlvs.is_empty() => Rus::CancelSmResp,
+        Body::ReplaceSmResp(tlvs) if tlvs.is_empty() => Rus::ReplaceSmResp,
         Body::QuerySm(query) => {
             let (ton, npi, value) = address(&query.source)?;
             Rus::QuerySm(rus::QuerySm::new(string(&query.message_id)?, ton, npi, value))
         }
-        Body::QuerySmResp(resp) => Rus::QuerySmResp(rus::QuerySmResp::new(
+        Body::QuerySmResp(resp) if resp.tlvs.is_empty() => Rus::QuerySmResp(rus::QuerySmResp::new(
             string(&resp.message_id)?,
             time(&resp.final_date)?,
             resp.message_state.into(),
@@ -178,10 +218,7 @@ pub(crate) fn strict(status: CommandStatus, body: &Body) -> Option<Rus<'_>> {
                 destination,
             ))
         }
-        Body::ReplaceSm(replace) => {
-            if !replace.tlvs.is_empty() {
-                return None;
-            }
+        Body::ReplaceSm(replace) if replace.tlvs.is_empty() => {
             let (ton, npi, source) = address(&replace.source)?;
             Rus::ReplaceSm(rus::ReplaceSm::new(
                 string(&replace.message_id)?,
@@ -196,10 +233,7 @@ pub(crate) fn strict(status: CommandStatus, body: &Body) -> Option<Rus<'_>> {
                 None,
             ))
         }
-        Body::AlertNotification(alert) => {
-            if !alert.tlvs.is_empty() {
-                return None;
-            }
+        Body::AlertNotification(alert) if alert.tlvs.is_empty() => {
             Rus::AlertNotification(rus::AlertNotification::new(
                 Ton::from(alert.source.ton),
                 Npi::from(alert.source.npi),
@@ -210,6 +244,21 @@ pub(crate) fn strict(status: CommandStatus, body: &Body) -> Option<Rus<'_>> {
                 None,
             ))
         }
+        Body::EnquireLinkResp(_)
+        | Body::CancelSmResp(_)
+        | Body::ReplaceSmResp(_)
+        | Body::QuerySmResp(_)
+        | Body::ReplaceSm(_)
+        | Body::AlertNotification(_)
+        | Body::SubmitMulti(_)
+        | Body::SubmitMultiResp(_)
+        | Body::BroadcastSm(_)
+        | Body::BroadcastSmResp(_)
+        | Body::QueryBroadcastSm(_)
+        | Body::QueryBroadcastSmResp(_)
+        | Body::CancelBroadcastSm(_)
+        | Body::CancelBroadcastSmResp(_)
+        | Body::Raw(_) => return None,
     })
 }
 
@@ -234,8 +283,8 @@ const fn opaque(value: &[u8]) -> AnyOctetString<'_> {
 }
 
 /// The id of an answer, `None` when the answer is to have no body.
-fn id(status: CommandStatus, resp: &MessageResp) -> Option<&COctets> {
-    (!wide::is_bodyless(status, resp)).then_some(&resp.message_id)
+fn id(version: Version, status: CommandStatus, resp: &MessageResp) -> Option<&COctets> {
+    (!wide::is_bodyless(version, status, resp)).then_some(&resp.message_id)
 }
 
 fn bind_pdu(kind: BindKind, bind: &Bind) -> Option<Rus<'_>> {
@@ -259,20 +308,20 @@ fn bind_pdu(kind: BindKind, bind: &Bind) -> Option<Rus<'_>> {
     })
 }
 
-fn bind_resp(status: CommandStatus, kind: BindKind, resp: &BindResp) -> Option<Rus<'_>> {
-    let version = match (resp.tlvs.iter().count(), resp.tlvs.get(tag::SC_INTERFACE_VERSION)) {
+fn bind_resp(version: Version, status: CommandStatus, kind: BindKind, resp: &BindResp) -> Option<Rus<'_>> {
+    let told = match (resp.tlvs.iter().count(), resp.tlvs.get(tag::SC_INTERFACE_VERSION)) {
         (0, _) => None,
         (1, Some([version])) => Some(InterfaceVersion::from(*version)),
         _ => return None,
     };
-    if wide::is_bodyless_bind(status, resp) {
+    if wide::is_bodyless_bind(version, status, resp) {
         return None;
     }
     let system_id = string(&resp.system_id)?;
     Some(match kind {
-        BindKind::Transmitter => Rus::BindTransmitterResp(rus::BindTransmitterResp::new(system_id, version)),
-        BindKind::Receiver => Rus::BindReceiverResp(rus::BindReceiverResp::new(system_id, version)),
-        BindKind::Transceiver => Rus::BindTransceiverResp(rus::BindTransceiverResp::new(system_id, version)),
+        BindKind::Transmitter => Rus::BindTransmitterResp(rus::BindTransmitterResp::new(system_id, told)),
+        BindKind::Receiver => Rus::BindReceiverResp(rus::BindReceiverResp::new(system_id, told)),
+        BindKind::Transceiver => Rus::BindTransceiverResp(rus::BindTransceiverResp::new(system_id, told)),
     })
 }
 

@@ -1,58 +1,71 @@
-//! The ESME end of an SMPP 3.4 session: what we are towards a carrier.
+//! The ESME end of an SMPP session: what we are towards a carrier.
 //!
-//! Binds at once, submits within a window, hands deliveries to its owner and sends the owner's answers, keeps the link
-//! alive, unbinds. Knows nothing of queues, rates or retries, and no clock. Invariants:
-//! - a submit ends as exactly one of answered, timed out, not sent, in doubt;
+//! Binds at once, or when the carrier's outbind is accepted; sends requests within a window, hands deliveries to its owner and
+//! sends the owner's answers, keeps the link alive, unbinds. Knows nothing of queues, rates or retries, and no clock.
+//! Invariants:
+//! - a request ends as exactly one of answered, timed out, not sent, in doubt;
 //! - a delivery is answered by the owner, or refused here with an event, never on its behalf;
 //! - `Closed` comes once and last; bytes and commands after it do nothing.
 //!
+//! Which operations go over the session in which direction is [`crate::matrix`]'s. We send what both ends speak: the lower
+//! of our interface_version and the carrier's sc_interface_version. We take what our own version has, because carriers
+//! that understate theirs deliver data_sm all the same; one that states none is taken at ours, as most that leave it out
+//! speak it.
+//!
 //! # Limits
-//! Bytes of a submit count as sent once the command is taken, even if the driver has not written them: in doubt rather
-//! than lost. query_sm, cancel_sm and replace_sm are decoded but not sent by this end yet.
+//! Bytes of a request count as sent once the command is taken, even if the driver has not written them: in doubt rather
+//! than lost.
 
 mod api;
 
-pub use api::{EsmeCommand, EsmeConfig, EsmeEvent, Operation};
+pub use api::{EsmeCommand, EsmeConfig, EsmeEvent, Operation, Reply, Request};
 
 use crate::{
-    decode::{DecodeError, decode, interface_version},
-    framer::{Frame, Framer},
-    outcome::{CloseCause, Refusal},
-    pdu::{Bind, Body, MessageResp, Pdu},
-    peer::{Due, Limits, Matched, Peer, Timer, nack_status},
+    congestion::Congestion,
+    decode::{DecodeError, interface_version},
+    end::{Core, End, Head, Phase, Stage, session},
+    framer::Frame,
+    matrix::{SessionState, Side, version_of_bind},
+    octets::COctets,
+    outcome::{CloseCause, Held},
+    pdu::{Bind, BindResp, Body, DeliverSm, MessageResp, SubmitMultiResp},
+    peer::{Limits, Matched, Sent, Timer, limits},
     status::CommandStatus,
     tlv::Tlvs,
+    version::Version,
 };
-use bytes::BytesMut;
 use rusmpp_core::CommandId;
-use smsgw_session::Session;
-use std::{
-    collections::VecDeque,
-    time::{Duration, Instant},
-};
+use std::time::Instant;
 
+/// Before the session is bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// The bind is sent.
-    Binding,
-    Bound,
-    /// No new submits; waiting for answers.
-    Draining,
-    /// The unbind is sent.
-    Unbinding,
-    Closed,
+pub(crate) enum Before {
+    /// Waiting for outbind.
+    Listening,
+    /// The owner decides on the outbind.
+    Asked,
+    /// The bind is sent; whether an outbind asked for it.
+    Binding { asked: bool },
 }
 
-/// ESME side of one session; see the module and [`Session`].
+impl Stage for Before {
+    fn state(self) -> SessionState {
+        match self {
+            Self::Listening | Self::Binding { asked: false } => SessionState::Open,
+            Self::Asked | Self::Binding { asked: true } => SessionState::Outbound,
+        }
+    }
+}
+
+/// ESME side of one session; see the module and [`smsgw_session::Session`].
 #[derive(Debug)]
 pub struct EsmeSession {
     config: EsmeConfig,
-    peer: Peer,
-    state: State,
-    /// Why we unbind, when it is not the owner's wish.
-    ending: Option<CloseCause>,
-    events: VecDeque<EsmeEvent>,
-    closed: Option<EsmeEvent>,
+    core: Core<EsmeEvent, Before>,
+}
+
+fn limits_of(config: &EsmeConfig) -> Limits {
+    limits!(config, config.deliveries)
 }
 
 impl EsmeSession {
@@ -61,31 +74,29 @@ impl EsmeSession {
     /// Credentials too long for any PDU end it at once, as a refused bind.
     #[must_use]
     pub fn new(config: EsmeConfig, now: Instant) -> Self {
-        let limits = Limits {
-            window: config.window.max(1),
-            requests: config.deliveries,
-            response_timeout: config.response_timeout,
-            enquire_link: config.enquire_link,
-            enquire_link_timeout: config.enquire_link_timeout,
-            inactivity: config.inactivity,
-            unbind_timeout: config.unbind_timeout,
-            tombstone_ttl: config.tombstone_ttl,
-            tombstones: config.tombstones,
-            max_pdu: config.max_pdu,
-        };
-        let mut session = Self {
-            peer: Peer::new(limits, now),
-            state: State::Binding,
-            ending: None,
-            events: VecDeque::new(),
-            closed: None,
-            config,
-        };
-        session.bind(now);
+        let mut session = Self::with(config, Before::Binding { asked: false }, now);
+        session.bind(now, false);
         session
     }
 
-    fn bind(&mut self, now: Instant) {
+    /// A session on a connection that the carrier opened: it waits for outbind (SMPP 3.4 §2.2.1). Until then and until
+    /// [`EsmeCommand::Bind`] only the times and bounds of `config` matter.
+    #[must_use]
+    pub fn listen(config: EsmeConfig, now: Instant) -> Self {
+        let mut session = Self::with(config, Before::Listening, now);
+        let within = session.config.bind_timeout;
+        session.core.peer.set_timer(Timer::Bind, now, within);
+        session
+    }
+
+    fn with(config: EsmeConfig, stage: Before, now: Instant) -> Self {
+        Self {
+            core: Core::new(Side::Esme, limits_of(&config), stage, now),
+            config,
+        }
+    }
+
+    fn bind(&mut self, now: Instant, asked: bool) {
         let bind = Bind {
             system_id: self.config.system_id.clone(),
             password: self.config.password.clone(),
@@ -93,8 +104,13 @@ impl EsmeSession {
             interface_version: self.config.interface_version,
             address_range: self.config.address_range.clone(),
         };
-        let sequence = self.peer.number();
+        self.core.kind = self.config.bind;
+        self.core.peer.version = version_of_bind(self.config.bind, self.config.interface_version);
+        self.core.takes = self.core.peer.version;
+        self.core.phase = Phase::Before(Before::Binding { asked });
+        let sequence = self.core.peer.number();
         if self
+            .core
             .peer
             .send(CommandStatus::OK, sequence, &Body::Bind(self.config.bind, bind))
             .is_err()
@@ -102,379 +118,293 @@ impl EsmeSession {
             self.refused(CommandStatus::INVALID_SYSTEM_ID);
             return;
         }
-        self.peer.set_timer(Timer::Bind, now, self.config.bind_timeout);
+        let within = self.config.bind_timeout;
+        self.core.peer.set_timer(Timer::Bind, now, within);
     }
 
-    /// How many submits the window takes now: reserve first, then take a message from the queue.
+    /// How many messages the window takes now: reserve first, then take a message from the queue.
     #[must_use]
     pub fn free_slots(&self) -> usize {
-        if self.state == State::Bound && self.config.bind.can_submit() {
-            self.peer.window.free()
-        } else {
-            0
-        }
+        self.core.free_slots()
     }
 
     /// Bound and not unbinding.
     #[must_use]
     pub fn is_bound(&self) -> bool {
-        self.state == State::Bound
+        self.core.is_bound()
     }
 
-    /// Submits sent and not answered yet.
+    /// Requests sent and not answered yet.
     #[must_use]
     pub fn outstanding(&self) -> usize {
-        self.peer.window.len()
+        self.core.peer.outstanding()
     }
 
-    fn emit(&mut self, event: EsmeEvent) {
-        self.events.push_back(event);
+    /// What both ends speak; our own version before the bind is answered.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.core.peer.version
     }
 
-    fn close(&mut self, cause: CloseCause) {
-        if self.state == State::Closed {
-            return;
-        }
-        self.state = State::Closed;
-        let in_doubt = self.peer.close();
-        self.closed = Some(EsmeEvent::Closed { cause, in_doubt });
+    /// What the carrier last said about its load.
+    #[must_use]
+    pub fn congestion(&self) -> Option<Congestion> {
+        self.core.congestion
+    }
+
+    /// What the session holds in memory.
+    #[must_use]
+    pub fn held(&self) -> Held {
+        self.core.held()
     }
 
     fn refused(&mut self, status: CommandStatus) {
-        self.emit(EsmeEvent::BindRefused { status });
-        self.close(CloseCause::BindRefused(status));
+        self.core.emit(EsmeEvent::BindRefused { status });
+        self.core.close(CloseCause::BindRefused(status));
     }
 
-    fn submit(&mut self, now: Instant, tag: u64, message: crate::pdu::SubmitSm) {
-        let refusal = match self.state {
-            State::Binding => Some(Refusal::NotBound),
-            State::Draining | State::Unbinding => Some(Refusal::Draining),
-            State::Closed => Some(Refusal::Closed),
-            State::Bound if !self.config.bind.can_submit() => Some(Refusal::WrongBind),
-            State::Bound if self.peer.window.free() == 0 => Some(Refusal::WindowFull),
-            State::Bound => None,
+    fn accept_outbind(&mut self, now: Instant, config: EsmeConfig) {
+        if self.core.phase != Phase::Before(Before::Asked) {
+            return self.core.nothing_there(CommandId::Outbind, 0, CommandStatus::OK);
+        }
+        self.core.set_limits(limits_of(&config));
+        self.config = config;
+        self.bind(now, true);
+    }
+
+    fn refuse_outbind(&mut self) {
+        if self.core.phase == Phase::Before(Before::Asked) {
+            self.core.close(CloseCause::OutbindRefused);
+        } else {
+            self.core
+                .nothing_there(CommandId::Outbind, 0, CommandStatus::BIND_FAILED);
+        }
+    }
+
+    fn bind_answered(&mut self, now: Instant, head: Head, resp: BindResp) {
+        if !matches!(self.core.phase, Phase::Before(Before::Binding { .. })) {
+            return self.core.unmatched(head);
+        }
+        if !head.status.is_ok() {
+            return self.refused(head.status);
+        }
+        let stated = interface_version(&resp.tlvs);
+        if let Some(octet) = stated {
+            let theirs = version_of_bind(self.core.kind, octet);
+            self.core.peer.version = self.core.peer.version.min(theirs);
+        }
+        self.core.bound(now);
+        self.core.emit(EsmeEvent::Bound {
+            system_id: resp.system_id,
+            interface_version: stated,
+            version: self.core.peer.version,
+        });
+    }
+
+    fn answered(&mut self, now: Instant, head: Head, body: Body) {
+        let (sent, late) = match self.core.peer.matched(now, head.sequence, head.id) {
+            Matched::InTime(sent) => (sent, false),
+            Matched::Late(sent) => (sent, true),
+            Matched::Nothing => return self.core.unmatched(head),
         };
-        let why = match refusal {
-            Some(why) => why,
-            None => match self.peer.request(now, tag, &Body::SubmitSm(message)) {
-                Ok(()) => return,
-                Err(_) => Refusal::DoesNotFit,
-            },
-        };
-        // After Closed has been given out there is nobody left to tell.
-        if self.state != State::Closed || self.closed.is_some() {
-            self.emit(EsmeEvent::NotSent { tag, why });
-        }
-    }
-
-    fn answer(&mut self, now: Instant, sequence: u32, status: CommandStatus) {
-        if self.state == State::Closed {
-            return;
-        }
-        let resp = MessageResp::default();
-        match self
-            .peer
-            .take_request(now, sequence, &[CommandId::DeliverSm, CommandId::DataSm])
-        {
-            Some(CommandId::DataSm) => self.peer.answer(status, sequence, &Body::DataSmResp(resp)),
-            Some(_) => self.peer.answer(status, sequence, &Body::DeliverSmResp(resp)),
-            None => self.emit(EsmeEvent::Unmatched {
-                command_id: CommandId::DeliverSmResp,
-                sequence,
-                status,
-            }),
-        }
-        self.unbind_when_idle(now);
-    }
-
-    fn unbind(&mut self, now: Instant, within: Duration) {
-        match self.state {
-            State::Binding => self.close(CloseCause::Unbound),
-            State::Bound => {
-                self.state = State::Draining;
-                self.peer.clear_timer(Timer::Inactivity);
-                self.peer.set_timer(Timer::Drain, now, within);
-                self.unbind_when_idle(now);
-            }
-            State::Draining => self.peer.set_timer(Timer::Drain, now, within),
-            State::Unbinding | State::Closed => {}
-        }
-    }
-
-    fn leave(&mut self, now: Instant) {
-        match self.state {
-            State::Binding => self.close(CloseCause::Unanswered),
-            State::Bound | State::Draining => {
-                self.ending = Some(CloseCause::Unanswered);
-                self.send_unbind(now);
-            }
-            State::Unbinding | State::Closed => {}
-        }
-    }
-
-    fn unbind_when_idle(&mut self, now: Instant) {
-        if self.state == State::Draining && self.peer.is_idle() {
-            self.send_unbind(now);
-        }
-    }
-
-    fn send_unbind(&mut self, now: Instant) {
-        self.state = State::Unbinding;
-        self.peer.send_unbind(now);
-    }
-
-    fn handle_frame(&mut self, now: Instant, frame: &Frame<'_>) {
-        self.peer.received(now, frame.command_id);
-        let (pdu, quirks) = match decode(frame) {
-            Ok(decoded) => decoded,
-            Err(error) => return self.refuse(frame, error),
-        };
-        if !quirks.is_empty() {
-            self.emit(EsmeEvent::Tolerated {
-                command_id: pdu.body.command_id(),
-                quirks,
-            });
-        }
-        let Pdu {
+        let Sent { tag, command, at, .. } = sent;
+        let Answer {
             status,
-            sequence,
-            body,
-        } = pdu;
-        match body {
-            Body::SubmitSmResp(resp) | Body::DataSmResp(resp) => {
-                let id = CommandId::SubmitSmResp;
-                self.answered(now, id, sequence, status, resp);
-            }
-            Body::DeliverSm(message) => self.deliver(sequence, Operation::DeliverSm, message),
-            Body::DataSm(message) => self.deliver(sequence, Operation::DataSm, message),
-            Body::EnquireLink => self
-                .peer
-                .answer(CommandStatus::OK, sequence, &Body::EnquireLinkResp),
-            Body::EnquireLinkResp => {
-                if !self.peer.matched_enquire(sequence) {
-                    self.emit(EsmeEvent::Unmatched {
-                        command_id: CommandId::EnquireLinkResp,
-                        sequence,
-                        status,
-                    });
-                }
-            }
-            Body::BindResp(kind, resp) => {
-                if self.state != State::Binding {
-                    let command_id = Body::BindResp(kind, resp).command_id();
-                    self.emit(EsmeEvent::Unmatched {
-                        command_id,
-                        sequence,
-                        status,
-                    });
-                } else if status.is_ok() {
-                    self.state = State::Bound;
-                    self.peer.watch(now);
-                    let interface_version = interface_version(&resp.tlvs);
-                    self.emit(EsmeEvent::Bound {
-                        system_id: resp.system_id,
-                        interface_version,
-                    });
-                } else {
-                    self.refused(status);
-                }
-            }
-            Body::GenericNack => self.nacked(now, sequence, nack_status(status)),
-            Body::Unbind => {
-                self.peer.answer(CommandStatus::OK, sequence, &Body::UnbindResp);
-                let ours = self.state == State::Unbinding;
-                self.close(if ours {
-                    self.ending.unwrap_or(CloseCause::Unbound)
-                } else {
-                    CloseCause::PeerUnbound
-                });
-            }
-            Body::UnbindResp => {
-                if self.state == State::Unbinding {
-                    self.close(self.ending.unwrap_or(CloseCause::Unbound));
-                } else {
-                    self.emit(EsmeEvent::Unmatched {
-                        command_id: CommandId::UnbindResp,
-                        sequence,
-                        status,
-                    });
-                }
-            }
-            Body::AlertNotification(alert) => self.emit(EsmeEvent::Alert(alert)),
-            Body::DeliverSmResp(_) | Body::QuerySmResp(_) | Body::CancelSmResp | Body::ReplaceSmResp => {
-                let command_id = CommandId::from(frame.command_id);
-                self.emit(EsmeEvent::Unmatched {
-                    command_id,
-                    sequence,
-                    status,
-                });
-            }
-            Body::Bind(..)
-            | Body::Outbind { .. }
-            | Body::SubmitSm(_)
-            | Body::QuerySm(_)
-            | Body::CancelSm(_)
-            | Body::ReplaceSm(_) => self.refuse(frame, DecodeError::WrongDirection),
+            message_id,
+            tlvs,
+            reply,
+        } = Answer::of(command, head.status, body);
+        let congestion = Congestion::of(&tlvs);
+        if congestion.is_some() {
+            self.core.congestion = congestion;
         }
-    }
-
-    fn refuse(&mut self, frame: &Frame<'_>, error: DecodeError) {
-        let undecodable = self.peer.refuse(frame, error);
-        self.emit(EsmeEvent::Undecodable(undecodable));
-    }
-
-    fn answered(
-        &mut self,
-        now: Instant,
-        command_id: CommandId,
-        sequence: u32,
-        status: CommandStatus,
-        resp: MessageResp,
-    ) {
-        let MessageResp { message_id, tlvs } = resp;
-        match self.peer.matched(sequence) {
-            Matched::InTime(tag) => self.emit(EsmeEvent::Answered {
+        let took = now.saturating_duration_since(at);
+        self.core.emit(if late {
+            EsmeEvent::LateAnswer {
                 tag,
                 status,
                 message_id,
                 tlvs,
-            }),
-            Matched::Late(tag) => self.emit(EsmeEvent::LateAnswer {
+                reply,
+                congestion,
+                took,
+            }
+        } else {
+            EsmeEvent::Answered {
                 tag,
                 status,
                 message_id,
                 tlvs,
-            }),
-            Matched::Nothing => self.emit(EsmeEvent::Unmatched {
-                command_id,
-                sequence,
-                status,
-            }),
-        }
-        self.unbind_when_idle(now);
+                reply,
+                congestion,
+                took,
+            }
+        });
+        self.core.unbind_when_idle(now);
     }
 
-    fn nacked(&mut self, now: Instant, sequence: u32, status: CommandStatus) {
-        let nothing = MessageResp {
-            message_id: crate::octets::COctets::new(),
-            tlvs: Tlvs::new(),
-        };
-        match self.state {
-            // Only the bind can be meant, whatever number the peer gives.
-            State::Binding => self.refused(status),
-            State::Unbinding if self.peer.is_unbind(sequence) => {
-                self.close(self.ending.unwrap_or(CloseCause::Unbound));
-            }
-            State::Bound | State::Draining | State::Unbinding | State::Closed => {
-                if !self.peer.matched_enquire(sequence) {
-                    self.answered(now, CommandId::GenericNack, sequence, status, nothing);
-                }
-            }
-        }
-    }
-
-    fn deliver(&mut self, sequence: u32, operation: Operation, message: crate::pdu::DeliverSm) {
-        let command_id = match operation {
-            Operation::DataSm => CommandId::DataSm,
-            Operation::DeliverSm | Operation::SubmitSm => CommandId::DeliverSm,
-        };
-        let allowed = self.state != State::Binding && self.config.bind.can_deliver();
-        let status = if !allowed {
-            CommandStatus::INVALID_BIND_STATUS
-        } else if self.peer.note_request(sequence, command_id) {
-            return self.emit(EsmeEvent::Delivered {
-                sequence,
+    fn deliver(&mut self, head: Head, operation: Operation, message: DeliverSm) {
+        if self.core.peer.note_request(head.sequence, head.id) {
+            self.core.emit(EsmeEvent::Delivered {
+                sequence: head.sequence,
                 operation,
                 message,
             });
         } else {
-            CommandStatus::TEMPORARY_APP_ERROR
+            self.core
+                .refuse_request(head.id, head.sequence, CommandStatus::TEMPORARY_APP_ERROR);
+        }
+    }
+}
+
+/// An answer in the terms of its request.
+struct Answer {
+    status: CommandStatus,
+    message_id: COctets,
+    tlvs: Tlvs,
+    reply: Reply,
+}
+
+impl Answer {
+    fn of(request: CommandId, status: CommandStatus, body: Body) -> Self {
+        let mut answer = Self {
+            status,
+            message_id: COctets::new(),
+            tlvs: Tlvs::new(),
+            reply: match request {
+                CommandId::DataSm => Reply::DataSm,
+                CommandId::SubmitMulti => Reply::SubmitMulti {
+                    unsuccess: Vec::new(),
+                },
+                CommandId::QuerySm => Reply::QuerySm(Box::default()),
+                CommandId::CancelSm => Reply::CancelSm,
+                CommandId::ReplaceSm => Reply::ReplaceSm,
+                _ => Reply::SubmitSm,
+            },
         };
-        self.peer
-            .answer(status, sequence, &crate::peer::error_answer(command_id));
-        self.emit(EsmeEvent::DeliveryRefused { sequence, status });
+        match body {
+            Body::SubmitSmResp(MessageResp { message_id, tlvs })
+            | Body::DataSmResp(MessageResp { message_id, tlvs }) => {
+                answer.message_id = message_id;
+                answer.tlvs = tlvs;
+            }
+            Body::SubmitMultiResp(SubmitMultiResp {
+                message_id,
+                unsuccess: failed,
+                tlvs,
+            }) => {
+                answer.message_id = message_id;
+                answer.tlvs = tlvs;
+                match &mut answer.reply {
+                    Reply::SubmitMulti { unsuccess } => *unsuccess = failed,
+                    Reply::SubmitSm
+                    | Reply::DataSm
+                    | Reply::QuerySm(_)
+                    | Reply::CancelSm
+                    | Reply::ReplaceSm => {
+                        // The only destination there was has not been taken.
+                        if let (true, Some(first)) = (status.is_ok(), failed.first()) {
+                            answer.status = first.status;
+                        }
+                    }
+                }
+            }
+            Body::QuerySmResp(mut found) => {
+                answer.tlvs = std::mem::take(&mut found.tlvs);
+                answer.reply = Reply::QuerySm(Box::new(found));
+            }
+            Body::CancelSmResp(tlvs) | Body::ReplaceSmResp(tlvs) => answer.tlvs = tlvs,
+            // A generic_nack says nothing more; other bodies are no answers to what we send.
+            _ => {}
+        }
+        answer
     }
 }
 
-impl Session for EsmeSession {
-    type Command = EsmeCommand;
+impl End for EsmeSession {
     type Event = EsmeEvent;
+    type Stage = Before;
 
-    fn handle_bytes(&mut self, now: Instant, bytes: &[u8]) {
-        if self.state == State::Closed {
-            return;
-        }
-        // Out of the session while frames borrow from it.
-        let mut framer = std::mem::replace(&mut self.peer.framer, Framer::new(0));
-        framer.push(bytes);
-        while self.state != State::Closed {
-            match framer.next_frame() {
-                Ok(Some(frame)) => self.handle_frame(now, &frame),
-                Ok(None) => {
-                    self.peer.framer = framer;
-                    return;
-                }
-                Err(bad) => {
-                    let status = CommandStatus::INVALID_COMMAND_LENGTH;
-                    self.peer.answer(status, bad.sequence, &Body::GenericNack);
-                    self.close(CloseCause::BadLength(bad.length));
-                }
+    fn core(&mut self) -> &mut Core<EsmeEvent, Before> {
+        &mut self.core
+    }
+
+    fn handle_body(&mut self, now: Instant, frame: &Frame<'_>, head: Head, body: Body) {
+        match body {
+            Body::SubmitSmResp(_)
+            | Body::DataSmResp(_)
+            | Body::SubmitMultiResp(_)
+            | Body::QuerySmResp(_)
+            | Body::CancelSmResp(_)
+            | Body::ReplaceSmResp(_) => self.answered(now, head, body),
+            Body::DeliverSm(message) => self.deliver(head, Operation::DeliverSm, message),
+            Body::DataSm(message) => self.deliver(head, Operation::DataSm, message),
+            Body::AlertNotification(alert) => self.core.emit(EsmeEvent::Alert(alert)),
+            Body::BindResp(_, resp) => self.bind_answered(now, head, resp),
+            Body::Outbind { system_id, password } if self.core.phase == Phase::Before(Before::Listening) => {
+                self.core.phase = Phase::Before(Before::Asked);
+                // From here the owner decides, in the same time again.
+                let within = self.config.bind_timeout;
+                self.core.peer.set_timer(Timer::Bind, now, within);
+                self.core.emit(EsmeEvent::Outbind { system_id, password });
             }
+            Body::DeliverSmResp(_)
+            | Body::BroadcastSmResp(_)
+            | Body::QueryBroadcastSmResp(_)
+            | Body::CancelBroadcastSmResp(_) => self.core.unmatched(head),
+            Body::Outbind { .. }
+            | Body::Bind(..)
+            | Body::SubmitSm(_)
+            | Body::SubmitMulti(_)
+            | Body::QuerySm(_)
+            | Body::CancelSm(_)
+            | Body::ReplaceSm(_)
+            | Body::BroadcastSm(_)
+            | Body::QueryBroadcastSm(_)
+            | Body::CancelBroadcastSm(_)
+            | Body::EnquireLink
+            | Body::EnquireLinkResp(_)
+            | Body::Unbind
+            | Body::UnbindResp
+            | Body::GenericNack
+            | Body::Raw(_) => self.core.refuse(frame, DecodeError::WrongDirection),
         }
     }
 
-    fn handle_command(&mut self, now: Instant, command: EsmeCommand) {
-        match command {
-            EsmeCommand::Submit { tag, message } => self.submit(now, tag, message),
-            EsmeCommand::Answer { sequence, status } => self.answer(now, sequence, status),
-            EsmeCommand::Unbind { within } => self.unbind(now, within),
-            EsmeCommand::Leave => self.leave(now),
+    fn handle_nack(&mut self, now: Instant, head: Head) {
+        match self.core.phase {
+            // Only the bind can be meant, whatever number the peer gives.
+            Phase::Before(Before::Binding { .. }) => self.refused(head.status),
+            Phase::Before(Before::Listening | Before::Asked)
+            | Phase::Bound
+            | Phase::Draining
+            | Phase::Unbinding
+            | Phase::Closed => self.answered(now, head, Body::GenericNack),
         }
-    }
-
-    fn handle_timeout(&mut self, now: Instant) {
-        while let Some(due) = self.peer.due(now) {
-            match due {
-                Due::TimedOut(tag) => {
-                    self.emit(EsmeEvent::TimedOut { tag });
-                    self.unbind_when_idle(now);
-                }
-                Due::Close(cause) => self.close(self.ending.unwrap_or(cause)),
-                Due::Inactive => {
-                    self.ending = Some(CloseCause::Inactive);
-                    self.unbind(now, self.config.unbind_timeout);
-                }
-                Due::DrainOver => self.send_unbind(now),
-            }
-        }
-    }
-
-    fn handle_eof(&mut self, _now: Instant) {
-        // Many peers close instead of answering unbind.
-        let ours = self.state == State::Unbinding;
-        self.close(if ours {
-            self.ending.unwrap_or(CloseCause::Unbound)
-        } else {
-            CloseCause::Lost
-        });
-    }
-
-    fn poll_transmit(&mut self, out: &mut BytesMut) -> bool {
-        self.peer.transmit(out)
-    }
-
-    fn poll_event(&mut self) -> Option<EsmeEvent> {
-        self.events.pop_front().or_else(|| self.closed.take())
-    }
-
-    fn poll_timeout(&self) -> Option<Instant> {
-        self.peer.next_deadline()
-    }
-
-    fn is_closed(&self) -> bool {
-        self.state == State::Closed
     }
 }
+
+impl EsmeSession {
+    fn command(&mut self, now: Instant, command: EsmeCommand) {
+        match command {
+            EsmeCommand::Submit { tag, message } => self.core.request(now, tag, &Body::SubmitSm(message)),
+            EsmeCommand::Request { tag, request } => self.core.request(now, tag, &request.into_body()),
+            EsmeCommand::Answer { sequence, status } => {
+                let ids = [CommandId::DeliverSm, CommandId::DataSm];
+                self.core.answer(now, sequence, status, &ids, |id| match id {
+                    CommandId::DataSm => Body::DataSmResp(MessageResp::default()),
+                    _ => Body::DeliverSmResp(MessageResp::default()),
+                });
+            }
+            EsmeCommand::Bind(config) => self.accept_outbind(now, *config),
+            EsmeCommand::RefuseOutbind => self.refuse_outbind(),
+            EsmeCommand::Unbind { within } => self.core.unbind(now, within),
+            EsmeCommand::Leave => self.core.leave(now),
+        }
+    }
+}
+
+session!(EsmeSession, EsmeCommand, EsmeEvent);
 
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "tests start from some instant")]

@@ -112,7 +112,8 @@ impl COctets {
         std::str::from_utf8(self.as_bytes()).ok()
     }
 
-    /// The text, with replacement characters for what is not UTF-8. For logs and for ids, which are ASCII.
+    /// The text, with replacement characters for what is not UTF-8. For logs; an id that is
+    /// stored is [`crate::message_id::canonical`].
     #[must_use]
     pub fn to_string_lossy(&self) -> String {
         String::from_utf8_lossy(self.as_bytes()).into_owned()

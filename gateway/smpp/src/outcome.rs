@@ -1,5 +1,5 @@
-//! Words that both ends of a session share in their events: why a session ended, why a request was not taken, what could
-//! not be decoded.
+//! Words that both ends of a session share: why a session ended, why a request was not taken, what could not be decoded,
+//! what is held.
 
 use crate::{decode::DecodeError, status::CommandStatus};
 use bytes::Bytes;
@@ -23,8 +23,12 @@ pub enum CloseCause {
     EnquireLinkTimeout,
     /// Nothing but enquire_link for the inactivity time.
     Inactive,
-    /// We left because the peer lives and yet answers no submits.
+    /// Nothing at all came for longer than the peer may be silent.
+    Silent,
+    /// We left because the peer lives and yet answers nothing we ask.
     Unanswered,
+    /// The SMSC asked us to bind and the owner did not want to.
+    OutbindRefused,
     /// command_length below 16 or above the limit: the stream cannot be cut any more.
     BadLength(u32),
     /// The peer closed, or the transport failed.
@@ -36,6 +40,8 @@ impl CloseCause {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            // A ghost of our last session, most often: waiting is all there is to do.
+            Self::BindRefused(CommandStatus::ALREADY_BOUND) => "already_bound",
             Self::BindRefused(_) => "bind_refused",
             Self::BindTimeout => "bind_timeout",
             Self::Unbound => "unbound",
@@ -43,6 +49,8 @@ impl CloseCause {
             Self::PeerUnbound => "peer_unbound",
             Self::EnquireLinkTimeout => "enquire_link_timeout",
             Self::Inactive => "inactive",
+            Self::Silent => "silent",
+            Self::OutbindRefused => "outbind_refused",
             Self::Unanswered => "unanswered",
             Self::BadLength(_) => "bad_length",
             Self::Lost => "lost",
@@ -61,7 +69,9 @@ impl fmt::Display for CloseCause {
             | Self::PeerUnbound
             | Self::EnquireLinkTimeout
             | Self::Inactive
+            | Self::Silent
             | Self::Unanswered
+            | Self::OutbindRefused
             | Self::Lost => f.write_str(self.name()),
         }
     }
@@ -79,6 +89,9 @@ pub enum Refusal {
     /// Unbinding.
     #[error("the session is unbinding")]
     Draining,
+    /// What both ends speak does not have the operation, or a parameter without which the message means something else.
+    #[error("the peer's version does not have it")]
+    NotInVersion,
     /// As many requests as the window allows are unanswered.
     #[error("the window is full")]
     WindowFull,
@@ -88,6 +101,31 @@ pub enum Refusal {
     /// The message does not fit a PDU, or one of its fields does not fit its place.
     #[error("the message does not fit a PDU")]
     DoesNotFit,
+}
+
+/// Which requests take a slot of the window. What does not take one is bounded by the same number, apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WindowCounts {
+    /// Every request but those about the session itself.
+    #[default]
+    Everything,
+    /// submit_sm, submit_multi, data_sm and deliver_sm only; query_sm, cancel_sm and replace_sm go beside.
+    Messages,
+}
+
+/// What a session holds in memory, as numbers. All are zero once it is over and its output is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Held {
+    /// Requests of ours without an answer.
+    pub unanswered: usize,
+    /// Timed-out requests remembered for a late answer.
+    pub tombstones: usize,
+    /// Requests of the peer that wait for the owner's answer.
+    pub waiting: usize,
+    /// Octets received that are no whole PDU yet.
+    pub input: usize,
+    /// Octets to be sent.
+    pub output: usize,
 }
 
 /// A PDU that could not be decoded. It was answered and disturbed nothing else.

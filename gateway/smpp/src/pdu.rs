@@ -1,7 +1,15 @@
 //! The one model of a PDU that everything above uses: header fields and a body with owned values and raw TLVs.
 //!
 //! Knows nothing of bytes on the wire (`decode`, `encode`) or of sessions. submit_sm, deliver_sm and data_sm share one
-//! struct: the first two have the same fields, and data_sm has fewer (SMPP 3.4 §4.4, §4.6, §4.7).
+//! struct: the first two have the same fields, and data_sm has fewer (SMPP 3.4 §4.4, §4.6, §4.7). Every operation of SMPP
+//! 3.4 and 5.0 has a variant; those that only SMPP 3.3 had and all others stay raw.
+
+mod broadcast;
+pub(crate) mod multi;
+mod parts;
+
+pub use broadcast::{BroadcastSm, CancelBroadcastSm, QueryBroadcastSm};
+pub use multi::{Destination, SubmitMulti, SubmitMultiResp, Unsuccess};
 
 use crate::{address::Address, octets::COctets, password::Password, status::CommandStatus, tlv::Tlvs};
 use bytes::Bytes;
@@ -40,7 +48,7 @@ impl Pdu {
     }
 }
 
-/// The operations of SMPP 3.4.
+/// The operations of SMPP 3.3, 3.4 and 5.0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
     /// bind_transmitter, bind_receiver, bind_transceiver.
@@ -60,8 +68,8 @@ pub enum Body {
     UnbindResp,
     /// enquire_link.
     EnquireLink,
-    /// enquire_link_resp.
-    EnquireLinkResp,
+    /// enquire_link_resp; TLVs (congestion_state) from 5.0 on.
+    EnquireLinkResp(Tlvs),
     /// generic_nack.
     GenericNack,
     /// submit_sm.
@@ -82,20 +90,72 @@ pub enum Body {
     QuerySmResp(QuerySmResp),
     /// cancel_sm.
     CancelSm(CancelSm),
-    /// cancel_sm_resp.
-    CancelSmResp,
+    /// cancel_sm_resp; TLVs (congestion_state) from 5.0 on.
+    CancelSmResp(Tlvs),
     /// replace_sm.
     ReplaceSm(ReplaceSm),
-    /// replace_sm_resp.
-    ReplaceSmResp,
+    /// replace_sm_resp; TLVs (congestion_state) from 5.0 on.
+    ReplaceSmResp(Tlvs),
     /// alert_notification, which has no answer.
     AlertNotification(AlertNotification),
+    /// submit_multi.
+    SubmitMulti(SubmitMulti),
+    /// submit_multi_resp.
+    SubmitMultiResp(SubmitMultiResp),
+    /// broadcast_sm, from 5.0 on.
+    BroadcastSm(BroadcastSm),
+    /// broadcast_sm_resp.
+    BroadcastSmResp(MessageResp),
+    /// query_broadcast_sm, from 5.0 on.
+    QueryBroadcastSm(QueryBroadcastSm),
+    /// query_broadcast_sm_resp: state, areas and their success are TLVs.
+    QueryBroadcastSmResp(MessageResp),
+    /// cancel_broadcast_sm, from 5.0 on.
+    CancelBroadcastSm(CancelBroadcastSm),
+    /// cancel_broadcast_sm_resp.
+    CancelBroadcastSmResp(Tlvs),
+    /// Everything else: what only SMPP 3.3 had (see [`deprecated`]), vendors' own operations, nonsense.
+    Raw(Raw),
+}
+
+/// A PDU that is not taken apart.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Raw {
+    /// command_id as received.
+    pub command_id: u32,
+    /// All that follows the header.
+    pub octets: Bytes,
+}
+
+/// Operations that SMPP 3.3 has and 3.4 dropped; an answer has the top bit set besides. They are known by name and stay
+/// [`Body::Raw`]: no carrier serves them any more.
+pub mod deprecated {
+    /// param_retrieve.
+    pub const PARAM_RETRIEVE: u32 = 0x22;
+    /// query_last_msgs.
+    pub const QUERY_LAST_MSGS: u32 = 0x23;
+    /// query_msg_details.
+    pub const QUERY_MSG_DETAILS: u32 = 0x24;
+
+    /// The name of such an operation or of its answer.
+    #[must_use]
+    pub const fn name(command_id: u32) -> Option<&'static str> {
+        Some(match command_id {
+            PARAM_RETRIEVE => "param_retrieve",
+            QUERY_LAST_MSGS => "query_last_msgs",
+            QUERY_MSG_DETAILS => "query_msg_details",
+            0x8000_0022 => "param_retrieve_resp",
+            0x8000_0023 => "query_last_msgs_resp",
+            0x8000_0024 => "query_msg_details_resp",
+            _ => return None,
+        })
+    }
 }
 
 impl Body {
     /// The command_id of this body.
     #[must_use]
-    pub const fn command_id(&self) -> CommandId {
+    pub fn command_id(&self) -> CommandId {
         match self {
             Self::Bind(BindKind::Transmitter, _) => CommandId::BindTransmitter,
             Self::Bind(BindKind::Receiver, _) => CommandId::BindReceiver,
@@ -107,7 +167,7 @@ impl Body {
             Self::Unbind => CommandId::Unbind,
             Self::UnbindResp => CommandId::UnbindResp,
             Self::EnquireLink => CommandId::EnquireLink,
-            Self::EnquireLinkResp => CommandId::EnquireLinkResp,
+            Self::EnquireLinkResp(_) => CommandId::EnquireLinkResp,
             Self::GenericNack => CommandId::GenericNack,
             Self::SubmitSm(_) => CommandId::SubmitSm,
             Self::SubmitSmResp(_) => CommandId::SubmitSmResp,
@@ -118,10 +178,19 @@ impl Body {
             Self::QuerySm(_) => CommandId::QuerySm,
             Self::QuerySmResp(_) => CommandId::QuerySmResp,
             Self::CancelSm(_) => CommandId::CancelSm,
-            Self::CancelSmResp => CommandId::CancelSmResp,
+            Self::CancelSmResp(_) => CommandId::CancelSmResp,
             Self::ReplaceSm(_) => CommandId::ReplaceSm,
-            Self::ReplaceSmResp => CommandId::ReplaceSmResp,
+            Self::ReplaceSmResp(_) => CommandId::ReplaceSmResp,
             Self::AlertNotification(_) => CommandId::AlertNotification,
+            Self::SubmitMulti(_) => CommandId::SubmitMulti,
+            Self::SubmitMultiResp(_) => CommandId::SubmitMultiResp,
+            Self::BroadcastSm(_) => CommandId::BroadcastSm,
+            Self::BroadcastSmResp(_) => CommandId::BroadcastSmResp,
+            Self::QueryBroadcastSm(_) => CommandId::QueryBroadcastSm,
+            Self::QueryBroadcastSmResp(_) => CommandId::QueryBroadcastSmResp,
+            Self::CancelBroadcastSm(_) => CommandId::CancelBroadcastSm,
+            Self::CancelBroadcastSmResp(_) => CommandId::CancelBroadcastSmResp,
+            Self::Raw(raw) => CommandId::from(raw.command_id),
         }
     }
 }
@@ -265,6 +334,8 @@ pub struct QuerySmResp {
     pub message_state: u8,
     /// Network error, 0 none.
     pub error_code: u8,
+    /// Optional parameters (congestion_state) from 5.0 on.
+    pub tlvs: Tlvs,
 }
 
 /// Fields of cancel_sm (SMPP 3.4 §4.9).

@@ -3,15 +3,20 @@
 //!
 //! Knows no roles (`esme`, `smsc`) and no clock. Invariants: a tag put into the window leaves it exactly once (answer,
 //! timeout or close); every list is bounded by configuration; after `close` nothing is sent and nothing expires.
+//!
+//! An answer belongs to the request with its number if it can be one of it (see [`answers`]): by number only, in any
+//! order, and never to one that is not outstanding or buried.
 
 use crate::{
+    answer::{answers, error_answer, is_answered},
     decode::DecodeError,
-    encode::{EncodeError, encode},
+    encode::{Adapted, EncodeError, encode, encode_as},
     framer::{Frame, Framer},
-    outcome::{CloseCause, Undecodable},
-    pdu::{BindResp, Body, MessageResp, QuerySmResp},
+    outcome::{CloseCause, Held, Undecodable, WindowCounts},
+    pdu::Body,
     sequence::SequenceNumbers,
     status::CommandStatus,
+    version::Version,
 };
 use bytes::{Bytes, BytesMut};
 use rusmpp_core::CommandId;
@@ -32,6 +37,10 @@ pub(crate) enum Timer {
     EnquireAnswer,
     /// Nothing may have happened for too long.
     Inactivity,
+    /// The peer may have been silent for longer than it may be.
+    Quiet,
+    /// Nothing we asked may have been answered for too long.
+    Unanswered,
     /// The unbind goes out although something is unanswered.
     Drain,
     /// Our unbind must be answered.
@@ -42,10 +51,15 @@ pub(crate) enum Timer {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     pub(crate) window: usize,
+    pub(crate) window_counts: WindowCounts,
     pub(crate) requests: usize,
     pub(crate) response_timeout: Duration,
     pub(crate) enquire_link: Option<Duration>,
+    pub(crate) enquire_link_always: bool,
+    pub(crate) enquire_link_strict: bool,
     pub(crate) enquire_link_timeout: Duration,
+    pub(crate) silence_limit: Option<Duration>,
+    pub(crate) unanswered_limit: Option<Duration>,
     pub(crate) inactivity: Option<Duration>,
     pub(crate) unbind_timeout: Duration,
     pub(crate) tombstone_ttl: Duration,
@@ -53,14 +67,47 @@ pub(crate) struct Limits {
     pub(crate) max_pdu: u32,
 }
 
+/// Of either configuration, whose fields have the same names.
+macro_rules! limits {
+    ($config:expr, $requests:expr) => {
+        $crate::peer::Limits {
+            window: $config.window,
+            window_counts: $config.window_counts,
+            requests: $requests,
+            response_timeout: $config.response_timeout,
+            enquire_link: $config.enquire_link,
+            enquire_link_always: $config.enquire_link_always,
+            enquire_link_strict: $config.enquire_link_strict,
+            enquire_link_timeout: $config.enquire_link_timeout,
+            silence_limit: $config.silence_limit,
+            unanswered_limit: $config.unanswered_limit,
+            inactivity: $config.inactivity,
+            unbind_timeout: $config.unbind_timeout,
+            tombstone_ttl: $config.tombstone_ttl,
+            tombstones: $config.tombstones,
+            max_pdu: $config.max_pdu,
+        }
+    };
+}
+pub(crate) use limits;
+
+/// A request of ours that waits for its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sent {
+    pub(crate) tag: u64,
+    pub(crate) command: CommandId,
+    pub(crate) at: Instant,
+    counted: bool,
+}
+
 /// How an answer of the peer matches what we asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Matched {
     /// A request in the window.
-    InTime(u64),
+    InTime(Sent),
     /// A tombstone.
-    Late(u64),
-    /// Nothing.
+    Late(Sent),
+    /// Nothing, or a request that cannot have such an answer.
     Nothing,
 }
 
@@ -73,6 +120,8 @@ pub(crate) enum Due {
     Close(CloseCause),
     /// Nobody has used the session for too long: unbind.
     Inactive,
+    /// Nothing we asked was answered for too long: unbind at once.
+    Unanswered,
     /// The time to wait for answers before the unbind is over.
     DrainOver,
 }
@@ -80,11 +129,15 @@ pub(crate) enum Due {
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) framer: Framer,
-    pub(crate) window: Window<u32, u64>,
+    /// What both ends speak.
+    pub(crate) version: Version,
+    window: Window<u32, Sent>,
+    /// Requests in the window that count towards its limit.
+    counted: usize,
     limits: Limits,
     out: BytesMut,
     numbers: SequenceNumbers,
-    tombstones: Tombstones<u32, u64>,
+    tombstones: Tombstones<u32, Sent>,
     /// Requests of the peer that the owner has not answered, in order of arrival.
     pending: VecDeque<(u32, CommandId)>,
     timers: TimerTable<Timer>,
@@ -93,13 +146,17 @@ pub(crate) struct Peer {
     unbind: Option<u32>,
     last_received: Instant,
     last_activity: Instant,
+    /// Since when the peer owes us an answer without having given any.
+    owed_since: Option<Instant>,
 }
 
 impl Peer {
     pub(crate) fn new(limits: Limits, now: Instant) -> Self {
         Self {
             framer: Framer::new(limits.max_pdu),
-            window: Window::new(limits.window),
+            version: Version::V3_4,
+            window: Window::new(room(limits.window)),
+            counted: 0,
             limits,
             out: BytesMut::new(),
             numbers: SequenceNumbers::starting_at(1),
@@ -110,6 +167,68 @@ impl Peer {
             unbind: None,
             last_received: now,
             last_activity: now,
+            owed_since: None,
+        }
+    }
+
+    /// Other limits, before anything was asked.
+    pub(crate) fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+        self.tombstones = Tombstones::new(limits.tombstones, limits.tombstone_ttl);
+        self.set_window(limits.window);
+    }
+
+    /// How many requests may be unanswered from now on; 1 at least.
+    pub(crate) fn set_window(&mut self, window: usize) {
+        self.limits.window = window.max(1);
+        self.window.set_capacity(room(window));
+    }
+
+    /// Whether a request takes a slot of the window.
+    fn counts(&self, command: CommandId) -> bool {
+        match self.limits.window_counts {
+            WindowCounts::Everything => true,
+            WindowCounts::Messages => matches!(
+                command,
+                CommandId::SubmitSm | CommandId::SubmitMulti | CommandId::DataSm | CommandId::DeliverSm
+            ),
+        }
+    }
+
+    /// How many more messages may be sent.
+    pub(crate) fn free(&self) -> usize {
+        self.limits.window.max(1).saturating_sub(self.counted)
+    }
+
+    /// How many more requests of that kind may be sent. What does not count has a window of its own of the same size.
+    pub(crate) fn free_for(&self, command: CommandId) -> usize {
+        if self.counts(command) {
+            self.free()
+        } else {
+            let beside = self.window.len().saturating_sub(self.counted);
+            self.limits.window.max(1).saturating_sub(beside)
+        }
+    }
+
+    /// Requests sent and not answered yet.
+    pub(crate) fn outstanding(&self) -> usize {
+        self.window.len()
+    }
+
+    /// What is held.
+    pub(crate) fn held(&self) -> Held {
+        Held {
+            unanswered: self.window.len(),
+            tombstones: self.tombstones.len(),
+            waiting: self.pending.len(),
+            input: self.framer.pending(),
+            output: self.out.len(),
+        }
+    }
+
+    fn leaves(&mut self, sent: &Sent) {
+        if sent.counted {
+            self.counted = self.counted.saturating_sub(1);
         }
     }
 
@@ -119,14 +238,16 @@ impl Peer {
         status: CommandStatus,
         sequence: u32,
         body: &Body,
-    ) -> Result<(), EncodeError> {
-        encode(status, sequence, body, &mut self.out)
+    ) -> Result<Adapted, EncodeError> {
+        encode_as(self.version, status, sequence, body, &mut self.out)
     }
 
-    /// Sends what has no variable field and therefore always fits.
+    /// Sends what has no variable field and therefore always fits. Nothing in it could be left out.
     pub(crate) fn answer(&mut self, status: CommandStatus, sequence: u32, body: &Body) {
-        self.send(status, sequence, body)
-            .expect("an answer without text fits a PDU");
+        // Not in the peer's version is what the matrix has let through for an older peer: its own form says it best.
+        if self.send(status, sequence, body).is_err() {
+            encode(status, sequence, body, &mut self.out).expect("an answer without text fits a PDU");
+        }
     }
 
     /// A number for a request of ours.
@@ -141,16 +262,55 @@ impl Peer {
         })
     }
 
-    /// Sends a request that occupies a slot of the window; the caller has checked that one is free.
-    pub(crate) fn request(&mut self, now: Instant, tag: u64, body: &Body) -> Result<(), EncodeError> {
+    /// Sends a request that occupies a slot; the caller has checked that one is free for it.
+    pub(crate) fn request(&mut self, now: Instant, tag: u64, body: &Body) -> Result<Adapted, EncodeError> {
         let sequence = self.number();
-        self.send(CommandStatus::OK, sequence, body)?;
+        let adapted = self.send(CommandStatus::OK, sequence, body)?;
         self.last_activity = now;
         let deadline = after(now, self.limits.response_timeout);
+        let command = body.command_id();
+        let sent = Sent {
+            tag,
+            command,
+            at: now,
+            counted: self.counts(command),
+        };
         self.window
-            .insert(sequence, tag, deadline)
+            .insert(sequence, sent, deadline)
             .expect("the number is new and the slot was checked");
-        Ok(())
+        if sent.counted {
+            self.counted = self.counted.saturating_add(1);
+        }
+        if self.owed_since.is_none() {
+            self.owed(now);
+        }
+        Ok(adapted)
+    }
+
+    /// From now on the peer owes an answer.
+    fn owed(&mut self, since: Instant) {
+        self.owed_since = Some(since);
+        if let Some(limit) = self.limits.unanswered_limit {
+            self.set_timer(Timer::Unanswered, since, limit);
+        }
+    }
+
+    /// The peer has answered something.
+    fn paid(&mut self, now: Instant) {
+        self.owed_since = None;
+        if self.window.is_empty() {
+            self.timers.clear(Timer::Unanswered);
+        } else {
+            self.owed(now);
+        }
+    }
+
+    /// Sends what has no answer.
+    pub(crate) fn notify(&mut self, now: Instant, body: &Body) -> Result<Adapted, EncodeError> {
+        let sequence = self.number();
+        let adapted = self.send(CommandStatus::OK, sequence, body)?;
+        self.last_activity = now;
+        Ok(adapted)
     }
 
     /// Bytes for the driver; the buffers change places when the driver's is empty.
@@ -176,13 +336,21 @@ impl Peer {
         }
     }
 
-    /// Finds what an answer belongs to and takes it out.
-    pub(crate) fn matched(&mut self, sequence: u32) -> Matched {
-        if let Some(tag) = self.window.remove(&sequence) {
-            return Matched::InTime(tag);
+    /// Finds what an answer belongs to and takes it out. One that cannot be the answer of its request leaves it there.
+    pub(crate) fn matched(&mut self, now: Instant, sequence: u32, response: CommandId) -> Matched {
+        let fits = |sent: &Sent| answers(response, sent.command);
+        if self.window.get(&sequence).is_some_and(fits)
+            && let Some(sent) = self.window.remove(&sequence)
+        {
+            self.leaves(&sent);
+            self.paid(now);
+            return Matched::InTime(sent);
         }
-        if let Some(tag) = self.tombstones.remove(&sequence) {
-            return Matched::Late(tag);
+        if self.tombstones.get(&sequence).is_some_and(fits)
+            && let Some(sent) = self.tombstones.remove(&sequence)
+        {
+            self.paid(now);
+            return Matched::Late(sent);
         }
         Matched::Nothing
     }
@@ -248,6 +416,9 @@ impl Peer {
         if let Some(silence) = self.limits.enquire_link {
             self.set_timer(Timer::Silence, now, silence);
         }
+        if let Some(limit) = self.limits.silence_limit {
+            self.set_timer(Timer::Quiet, now, limit);
+        }
         if let Some(inactivity) = self.limits.inactivity {
             self.set_timer(Timer::Inactivity, now, inactivity);
         }
@@ -265,10 +436,11 @@ impl Peer {
 
     /// The next thing that is due. Call until `None`.
     pub(crate) fn due(&mut self, now: Instant) -> Option<Due> {
-        if let Some((sequence, tag)) = self.window.expired(now) {
+        if let Some((sequence, sent)) = self.window.expired(now) {
+            self.leaves(&sent);
             // A forgotten tombstone only means that its late answer will be reported as unmatched.
-            let _ = self.tombstones.insert(now, sequence, tag);
-            return Some(Due::TimedOut(tag));
+            let _ = self.tombstones.insert(now, sequence, sent);
+            return Some(Due::TimedOut(sent.tag));
         }
         while self.tombstones.expired(now).is_some() {}
         while let Some(timer) = self.timers.expired(now) {
@@ -278,14 +450,31 @@ impl Peer {
                 Timer::Drain => return Some(Due::DrainOver),
                 Timer::Silence => self.check_silence(now),
                 Timer::EnquireAnswer => {
-                    // Anything received since shows that the peer lives, answer or not.
+                    // Anything received since shows that the peer lives, answer or not, unless its answer is wanted.
+                    let strict = self.limits.enquire_link_strict;
                     if self
                         .enquire
                         .take()
-                        .is_some_and(|(_, sent)| self.last_received <= sent)
+                        .is_some_and(|(_, sent)| strict || self.last_received <= sent)
                     {
                         return Some(Due::Close(CloseCause::EnquireLinkTimeout));
                     }
+                }
+                Timer::Unanswered => {
+                    // One timer per debt: it is moved with every answer.
+                    if self.owed_since.take().is_some() {
+                        return Some(Due::Unanswered);
+                    }
+                }
+                Timer::Quiet => {
+                    let Some(limit) = self.limits.silence_limit else {
+                        continue;
+                    };
+                    let until = after(self.last_received, limit);
+                    if until <= now {
+                        return Some(Due::Close(CloseCause::Silent));
+                    }
+                    self.timers.set(Timer::Quiet, until);
                 }
                 Timer::Inactivity => {
                     let Some(inactivity) = self.limits.inactivity else {
@@ -307,7 +496,7 @@ impl Peer {
             return;
         };
         let until = after(self.last_received, silence);
-        if until > now {
+        if until > now && !self.limits.enquire_link_always {
             self.timers.set(Timer::Silence, until);
             return;
         }
@@ -336,20 +525,28 @@ impl Peer {
         self.timers.clear_all();
         self.pending.clear();
         self.enquire = None;
+        self.owed_since = None;
+        self.counted = 0;
         self.tombstones = Tombstones::new(0, Duration::ZERO);
         self.framer = Framer::new(0);
-        self.window.drain().map(|(_, tag)| tag).collect()
+        self.window.drain().map(|(_, sent)| sent.tag).collect()
     }
 
     /// Answers a PDU that makes no sense, when it is a request, and reports it.
     pub(crate) fn refuse(&mut self, frame: &Frame<'_>, error: DecodeError) -> Undecodable {
-        let answered = if is_answered(frame.command_id) {
+        let unknown = matches!(error, DecodeError::UnknownCommand(_));
+        let answered = if is_answered(frame.command_id, unknown) {
             let status = error.status();
-            self.answer(
-                status,
-                frame.sequence,
-                &error_answer(CommandId::from(frame.command_id)),
-            );
+            // What the peer's version does not have is unknown to it, whatever we know.
+            let answer = match error {
+                DecodeError::UnknownCommand(_) => Body::GenericNack,
+                DecodeError::MissingField(_)
+                | DecodeError::MessageLength { .. }
+                | DecodeError::DestinationFlag(_)
+                | DecodeError::MessageIdTooLong(_)
+                | DecodeError::WrongDirection => error_answer(CommandId::from(frame.command_id)),
+            };
+            self.answer(status, frame.sequence, &answer);
             Some(status)
         } else {
             None
@@ -369,38 +566,10 @@ impl Peer {
     }
 }
 
-/// Answers have none themselves, nor have outbind and alert_notification.
-fn is_answered(command_id: u32) -> bool {
-    let id = CommandId::from(command_id);
-    id.is_operation() && !matches!(id, CommandId::Outbind | CommandId::AlertNotification)
-}
-
-/// The answer to a request, without any field; generic_nack where the request is not known.
-pub(crate) fn error_answer(request: CommandId) -> Body {
-    use crate::pdu::BindKind;
-    match request {
-        CommandId::SubmitSm => Body::SubmitSmResp(MessageResp::default()),
-        CommandId::DeliverSm => Body::DeliverSmResp(MessageResp::default()),
-        CommandId::DataSm => Body::DataSmResp(MessageResp::default()),
-        CommandId::QuerySm => Body::QuerySmResp(QuerySmResp::default()),
-        CommandId::CancelSm => Body::CancelSmResp,
-        CommandId::ReplaceSm => Body::ReplaceSmResp,
-        CommandId::BindTransmitter => Body::BindResp(BindKind::Transmitter, BindResp::default()),
-        CommandId::BindReceiver => Body::BindResp(BindKind::Receiver, BindResp::default()),
-        CommandId::BindTransceiver => Body::BindResp(BindKind::Transceiver, BindResp::default()),
-        CommandId::Unbind => Body::UnbindResp,
-        CommandId::EnquireLink => Body::EnquireLinkResp,
-        _ => Body::GenericNack,
-    }
-}
-
-/// An error, never zero: a generic_nack that says success makes no sense.
-pub(crate) fn nack_status(status: CommandStatus) -> CommandStatus {
-    if status.is_ok() {
-        CommandStatus::UNKNOWN_ERROR
-    } else {
-        status
-    }
+/// Slots for what counts and for what does not.
+const fn room(window: usize) -> usize {
+    let window = if window == 0 { 1 } else { window };
+    window.saturating_mul(2)
 }
 
 fn after(now: Instant, within: Duration) -> Instant {

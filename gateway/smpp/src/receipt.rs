@@ -1,130 +1,86 @@
 //! Delivery receipts: what a carrier says about a message, from TLVs and from the text of Appendix B of SMPP 3.4.
 //!
 //! The format is "vendor specific" there and so it is: fields are missing, in any case, padded, without their label. TLVs
-//! come first, gaps are filled from the text. Knows nothing of the message the receipt belongs to; ids stay strings,
-//! because they are hexadecimal, zero padded or longer than any integer. Invariant: without an id there is no receipt.
+//! come first, gaps are filled from the text, and where the two disagree that is noted. Knows nothing of the message the
+//! receipt belongs to; ids stay strings ([`message_id`]), because they are hexadecimal, zero padded or longer than any
+//! integer. Invariant: without an id there is no receipt.
 //!
 //! # Limits
 //! Times are the carrier's local ones, without a zone. `err` is the text's where both are given: that is the number
 //! carriers document; `network_error` keeps the TLV.
 
+mod state;
+mod text;
+mod write;
+
 use crate::{
-    address::Address,
-    esm_class,
-    pdu::{DeliverSm, ShortMessage},
+    esm_class, message_id,
+    pdu::ShortMessage,
     time::LocalTime,
-    tlv::{TlvTooLong, Tlvs, tag},
+    tlv::{Tlvs, tag},
+    tolerated::{Tolerated, ToleratedSet},
 };
-use bytes::Bytes;
+use text::TextReceipt;
 
 pub use crate::esm_class::is_receipt;
+pub use state::{ReceiptState, StateMap};
+pub use write::{ReceiptForm, ReceiptText};
 
-/// State of the message, SMPP 3.4 §5.2.28 and Appendix B.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ReceiptState {
-    /// On its way.
-    Enroute,
-    /// At the phone.
-    Delivered,
-    /// Validity is over.
-    Expired,
-    /// Cancelled.
-    Deleted,
-    /// Cannot be delivered.
-    Undeliverable,
-    /// Read on behalf of the subscriber by customer service; many carriers: taken over by the next network.
-    Accepted,
-    /// The carrier does not know.
-    Unknown,
-    /// Refused.
-    Rejected,
-    /// A word or number that is none of the others; `state_text` has it.
-    Unrecognised,
+/// When a delivery without the bits of esm_class that make it a receipt is one all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Unflagged {
+    /// Never.
+    Never,
+    /// When receipted_message_id and message_state are there, which no phone can set.
+    #[default]
+    Tlvs,
+    /// Also when its text has the whole form of Appendix B. Anybody with a phone can write such a text and claim that a
+    /// message was delivered, so only for a carrier that never sets the bits.
+    Text,
 }
 
-impl ReceiptState {
-    /// Whether no other state follows, unless the carrier's profile says otherwise.
-    #[must_use]
-    pub const fn is_final(self) -> bool {
-        match self {
-            Self::Delivered
-            | Self::Expired
-            | Self::Deleted
-            | Self::Undeliverable
-            | Self::Unknown
-            | Self::Rejected => true,
-            Self::Enroute | Self::Accepted | Self::Unrecognised => false,
-        }
-    }
+/// How one carrier's receipts are read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ReceiptProfile {
+    /// Receipts that do not say that they are.
+    pub unflagged: Unflagged,
+    /// Words and numbers that mean something else there.
+    pub states: StateMap,
+}
 
-    /// The word of Appendix B.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Enroute => "ENROUTE",
-            Self::Delivered => "DELIVRD",
-            Self::Expired => "EXPIRED",
-            Self::Deleted => "DELETED",
-            Self::Undeliverable => "UNDELIV",
-            Self::Accepted => "ACCEPTD",
-            Self::Unknown | Self::Unrecognised => "UNKNOWN",
-            Self::Rejected => "REJECTD",
-        }
-    }
+/// What a delivery turned out to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "taken apart where it is made, never kept"
+)]
+pub enum Reading {
+    /// Something else: a message of a phone.
+    None,
+    /// A receipt.
+    Receipt(Receipt),
+    /// It says that it is a receipt, and cannot be matched with any message.
+    Unreadable(Unreadable),
+}
 
-    /// The number of message_state.
-    #[must_use]
-    pub const fn number(self) -> u8 {
-        match self {
-            Self::Enroute => 1,
-            Self::Delivered => 2,
-            Self::Expired => 3,
-            Self::Deleted => 4,
-            Self::Undeliverable => 5,
-            Self::Accepted => 6,
-            Self::Unknown | Self::Unrecognised => 7,
-            Self::Rejected => 8,
-        }
-    }
-
-    /// From message_state; 0 and 9 are those of version 5 (scheduled, skipped).
-    #[must_use]
-    pub const fn from_number(number: u8) -> Self {
-        match number {
-            0 | 1 => Self::Enroute,
-            2 => Self::Delivered,
-            3 => Self::Expired,
-            4 => Self::Deleted,
-            5 | 9 => Self::Undeliverable,
-            6 => Self::Accepted,
-            7 => Self::Unknown,
-            8 => Self::Rejected,
-            _ => Self::Unrecognised,
-        }
-    }
-
-    /// From the word, in any case, with those that carriers use beside the specification.
-    #[must_use]
-    pub fn from_word(word: &str) -> Self {
-        match word.to_ascii_uppercase().as_str() {
-            "ENROUTE" | "SCHEDULED" | "BUFFRED" | "BUFFERD" | "BUFFERED" => Self::Enroute,
-            "DELIVRD" | "DELIVERED" | "DELIVRED" => Self::Delivered,
-            "EXPIRED" => Self::Expired,
-            "DELETED" => Self::Deleted,
-            "UNDELIV" | "UNDELIVERABLE" | "UNDELIVERED" | "FAILED" | "SKIPPED" => Self::Undeliverable,
-            "ACCEPTD" | "ACCEPTED" | "ACKED" => Self::Accepted,
-            "UNKNOWN" => Self::Unknown,
-            "REJECTD" | "REJECTED" => Self::Rejected,
-            _ => Self::Unrecognised,
-        }
-    }
+/// Why a receipt cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// Neither TLVs nor text have an id.
+    #[error("the receipt has no id")]
+    NoId,
+    /// The id is longer than any that is kept ([`message_id::MAX`]).
+    #[error("the receipt's id has {0} octets, more than {max}", max = message_id::MAX)]
+    IdTooLong(usize),
 }
 
 /// A receipt as the carrier sent it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
-    /// The carrier's id of the message.
+    /// The carrier's id of the message, in its canonical form ([`message_id`]).
     pub id: String,
+    /// The id in the text, where the TLV has another one.
+    pub text_id: Option<String>,
     /// What became of it.
     pub state: ReceiptState,
     /// The word or number behind `state`.
@@ -147,242 +103,177 @@ pub struct Receipt {
     pub done_time: Option<LocalTime>,
     /// The beginning of the message, when given.
     pub text: Option<Vec<u8>>,
+    /// What had to be put up with.
+    pub tolerated: ToleratedSet,
 }
-
-/// The labels of Appendix B. `text` is last: what follows it is not searched.
-const LABELS: [&[u8]; 8] = [
-    b"id:",
-    b"sub:",
-    b"dlvrd:",
-    b"submit date:",
-    b"done date:",
-    b"stat:",
-    b"err:",
-    b"text:",
-];
 
 impl Receipt {
-    /// Reads the receipt in a deliver_sm or data_sm, wherever it stands. Does not look at esm_class: see [`is_receipt`].
-    /// `None` when neither TLVs nor text give an id.
+    /// Reads a deliver_sm or data_sm of a carrier: whether it is a receipt, and what it says.
+    #[must_use]
+    pub fn read(message: &ShortMessage, profile: &ReceiptProfile) -> Reading {
+        let flagged = is_receipt(message.esm_class);
+        if !flagged && !is_unflagged_receipt(message, profile.unflagged) {
+            return Reading::None;
+        }
+        match combine(message, &profile.states) {
+            Ok(mut receipt) => {
+                if !flagged {
+                    receipt.tolerated.insert(Tolerated::ReceiptUnflagged);
+                }
+                Reading::Receipt(receipt)
+            }
+            Err(why) if flagged => Reading::Unreadable(why),
+            Err(_) => Reading::None,
+        }
+    }
+
+    /// Reads the receipt in a deliver_sm or data_sm, wherever it stands. Does not look at esm_class: see [`Receipt::read`].
+    /// `None` when neither TLVs nor text give an id that can be kept.
     #[must_use]
     pub fn parse(message: &ShortMessage) -> Option<Self> {
-        let payload = message.payload();
-        let text = TextReceipt::parse(payload);
-        // Some set the header indicator on receipts that have none, so the header is only skipped when nothing was found.
-        let text = if text.id.is_none() && esm_class::has_udh(message.esm_class) {
-            let header = payload
-                .first()
-                .map_or(0, |len| usize::from(*len).saturating_add(1));
-            TextReceipt::parse(payload.get(header..).unwrap_or(&[]))
-        } else {
-            text
-        };
-        Self::combine(&message.tlvs, text)
-    }
-
-    fn combine(tlvs: &Tlvs, text: TextReceipt) -> Option<Self> {
-        let id = tlvs
-            .get(tag::RECEIPTED_MESSAGE_ID)
-            .map(c_string)
-            .filter(|id| !id.is_empty())
-            .or(text.id)?;
-        let number = tlvs
-            .get(tag::MESSAGE_STATE)
-            .and_then(|value| value.first().copied());
-        let (state, state_text) = match (number, text.stat) {
-            (Some(number), word) => (
-                ReceiptState::from_number(number),
-                word.or_else(|| Some(number.to_string())),
-            ),
-            (None, Some(word)) => (ReceiptState::from_word(&word), Some(word)),
-            (None, None) => (ReceiptState::Unrecognised, None),
-        };
-        let network = tlvs.get(tag::NETWORK_ERROR_CODE);
-        // Three ASCII digits instead of type and code come from one widespread SMSC.
-        let digits = network
-            .filter(|value| value.len() == 3 && value.iter().all(u8::is_ascii_digit))
-            .map(c_string);
-        let network_error = match network {
-            Some([kind, high, low]) if digits.is_none() => Some((*kind, u16::from_be_bytes([*high, *low]))),
-            Some(_) | None => None,
-        };
-        let err = text
-            .err
-            .or(digits)
-            .or_else(|| network_error.map(|(_, code)| code.to_string()));
-        Some(Self {
-            id,
-            state,
-            state_text,
-            err,
-            network_error,
-            sub: text.sub,
-            dlvrd: text.dlvrd,
-            submit_time: text.submit_date.as_deref().and_then(LocalTime::parse),
-            done_time: text.done_date.as_deref().and_then(LocalTime::parse),
-            submit_date: text.submit_date,
-            done_date: text.done_date,
-            text: text.text,
-        })
+        combine(message, &StateMap::new()).ok()
     }
 }
 
-#[derive(Debug, Default)]
-struct TextReceipt {
-    id: Option<String>,
-    sub: Option<String>,
-    dlvrd: Option<String>,
-    submit_date: Option<String>,
-    done_date: Option<String>,
-    stat: Option<String>,
-    err: Option<String>,
-    text: Option<Vec<u8>>,
-}
-
-impl TextReceipt {
-    fn parse(payload: &[u8]) -> Self {
-        let narrowed = narrow(payload);
-        let payload = narrowed.as_deref().unwrap_or(payload);
-        let (fields, text) = match find(payload, b"text:") {
-            Some(at) => payload.split_at_checked(at).unwrap_or((payload, &[])),
-            None => (payload, &[][..]),
-        };
-        let value = |label: &[u8]| {
-            let value = fields
-                .get(find(fields, label)?.saturating_add(label.len())..)?
-                .trim_ascii_start();
-            let word = first_word(value);
-            let is_label = LABELS.iter().any(|label| starts_with(value, label));
-            (!word.is_empty() && !is_label).then(|| String::from_utf8_lossy(word).into_owned())
-        };
-        let stat = value(b"stat:").or_else(|| {
-            // Some leave the label out: the state then stands between the fields.
-            let words = fields
-                .split(|byte| byte.is_ascii_whitespace())
-                .filter_map(|word| std::str::from_utf8(word).ok());
-            words
-                .into_iter()
-                .find(|word| ReceiptState::from_word(word) != ReceiptState::Unrecognised)
-                .map(str::to_owned)
-        });
-        Self {
-            id: value(b"id:"),
-            sub: value(b"sub:"),
-            dlvrd: value(b"dlvrd:"),
-            submit_date: value(b"submit date:"),
-            done_date: value(b"done date:"),
-            stat,
-            err: value(b"err:"),
-            text: text.get(b"text:".len()..).map(<[u8]>::to_vec),
-        }
-    }
-}
-
-/// UCS-2 of ASCII, made ASCII.
-fn narrow(payload: &[u8]) -> Option<Vec<u8>> {
-    let (pairs, []) = payload.as_chunks::<2>() else {
-        return None;
+fn is_unflagged_receipt(message: &ShortMessage, unflagged: Unflagged) -> bool {
+    let by_tlvs = || {
+        let has = |tag| message.tlvs.get(tag).is_some();
+        has(tag::RECEIPTED_MESSAGE_ID) && has(tag::MESSAGE_STATE)
     };
-    let wide = !pairs.is_empty() && pairs.iter().all(|[high, _]| *high == 0);
-    wide.then(|| pairs.iter().map(|[_, low]| *low).collect())
+    match unflagged {
+        Unflagged::Never => false,
+        Unflagged::Tlvs => by_tlvs(),
+        Unflagged::Text => by_tlvs() || text::is_whole_form(message.payload()),
+    }
 }
 
-fn starts_with(bytes: &[u8], label: &[u8]) -> bool {
-    bytes
-        .get(..label.len())
-        .is_some_and(|head| head.eq_ignore_ascii_case(label))
+fn combine(message: &ShortMessage, states: &StateMap) -> Result<Receipt, Unreadable> {
+    let payload = message.payload();
+    let mut text = TextReceipt::parse(payload, states);
+    // Some set the header indicator on receipts that have none, so the header is only skipped when nothing was found.
+    if text.id.is_none() && esm_class::has_udh(message.esm_class) {
+        let header = payload
+            .first()
+            .map_or(0, |len| usize::from(*len).saturating_add(1));
+        text = TextReceipt::parse(payload.get(header..).unwrap_or(&[]), states);
+    }
+    let mut tolerated = ToleratedSet::NONE;
+    if !payload.is_empty() && text.is_incomplete() {
+        tolerated.insert(Tolerated::ReceiptFieldsMissing);
+    }
+    if text.trailing {
+        tolerated.insert(Tolerated::ReceiptTrailing);
+    }
+    let (id, text_id) = id(&message.tlvs, text.id.take(), &mut tolerated)?;
+    let (state, state_text) = state(&message.tlvs, &text, states, &mut tolerated);
+    let (network_error, digits) = network_error(&message.tlvs, &mut tolerated);
+    let err = text
+        .err
+        .or(digits)
+        .or_else(|| network_error.map(|(_, code)| code.to_string()));
+    Ok(Receipt {
+        id,
+        text_id,
+        state,
+        state_text,
+        err,
+        network_error,
+        sub: text.sub,
+        dlvrd: text.dlvrd,
+        submit_time: date(text.submit_date.as_deref(), &mut tolerated),
+        done_time: date(text.done_date.as_deref(), &mut tolerated),
+        submit_date: text.submit_date,
+        done_date: text.done_date,
+        text: text.text,
+        tolerated,
+    })
 }
 
-/// Where a label stands that is not the end of a longer word.
-fn find(bytes: &[u8], label: &[u8]) -> Option<usize> {
-    let mut before = None;
-    for (at, byte) in bytes.iter().enumerate() {
-        let inside = before.is_some_and(|byte: u8| byte.is_ascii_alphanumeric());
-        if !inside && starts_with(bytes.get(at..).unwrap_or(&[]), label) {
-            return Some(at);
+/// The id, and the text's where that is another one.
+fn id(
+    tlvs: &Tlvs,
+    in_text: Option<String>,
+    tolerated: &mut ToleratedSet,
+) -> Result<(String, Option<String>), Unreadable> {
+    let in_tlv = tlvs
+        .text(tag::RECEIPTED_MESSAGE_ID)
+        .map(message_id::canonical)
+        .filter(|id| !id.is_empty());
+    let (id, other) = match (in_tlv, in_text) {
+        (Some(tlv), Some(text)) if tlv != text => {
+            tolerated.insert(Tolerated::ReceiptDisagrees);
+            (tlv, Some(text))
         }
-        before = Some(*byte);
+        (Some(id), _) | (None, Some(id)) => (id, None),
+        (None, None) => return Err(Unreadable::NoId),
+    };
+    // Escapes make the text longer than the octets, which are what is limited.
+    if id.len() > message_id::MAX {
+        let len = message_id::octets(&id).map_or(id.len(), |octets| octets.len());
+        if len > message_id::MAX {
+            return Err(Unreadable::IdTooLong(len));
+        }
     }
-    None
+    Ok((id, other))
 }
 
-fn first_word(bytes: &[u8]) -> &[u8] {
-    bytes
-        .split(|byte| byte.is_ascii_whitespace() || *byte == 0)
-        .next()
-        .unwrap_or(&[])
-}
-
-fn c_string(value: &[u8]) -> String {
-    let until = value.split(|byte| *byte == 0).next().unwrap_or(&[]);
-    String::from_utf8_lossy(until).trim().to_owned()
-}
-
-/// A receipt to be written, for clients bound to us and for the simulated carrier.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReceiptText {
-    /// Our id of the message.
-    pub id: String,
-    /// Parts submitted, 999 at most.
-    pub sub: u16,
-    /// Parts delivered, 999 at most.
-    pub dlvrd: u16,
-    /// When it was submitted.
-    pub submitted: LocalTime,
-    /// When it came to this state.
-    pub done: LocalTime,
-    /// What became of it.
-    pub state: ReceiptState,
-    /// Error, three digits by custom.
-    pub err: String,
-    /// The beginning of the message; 20 octets are written.
-    pub text: Vec<u8>,
-}
-
-impl ReceiptText {
-    /// The text of Appendix B:
-    /// `id:… sub:001 dlvrd:001 submit date:YYMMDDhhmm done date:YYMMDDhhmm stat:DELIVRD err:000 text:…`.
-    #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = format!(
-            "id:{} sub:{:03} dlvrd:{:03} submit date:{} done date:{} stat:{} err:{} text:",
-            self.id,
-            self.sub.min(999),
-            self.dlvrd.min(999),
-            self.submitted.to_minutes(),
-            self.done.to_minutes(),
-            self.state.word(),
-            self.err,
-        )
-        .into_bytes();
-        out.extend(self.text.iter().take(20));
-        out
+fn state(
+    tlvs: &Tlvs,
+    text: &TextReceipt,
+    states: &StateMap,
+    tolerated: &mut ToleratedSet,
+) -> (ReceiptState, Option<String>) {
+    let number = tlvs.integer(tag::MESSAGE_STATE);
+    if let Some(word) = &text.stat {
+        if text.unlabelled {
+            tolerated.insert(Tolerated::ReceiptStateUnlabelled);
+        }
+        let read = states.of_word(word);
+        if read == ReceiptState::Unrecognised || read.word() != word {
+            tolerated.insert(Tolerated::ReceiptStateWord);
+        }
+        // Appendix B has fewer words than 5.0 has numbers.
+        if number.is_some_and(|number| states.of_number(number).word() != read.word()) {
+            tolerated.insert(Tolerated::ReceiptDisagrees);
+        }
     }
-
-    /// A deliver_sm with text and TLVs, from the destination of the message to its source.
-    ///
-    /// # Errors
-    /// When the id is too long for a TLV.
-    pub fn to_deliver_sm(&self, from: Address, to: Address) -> Result<DeliverSm, TlvTooLong> {
-        let mut tlvs = Tlvs::new();
-        let mut id = self.id.as_bytes().to_vec();
-        id.push(0);
-        tlvs.push(tag::RECEIPTED_MESSAGE_ID, &id)?;
-        tlvs.push(tag::MESSAGE_STATE, &[self.state.number()])?;
-        let esm_class = if self.state.is_final() {
-            esm_class::RECEIPT
-        } else {
-            esm_class::INTERMEDIATE
-        };
-        Ok(DeliverSm {
-            source: from,
-            destination: to,
-            esm_class,
-            short_message: Bytes::from(self.to_bytes()),
-            tlvs,
-            ..DeliverSm::default()
-        })
+    match (number, &text.stat) {
+        (Some(number), word) => {
+            let read = states.of_number(number);
+            if read == ReceiptState::Unrecognised {
+                tolerated.insert(Tolerated::ReceiptStateWord);
+            }
+            (read, word.clone().or_else(|| Some(number.to_string())))
+        }
+        (None, Some(word)) => (states.of_word(word), Some(word.clone())),
+        (None, None) => (ReceiptState::Unrecognised, None),
     }
+}
+
+/// network_error_code, or the three ASCII digits that one widespread SMSC writes instead of type and code.
+fn network_error(tlvs: &Tlvs, tolerated: &mut ToleratedSet) -> (Option<(u8, u16)>, Option<String>) {
+    match tlvs.get(tag::NETWORK_ERROR_CODE) {
+        None => (None, None),
+        Some(&[kind, high, low]) if ![kind, high, low].iter().all(u8::is_ascii_digit) => {
+            (Some((kind, u16::from_be_bytes([high, low]))), None)
+        }
+        Some(other) => {
+            tolerated.insert(Tolerated::NetworkErrorDigits);
+            let digits = other.split(|octet| *octet == 0).next().unwrap_or(&[]);
+            let readable = !digits.is_empty() && digits.iter().all(u8::is_ascii_graphic);
+            let text = || digits.iter().copied().map(char::from).collect();
+            (None, readable.then(text))
+        }
+    }
+}
+
+fn date(text: Option<&str>, tolerated: &mut ToleratedSet) -> Option<LocalTime> {
+    let text = text?;
+    let time = LocalTime::parse(text);
+    if time.is_none() || text.len() != 10 {
+        tolerated.insert(Tolerated::ReceiptDate);
+    }
+    time
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
-//! Status codes of SMPP (command_status, SMPP 3.4 §5.1.3) with the names that operators know.
+//! Status codes of SMPP (command_status, SMPP 3.4 §5.1.3, SMPP 5.0 §4.7.6) with the names that operators know.
 //!
 //! What a status means for a message (final, retry) is the operator node's verdict, not told here.
 
+use crate::version::Version;
 use std::fmt;
 
 /// A command_status. Zero is success; vendors use codes of their own, which stay what they are.
@@ -105,11 +106,70 @@ impl CommandStatus {
     pub const DELIVERY_FAILURE: Self = Self(0xfe);
     /// ESME_RUNKNOWNERR.
     pub const UNKNOWN_ERROR: Self = Self(0xff);
+    /// ESME_RSERTYPUNAUTH, from 5.0 on.
+    pub const SERVICE_TYPE_UNAUTHORISED: Self = Self(0x100);
+    /// ESME_RPROHIBITED, from 5.0 on.
+    pub const PROHIBITED: Self = Self(0x101);
+    /// ESME_RSERTYPUNAVAIL, from 5.0 on.
+    pub const SERVICE_TYPE_UNAVAILABLE: Self = Self(0x102);
+    /// ESME_RSERTYPDENIED, from 5.0 on.
+    pub const SERVICE_TYPE_DENIED: Self = Self(0x103);
+    /// ESME_RINVDCS, from 5.0 on.
+    pub const INVALID_DATA_CODING: Self = Self(0x104);
+    /// ESME_RINVSRCADDRSUBUNIT, from 5.0 on.
+    pub const INVALID_SOURCE_SUBUNIT: Self = Self(0x105);
+    /// ESME_RINVDSTADDRSUBUNIT, from 5.0 on.
+    pub const INVALID_DESTINATION_SUBUNIT: Self = Self(0x106);
+    /// ESME_RINVBCASTFREQINT, from 5.0 on.
+    pub const INVALID_BROADCAST_FREQUENCY: Self = Self(0x107);
+    /// ESME_RINVBCASTALIAS_NAME, from 5.0 on.
+    pub const INVALID_BROADCAST_ALIAS: Self = Self(0x108);
+    /// ESME_RINVBCASTAREAFMT, from 5.0 on.
+    pub const INVALID_BROADCAST_AREA_FORMAT: Self = Self(0x109);
+    /// ESME_RINVNUMBCAST_AREAS, from 5.0 on.
+    pub const INVALID_BROADCAST_AREA_COUNT: Self = Self(0x10a);
+    /// ESME_RINVBCASTCNTTYPE, from 5.0 on.
+    pub const INVALID_BROADCAST_CONTENT_TYPE: Self = Self(0x10b);
+    /// ESME_RINVBCASTMSGCLASS, from 5.0 on.
+    pub const INVALID_BROADCAST_CLASS: Self = Self(0x10c);
+    /// ESME_RBCASTFAIL, from 5.0 on.
+    pub const BROADCAST_FAILED: Self = Self(0x10d);
+    /// ESME_RBCASTQUERYFAIL, from 5.0 on.
+    pub const BROADCAST_QUERY_FAILED: Self = Self(0x10e);
+    /// ESME_RBCASTCANCELFAIL, from 5.0 on.
+    pub const BROADCAST_CANCEL_FAILED: Self = Self(0x10f);
+    /// ESME_RINVBCAST_REP, from 5.0 on.
+    pub const INVALID_BROADCAST_REPETITIONS: Self = Self(0x110);
+    /// ESME_RINVBCASTSRVGRP, from 5.0 on.
+    pub const INVALID_BROADCAST_SERVICE_GROUP: Self = Self(0x111);
+    /// ESME_RINVBCASTCHANIND, from 5.0 on.
+    pub const INVALID_BROADCAST_CHANNEL: Self = Self(0x112);
 
     /// Whether it says success.
     #[must_use]
     pub const fn is_ok(self) -> bool {
         self.0 == 0
+    }
+
+    /// What a peer of that version understands: itself, or the nearest older code where this one came later (0xC0 to 0xC4
+    /// and 0xFE with 3.4, 0x100 to 0x112 with 5.0). Vendors' codes pass: they are agreed, whatever the version.
+    #[must_use]
+    pub const fn known_in(self, version: Version) -> Self {
+        let in_3_4 = match (self, version) {
+            (_, Version::V5_0) => return self,
+            (
+                Self::SERVICE_TYPE_UNAUTHORISED | Self::SERVICE_TYPE_UNAVAILABLE | Self::SERVICE_TYPE_DENIED,
+                _,
+            ) => Self::INVALID_SERVICE_TYPE,
+            (Self::PROHIBITED, _) => Self::INVALID_BIND_STATUS,
+            (Self::INVALID_SOURCE_SUBUNIT | Self::INVALID_DESTINATION_SUBUNIT, _) => Self::INVALID_TLV_VALUE,
+            (Self(0x104 | 0x107..=0x112), _) => Self::SUBMIT_FAILED,
+            (other, Version::V3_3 | Version::V3_4) => other,
+        };
+        match (in_3_4, version) {
+            (Self(0xC0..=0xC4 | 0xFE), Version::V3_3) => Self::SUBMIT_FAILED,
+            (other, Version::V3_3 | Version::V3_4 | Version::V5_0) => other,
+        }
     }
 
     /// The name of the specification, `None` for reserved and vendor codes.
@@ -164,6 +224,25 @@ impl CommandStatus {
             Self::INVALID_TLV_VALUE => "ESME_RINVOPTPARAMVAL",
             Self::DELIVERY_FAILURE => "ESME_RDELIVERYFAILURE",
             Self::UNKNOWN_ERROR => "ESME_RUNKNOWNERR",
+            Self::SERVICE_TYPE_UNAUTHORISED => "ESME_RSERTYPUNAUTH",
+            Self::PROHIBITED => "ESME_RPROHIBITED",
+            Self::SERVICE_TYPE_UNAVAILABLE => "ESME_RSERTYPUNAVAIL",
+            Self::SERVICE_TYPE_DENIED => "ESME_RSERTYPDENIED",
+            Self::INVALID_DATA_CODING => "ESME_RINVDCS",
+            Self::INVALID_SOURCE_SUBUNIT => "ESME_RINVSRCADDRSUBUNIT",
+            Self::INVALID_DESTINATION_SUBUNIT => "ESME_RINVDSTADDRSUBUNIT",
+            Self::INVALID_BROADCAST_FREQUENCY => "ESME_RINVBCASTFREQINT",
+            Self::INVALID_BROADCAST_ALIAS => "ESME_RINVBCASTALIAS_NAME",
+            Self::INVALID_BROADCAST_AREA_FORMAT => "ESME_RINVBCASTAREAFMT",
+            Self::INVALID_BROADCAST_AREA_COUNT => "ESME_RINVNUMBCAST_AREAS",
+            Self::INVALID_BROADCAST_CONTENT_TYPE => "ESME_RINVBCASTCNTTYPE",
+            Self::INVALID_BROADCAST_CLASS => "ESME_RINVBCASTMSGCLASS",
+            Self::BROADCAST_FAILED => "ESME_RBCASTFAIL",
+            Self::BROADCAST_QUERY_FAILED => "ESME_RBCASTQUERYFAIL",
+            Self::BROADCAST_CANCEL_FAILED => "ESME_RBCASTCANCELFAIL",
+            Self::INVALID_BROADCAST_REPETITIONS => "ESME_RINVBCAST_REP",
+            Self::INVALID_BROADCAST_SERVICE_GROUP => "ESME_RINVBCASTSRVGRP",
+            Self::INVALID_BROADCAST_CHANNEL => "ESME_RINVBCASTCHANIND",
             _ => return None,
         })
     }
@@ -207,5 +286,27 @@ mod tests {
         assert_eq!(CommandStatus(0x400).name(), None);
         assert!(CommandStatus::OK.is_ok());
         assert!(!CommandStatus::SYSTEM_ERROR.is_ok());
+    }
+
+    #[test]
+    fn an_older_peer_gets_the_nearest_code_it_knows() {
+        for (code, in_3_3, in_3_4) in [
+            (0x58, 0x58, 0x58),
+            (0x100, 0x15, 0x15),
+            (0x101, 0x04, 0x04),
+            (0x104, 0x45, 0x45),
+            (0x105, 0x45, 0xC4),
+            (0x112, 0x45, 0x45),
+            (0xC2, 0x45, 0xC2),
+            (0xFF, 0xFF, 0xFF),
+            (0x400, 0x400, 0x400),
+        ] {
+            let code = CommandStatus(code);
+            let known = Version::ALL.map(|version| code.known_in(version).0);
+            assert_eq!(known, [in_3_3, in_3_4, code.0], "{code}");
+        }
+        for code in (0..=0xFF).chain(0x100..=0x112).map(CommandStatus) {
+            assert!(code.is_ok() == code.known_in(Version::V3_3).is_ok());
+        }
     }
 }

@@ -96,6 +96,26 @@ impl LocalTime {
         })
     }
 
+    /// Seconds since 1970 if it were UTC. `None` before 1970, and for a day that its month does not have.
+    #[must_use]
+    pub fn to_unix(self) -> Option<u64> {
+        let (year, month, day) = (u64::from(self.year), u64::from(self.month), u64::from(self.day));
+        // Days to the first of the year, then by month; checked against the way back.
+        let before = year.checked_sub(1)?;
+        let leaps = |year: u64| (year / 4).saturating_sub(year / 100).saturating_add(year / 400);
+        let years = year.checked_sub(1970)?.checked_mul(365)?;
+        let leap_days = leaps(before).checked_sub(leaps(1969))?;
+        let first = years.checked_add(leap_days)?;
+        // At most 31 days a month: the day is found within the year by looking.
+        let from = first.checked_add(month.checked_sub(1)?.checked_mul(28)?)?;
+        let days = (from..from.checked_add(64)?).find(|days| date_of(*days) == Some((year, month, day)))?;
+        let clock = u64::from(self.hour)
+            .checked_mul(3600)?
+            .checked_add(u64::from(self.minute).checked_mul(60)?)?
+            .checked_add(u64::from(self.second))?;
+        days.checked_mul(DAY)?.checked_add(clock)
+    }
+
     /// `YYMMDDhhmm`, as Appendix B has it.
     #[must_use]
     pub fn to_minutes(self) -> String {

@@ -1,32 +1,15 @@
 //! Optional parameters (TLVs) of a PDU, raw and in their order.
 //!
 //! Invariant: the area holds whole TLVs only (2 octets tag, 2 octets length, value), so that iterating never fails and the
-//! encoder copies it as it is. What a value means is for whoever asks for the tag.
+//! encoder copies it as it is. What a value means is for whoever asks for the tag; `table` knows names and lengths.
 
 use std::fmt;
 use thiserror::Error;
 
-/// Tags this crate reads or writes (SMPP 3.4 §5.3.2).
-pub mod tag {
-    /// receipted_message_id: the carrier's id of the message a receipt is about.
-    pub const RECEIPTED_MESSAGE_ID: u16 = 0x001E;
-    /// message_state of a receipt.
-    pub const MESSAGE_STATE: u16 = 0x0427;
-    /// network_error_code: network type and two octets of code.
-    pub const NETWORK_ERROR_CODE: u16 = 0x0423;
-    /// message_payload: the message when it does not fit short_message.
-    pub const MESSAGE_PAYLOAD: u16 = 0x0424;
-    /// sc_interface_version in a bind answer.
-    pub const SC_INTERFACE_VERSION: u16 = 0x0210;
-    /// sar_msg_ref_num: reference of a long message in parts.
-    pub const SAR_MSG_REF_NUM: u16 = 0x020C;
-    /// sar_total_segments.
-    pub const SAR_TOTAL_SEGMENTS: u16 = 0x020E;
-    /// sar_segment_seqnum.
-    pub const SAR_SEGMENT_SEQNUM: u16 = 0x020F;
-    /// user_message_reference, chosen by the ESME.
-    pub const USER_MESSAGE_REFERENCE: u16 = 0x0204;
-}
+mod table;
+
+pub(crate) use table::check;
+pub use table::{Definition, Kind, TABLE, TagClass, class, definition, tag};
 
 /// One optional parameter.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -87,6 +70,28 @@ impl Tlvs {
     #[must_use]
     pub fn get(&self, tag: u16) -> Option<&[u8]> {
         self.iter().find(|tlv| tlv.tag == tag).map(|tlv| tlv.value)
+    }
+
+    /// The values of all TLVs with that tag, in the order of the wire.
+    pub fn all(&self, tag: u16) -> impl Iterator<Item = &[u8]> {
+        self.iter().filter(move |tlv| tlv.tag == tag).map(|tlv| tlv.value)
+    }
+
+    /// The first TLV with that tag as an integer, of whatever length up to four octets a peer made it. `None` when there
+    /// is none, or when it is empty or longer.
+    #[must_use]
+    pub fn integer(&self, tag: u16) -> Option<u32> {
+        let value = self.get(tag)?;
+        if value.is_empty() || value.len() > 4 {
+            return None;
+        }
+        Some(value.iter().fold(0, |sum, octet| sum << 8 | u32::from(*octet)))
+    }
+
+    /// The first TLV with that tag as a C-octet string: up to its NUL, or all of it when the peer left that out.
+    #[must_use]
+    pub fn text(&self, tag: u16) -> Option<&[u8]> {
+        self.get(tag)?.split(|octet| *octet == 0).next()
     }
 
     /// All of them, in the order of the wire.
@@ -170,6 +175,29 @@ mod tests {
         let mut tlvs = Tlvs::new();
         assert_eq!(tlvs.push(1, &vec![0; 65536]), Err(TlvTooLong(65536)));
         assert!(tlvs.is_empty());
+    }
+
+    #[test]
+    fn integers_are_read_at_any_length_and_strings_without_their_nul() {
+        let mut tlvs = Tlvs::new();
+        for (tag, value) in [
+            (1u16, &b"\x02"[..]),
+            (2, b"\0\x02"),
+            (3, b""),
+            (4, b"12345"),
+            (5, b"A7\0x"),
+            (6, b"A7"),
+        ] {
+            tlvs.push(tag, value).expect("short");
+        }
+        tlvs.push(1, b"\x07").expect("short");
+        let integers = [1, 2, 3, 4, 7].map(|tag| tlvs.integer(tag));
+        assert_eq!(integers, [Some(2), Some(2), None, None, None]);
+        assert_eq!(
+            [5, 6, 3, 7].map(|tag| tlvs.text(tag)),
+            [Some(&b"A7"[..]), Some(b"A7"), Some(b""), None]
+        );
+        assert_eq!(tlvs.all(1).collect::<Vec<_>>(), [b"\x02", b"\x07"]);
     }
 
     proptest! {

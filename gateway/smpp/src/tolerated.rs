@@ -35,11 +35,41 @@ pub enum Tolerated {
     StatusInRequest,
     /// A PDU without fields has a body; ignored.
     UnexpectedBody,
+    /// A time is neither empty nor sixteen characters long; it stays as it is.
+    TimeForm,
+    /// The list of destinations that were not taken ends early; what is there was kept.
+    TruncatedList,
+    /// The id in an answer has more octets than anybody keeps; it counts as none.
+    MessageIdRefused,
+    /// A known TLV has a length that its definition does not allow; it stays as it is.
+    TlvLength,
+    /// A known TLV stands in a PDU that does not have it; it stays there.
+    TlvMisplaced,
+    /// A TLV that may stand once stands more often; all stay, the first is read.
+    TlvRepeated,
+    /// A peer that speaks SMPP 3.3 sends TLVs, which that version does not have; they are read.
+    TlvFromOldVersion,
+    /// A receipt without the bits of esm_class that say so, known by its text or TLVs.
+    ReceiptUnflagged,
+    /// TLVs and text of a receipt say different things; the TLVs were taken.
+    ReceiptDisagrees,
+    /// The text of a receipt lacks fields of Appendix B, or the whole text is missing.
+    ReceiptFieldsMissing,
+    /// The state stands in the text of a receipt without `stat:` before it.
+    ReceiptStateUnlabelled,
+    /// The state is a word or number that the specification does not have.
+    ReceiptStateWord,
+    /// A date in a receipt is not `YYMMDDhhmm`.
+    ReceiptDate,
+    /// Octets that are no text follow the fields of a receipt.
+    ReceiptTrailing,
+    /// network_error_code is three ASCII digits, or has no three octets.
+    NetworkErrorDigits,
 }
 
 impl Tolerated {
     /// All of them, for tables and metrics.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 28] = [
         Self::UnterminatedString,
         Self::OverlongString,
         Self::MissingString,
@@ -53,6 +83,21 @@ impl Tolerated {
         Self::ReservedSequence,
         Self::StatusInRequest,
         Self::UnexpectedBody,
+        Self::TimeForm,
+        Self::TruncatedList,
+        Self::MessageIdRefused,
+        Self::TlvLength,
+        Self::TlvMisplaced,
+        Self::TlvRepeated,
+        Self::TlvFromOldVersion,
+        Self::ReceiptUnflagged,
+        Self::ReceiptDisagrees,
+        Self::ReceiptFieldsMissing,
+        Self::ReceiptStateUnlabelled,
+        Self::ReceiptStateWord,
+        Self::ReceiptDate,
+        Self::ReceiptTrailing,
+        Self::NetworkErrorDigits,
     ];
 
     /// The word for logs and metric labels.
@@ -72,10 +117,25 @@ impl Tolerated {
             Self::ReservedSequence => "reserved_sequence",
             Self::StatusInRequest => "status_in_request",
             Self::UnexpectedBody => "unexpected_body",
+            Self::TimeForm => "time_form",
+            Self::TruncatedList => "truncated_list",
+            Self::MessageIdRefused => "message_id_refused",
+            Self::TlvLength => "tlv_length",
+            Self::TlvMisplaced => "tlv_misplaced",
+            Self::TlvRepeated => "tlv_repeated",
+            Self::TlvFromOldVersion => "tlv_from_old_version",
+            Self::ReceiptUnflagged => "receipt_unflagged",
+            Self::ReceiptDisagrees => "receipt_disagrees",
+            Self::ReceiptFieldsMissing => "receipt_fields_missing",
+            Self::ReceiptStateUnlabelled => "receipt_state_unlabelled",
+            Self::ReceiptStateWord => "receipt_state_word",
+            Self::ReceiptDate => "receipt_date",
+            Self::ReceiptTrailing => "receipt_trailing",
+            Self::NetworkErrorDigits => "network_error_digits",
         }
     }
 
-    const fn bit(self) -> u16 {
+    const fn bit(self) -> u32 {
         1 << (self as u8)
     }
 }
@@ -88,7 +148,7 @@ impl fmt::Display for Tolerated {
 
 /// The departures found in one PDU.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
-pub struct ToleratedSet(u16);
+pub struct ToleratedSet(u32);
 
 impl ToleratedSet {
     /// None: the PDU is as the specification says.
@@ -97,6 +157,11 @@ impl ToleratedSet {
     /// Notes one.
     pub const fn insert(&mut self, quirk: Tolerated) {
         self.0 |= quirk.bit();
+    }
+
+    /// Notes all of another set.
+    pub const fn extend(&mut self, other: Self) {
+        self.0 |= other.0;
     }
 
     /// Whether it is among them.

@@ -2,13 +2,20 @@
 
 use crate::{
     address::Address,
+    congestion::Congestion,
+    encode::Adapted,
+    end::notice,
     octets::COctets,
-    outcome::{CloseCause, Refusal, Undecodable},
+    outcome::{CloseCause, Refusal, Undecodable, WindowCounts},
     password::Password,
-    pdu::{AlertNotification, BindKind, DeliverSm, SubmitSm},
+    pdu::{
+        AlertNotification, BindKind, Body, CancelSm, DataSm, DeliverSm, QuerySm, QuerySmResp, ReplaceSm,
+        SubmitMulti, SubmitSm, Unsuccess,
+    },
     status::CommandStatus,
     tlv::Tlvs,
     tolerated::ToleratedSet,
+    version::Version,
 };
 use rusmpp_core::CommandId;
 use std::time::Duration;
@@ -24,20 +31,31 @@ pub struct EsmeConfig {
     pub system_type: COctets,
     /// Default transceiver.
     pub bind: BindKind,
-    /// Default 0x34.
+    /// What we say we speak: 0x33, 0x34 or 0x50. Default 0x34.
     pub interface_version: u8,
     /// Mostly empty.
     pub address_range: Address,
-    /// Unanswered submits at most, 1 or more. Default 10.
+    /// Unanswered requests at most, 1 or more. Default 10.
     pub window: usize,
+    /// Which requests take a slot of it. Default everything.
+    pub window_counts: WindowCounts,
     /// A submit unanswered for that long is reported as timed out. Default 30 s.
     pub response_timeout: Duration,
     /// From the start to the answer of the bind. Default 30 s.
     pub bind_timeout: Duration,
     /// enquire_link after that much silence of the peer, `None` never. Default 30 s.
     pub enquire_link: Option<Duration>,
+    /// Sends it at that interval whatever the peer sends, for peers that count nothing else as activity. Default no.
+    pub enquire_link_always: bool,
     /// enquire_link unanswered, and nothing else received, for that long ends the session. Default 30 s.
     pub enquire_link_timeout: Duration,
+    /// Only its answer counts then, not other traffic. Default no: some peers never answer it and work.
+    pub enquire_link_strict: bool,
+    /// How long the peer may send nothing at all, `None` for ever (as far as enquire_link lets it). Default `None`.
+    pub silence_limit: Option<Duration>,
+    /// How long the peer may leave everything unanswered while something is: then the session unbinds at once, as
+    /// [`CloseCause::Unanswered`]. A half-dead peer may still answer enquire_link. Default `None`: never.
+    pub unanswered_limit: Option<Duration>,
     /// Unbinds after that long without anything but enquire_link, `None` never. Default never.
     pub inactivity: Option<Duration>,
     /// How long an unbind may stay unanswered. Default 5 s.
@@ -64,10 +82,15 @@ impl EsmeConfig {
             interface_version: 0x34,
             address_range: Address::default(),
             window: 10,
+            window_counts: WindowCounts::Everything,
             response_timeout: Duration::from_secs(30),
             bind_timeout: Duration::from_secs(30),
             enquire_link: Some(Duration::from_secs(30)),
+            enquire_link_always: false,
             enquire_link_timeout: Duration::from_secs(30),
+            enquire_link_strict: false,
+            silence_limit: None,
+            unanswered_limit: None,
             inactivity: None,
             unbind_timeout: Duration::from_secs(5),
             tombstone_ttl: Duration::from_secs(300),
@@ -88,6 +111,17 @@ pub enum EsmeCommand {
         /// The message.
         message: SubmitSm,
     },
+    /// Send any request. Ends like `Submit`; what was asked stands in the answer's `reply`.
+    Request {
+        /// As in `Submit`, out of the same names.
+        tag: u64,
+        /// What is asked.
+        request: Request,
+    },
+    /// Bind, after [`EsmeEvent::Outbind`], with these credentials and settings.
+    Bind(Box<EsmeConfig>),
+    /// Do not bind after [`EsmeEvent::Outbind`]: the session closes, as [`CloseCause::OutbindRefused`].
+    RefuseOutbind,
     /// Answer the oldest unanswered delivery with that sequence number; to be given after the owner's durable commit.
     Answer {
         /// `sequence` of [`EsmeEvent::Delivered`].
@@ -102,6 +136,56 @@ pub enum EsmeCommand {
     },
     /// Unbind at once because the carrier answers no submits; the session ends as [`CloseCause::Unanswered`].
     Leave,
+}
+
+/// What an ESME can ask of a carrier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// submit_sm.
+    SubmitSm(SubmitSm),
+    /// submit_multi.
+    SubmitMulti(SubmitMulti),
+    /// data_sm, from 3.4 on.
+    DataSm(DataSm),
+    /// query_sm.
+    QuerySm(QuerySm),
+    /// cancel_sm.
+    CancelSm(CancelSm),
+    /// replace_sm.
+    ReplaceSm(ReplaceSm),
+}
+
+impl Request {
+    pub(crate) fn into_body(self) -> Body {
+        match self {
+            Self::SubmitSm(message) => Body::SubmitSm(message),
+            Self::SubmitMulti(multi) => Body::SubmitMulti(multi),
+            Self::DataSm(message) => Body::DataSm(message),
+            Self::QuerySm(query) => Body::QuerySm(query),
+            Self::CancelSm(cancel) => Body::CancelSm(cancel),
+            Self::ReplaceSm(replace) => Body::ReplaceSm(replace),
+        }
+    }
+}
+
+/// Which request was answered, with what only its answer has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// submit_sm.
+    SubmitSm,
+    /// submit_multi; a status of zero only says that some destinations were taken.
+    SubmitMulti {
+        /// Those that were not, each with its own status.
+        unsuccess: Vec<Unsuccess>,
+    },
+    /// data_sm.
+    DataSm,
+    /// query_sm; empty with an error status.
+    QuerySm(Box<QuerySmResp>),
+    /// cancel_sm.
+    CancelSm,
+    /// replace_sm.
+    ReplaceSm,
 }
 
 /// Which operation brought a message.
@@ -124,15 +208,25 @@ pub enum EsmeEvent {
         system_id: COctets,
         /// sc_interface_version, when given.
         interface_version: Option<u8>,
+        /// What both ends speak.
+        version: Version,
+    },
+    /// The carrier asks us to bind, on a connection that it opened ([`crate::EsmeSession::listen`]). The owner checks the
+    /// secret and answers with [`EsmeCommand::Bind`] or [`EsmeCommand::RefuseOutbind`].
+    Outbind {
+        /// Who asks.
+        system_id: COctets,
+        /// Their secret.
+        password: Password,
     },
     /// The carrier refused the bind; `Closed` follows.
     BindRefused {
         /// Why.
         status: CommandStatus,
     },
-    /// A submit was answered.
+    /// A request was answered.
     Answered {
-        /// Of the submit.
+        /// Of the request.
         tag: u64,
         /// Zero: accepted. A generic_nack with status zero is reported as ESME_RUNKNOWNERR.
         status: CommandStatus,
@@ -140,15 +234,21 @@ pub enum EsmeEvent {
         message_id: COctets,
         /// Optional parameters of the answer.
         tlvs: Tlvs,
+        /// What was asked, and what only such an answer has.
+        reply: Reply,
+        /// How busy the carrier is, when it says so (5.0).
+        congestion: Option<Congestion>,
+        /// From the request to the answer.
+        took: Duration,
     },
-    /// A submit was not answered in time: in doubt. Its slot is free; a late answer still gets reported.
+    /// A request was not answered in time: in doubt. Its slot is free; a late answer still gets reported.
     TimedOut {
-        /// Of the submit.
+        /// Of the request.
         tag: u64,
     },
-    /// The answer of a submit that was reported as timed out.
+    /// The answer of a request that was reported as timed out.
     LateAnswer {
-        /// Of the submit.
+        /// Of the request.
         tag: u64,
         /// As in `Answered`.
         status: CommandStatus,
@@ -156,10 +256,16 @@ pub enum EsmeEvent {
         message_id: COctets,
         /// As in `Answered`.
         tlvs: Tlvs,
+        /// As in `Answered`.
+        reply: Reply,
+        /// As in `Answered`.
+        congestion: Option<Congestion>,
+        /// As in `Answered`.
+        took: Duration,
     },
-    /// A submit was not sent.
+    /// A request was not sent.
     NotSent {
-        /// Of the submit.
+        /// Of the request.
         tag: u64,
         /// Why.
         why: Refusal,
@@ -174,15 +280,19 @@ pub enum EsmeEvent {
         message: DeliverSm,
     },
     /// The session itself refused a delivery, the carrier keeps it: ESME_RX_T_APPN when too many wait for the owner,
-    /// ESME_RINVBNDSTS when the bind does not allow it.
+    /// ESME_RINVBNDSTS when the bind does not allow it (or what else came before the bind was answered).
     DeliveryRefused {
-        /// Of the delivery.
+        /// What it was.
+        command_id: CommandId,
+        /// Its number.
         sequence: u32,
         /// What it was answered with.
         status: CommandStatus,
     },
     /// alert_notification.
     Alert(AlertNotification),
+    /// The carrier says how busy it is, in its answer to enquire_link (5.0).
+    Congested(Congestion),
     /// An answer to nothing we have, or whose time is over; or an `Answer` command for a delivery that is not there.
     Unmatched {
         /// What it was.
@@ -201,11 +311,22 @@ pub enum EsmeEvent {
         /// What was wrong with it.
         quirks: ToleratedSet,
     },
+    /// What was sent is less than what was to be told: the peer's version does not have all of it.
+    Adapted {
+        /// Of a request; `None` for an answer.
+        tag: Option<u64>,
+        /// What it was.
+        command_id: CommandId,
+        /// What was left out or changed.
+        adapted: Adapted,
+    },
     /// The session is over. Comes once, as the last event.
     Closed {
         /// Why.
         cause: CloseCause,
-        /// Submits sent (or about to be) and neither answered nor reported as timed out, oldest deadline first.
+        /// Requests sent (or about to be) and neither answered nor reported as timed out, oldest deadline first.
         in_doubt: Vec<u64>,
     },
 }
+
+notice!(EsmeEvent, DeliveryRefused);

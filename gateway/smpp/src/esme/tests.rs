@@ -1,15 +1,23 @@
 //! The ESME session in virtual time, against hand-made bytes of a carrier.
 
 mod life;
+mod matrix;
+mod requests;
+mod versions;
 
 use super::*;
 use crate::{
+    decode::decode_as,
+    framer::Framer,
     octets::COctets,
+    outcome::{Refusal, WindowCounts},
     password::Password,
-    pdu::{BindKind, BindResp, SubmitSm},
+    pdu::{BindKind, BindResp, Pdu, SubmitSm},
     tolerated::Tolerated,
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use smsgw_session::Session;
+use std::time::Duration;
 
 /// A session, its clock, and what the carrier saw.
 struct Bench {
@@ -65,11 +73,8 @@ impl Bench {
             ),
             "{sent:?}"
         );
-        bench.receive(
-            CommandStatus::OK,
-            1,
-            &Body::BindResp(BindKind::Transceiver, BindResp::default()),
-        );
+        let kind = bench.session.config.bind;
+        bench.receive(CommandStatus::OK, 1, &Body::BindResp(kind, BindResp::default()));
         assert!(matches!(bench.events().as_slice(), [EsmeEvent::Bound { .. }]));
         bench
     }
@@ -77,6 +82,14 @@ impl Bench {
     fn receive(&mut self, status: CommandStatus, sequence: u32, body: &Body) {
         let mut bytes = BytesMut::new();
         crate::encode::encode(status, sequence, body, &mut bytes).expect("fits");
+        self.session.handle_bytes(self.now, &bytes);
+    }
+
+    /// From a carrier that writes in another version.
+    fn receive_as(&mut self, version: Version, sequence: u32, body: &Body) {
+        let mut bytes = BytesMut::new();
+        let _ =
+            crate::encode::encode_as(version, CommandStatus::OK, sequence, body, &mut bytes).expect("fits");
         self.session.handle_bytes(self.now, &bytes);
     }
 
@@ -88,7 +101,7 @@ impl Bench {
         framer.push(&out);
         let mut pdus = Vec::new();
         while let Some(frame) = framer.next_frame().expect("in step") {
-            let (pdu, quirks) = decode(&frame).expect("we write what we read");
+            let (pdu, quirks) = decode_as(self.session.version(), &frame).expect("we write what we read");
             assert!(quirks.is_empty(), "{quirks:?}");
             pdus.push(pdu);
         }
@@ -143,6 +156,9 @@ fn answered(tag: u64, id: &str) -> EsmeEvent {
         status: CommandStatus::OK,
         message_id: COctets::until_nul(id.as_bytes()),
         tlvs: Tlvs::new(),
+        reply: Reply::SubmitSm,
+        congestion: None,
+        took: Duration::ZERO,
     }
 }
 
@@ -186,6 +202,7 @@ fn the_bind_carries_the_configuration_and_its_answer_is_reported() {
     let bound = EsmeEvent::Bound {
         system_id: COctets::until_nul(b"SMSC"),
         interface_version: Some(0x34),
+        version: Version::V3_4,
     };
     assert_eq!(bench.events(), [bound]);
     assert_eq!((bench.session.is_bound(), bench.session.free_slots()), (true, 10));
@@ -285,6 +302,9 @@ fn a_submit_times_out_frees_its_slot_and_its_late_answer_is_still_reported() {
         status: CommandStatus::OK,
         message_id: COctets::until_nul(b"A"),
         tlvs: Tlvs::new(),
+        reply: Reply::SubmitSm,
+        congestion: None,
+        took: secs(30),
     };
     assert_eq!(bench.events(), [late]);
     let sequence = bench.submit(8);
@@ -304,11 +324,11 @@ fn sequence_numbers_wrap_and_skip_what_is_outstanding_or_buried() {
         enquire_link: None,
         ..config()
     });
-    bench.session.peer.start_numbers_at(1);
+    bench.session.core.peer.start_numbers_at(1);
     let buried = bench.submit(1);
     bench.pass(secs(30));
     let outstanding = bench.submit(2);
-    bench.session.peer.start_numbers_at(0x7FFF_FFFF);
+    bench.session.core.peer.start_numbers_at(0x7FFF_FFFF);
     let numbers: Vec<u32> = (3..6).map(|tag| bench.submit(tag)).collect();
     assert_eq!((buried, outstanding), (1, 2));
     assert_eq!(numbers, [0x7FFF_FFFF, 3, 4]);
@@ -347,7 +367,11 @@ fn deliveries_wait_for_the_owner_and_are_answered_in_its_order() {
     let status = CommandStatus::TEMPORARY_APP_ERROR;
     assert_eq!(
         bench.events(),
-        [EsmeEvent::DeliveryRefused { sequence: 7, status }]
+        [EsmeEvent::DeliveryRefused {
+            command_id: CommandId::DeliverSm,
+            sequence: 7,
+            status
+        }]
     );
     assert_eq!(
         bench.sent(),
@@ -422,7 +446,7 @@ fn what_cannot_be_decoded_is_answered_reported_and_disturbs_nothing() {
             Body::SubmitSmResp(MessageResp::default()),
             CommandStatus::INVALID_BIND_STATUS,
         ),
-        (0x21, Body::GenericNack, CommandStatus::INVALID_COMMAND_ID),
+        (0x23, Body::GenericNack, CommandStatus::INVALID_COMMAND_ID),
     ] {
         // A submit_sm that is whole, but comes from the wrong side.
         let mut raw = broken(id, 99);
@@ -444,7 +468,7 @@ fn what_cannot_be_decoded_is_answered_reported_and_disturbs_nothing() {
         );
         assert_eq!(undecodable.raw, raw);
     }
-    bench.session.handle_bytes(bench.now, &broken(0x8000_0021, 99));
+    bench.session.handle_bytes(bench.now, &broken(0x8000_0023, 99));
     let events = bench.events();
     assert!(matches!(&events[..], [EsmeEvent::Undecodable(undecodable)] if undecodable.answered.is_none()));
     assert_eq!(bench.sent(), [], "an answer is not answered");
@@ -501,7 +525,11 @@ fn a_bind_allows_one_direction_only() {
     let status = CommandStatus::INVALID_BIND_STATUS;
     assert_eq!(
         bench.events(),
-        [EsmeEvent::DeliveryRefused { sequence: 5, status }]
+        [EsmeEvent::DeliveryRefused {
+            command_id: CommandId::DeliverSm,
+            sequence: 5,
+            status
+        }]
     );
 }
 

@@ -1,7 +1,12 @@
 //! Receipts as carriers write them, by the number of the quirk in the notes on carriers.
 
-use super::*;
+use super::{text::LABELS, *};
+use crate::{Address, Version};
+use bytes::Bytes;
 use proptest::prelude::*;
+
+mod carriers;
+mod round_trip;
 
 fn deliver(text: &[u8]) -> ShortMessage {
     ShortMessage {
@@ -281,6 +286,8 @@ fn only_accepted_and_enroute_are_intermediate() {
         }
     }
     assert_eq!(ReceiptState::from_number(77), ReceiptState::Unrecognised);
+    assert_eq!(ReceiptState::from_number(0), ReceiptState::Scheduled);
+    assert_eq!(ReceiptState::from_number(9), ReceiptState::Skipped);
 }
 
 fn written() -> ReceiptText {
@@ -315,7 +322,7 @@ fn the_text_written_is_that_of_appendix_b() {
 }
 
 #[test]
-fn what_is_written_is_read_back() {
+fn a_receipt_written_says_what_it_was_told() {
     let (from, to) = (
         Address::international("491700000001"),
         Address::short_code("12345"),

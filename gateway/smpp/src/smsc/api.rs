@@ -2,11 +2,17 @@
 
 use crate::{
     address::Address,
+    congestion::Congestion,
+    encode::Adapted,
+    end::notice,
     esme::Operation,
     octets::COctets,
-    outcome::{CloseCause, Refusal, Undecodable},
+    outcome::{CloseCause, Refusal, Undecodable, WindowCounts},
     password::Password,
-    pdu::{BindKind, CancelSm, DeliverSm, QuerySm, QuerySmResp, ReplaceSm, SubmitSm},
+    pdu::{
+        AlertNotification, BindKind, CancelSm, DataSm, DeliverSm, QuerySm, QuerySmResp, ReplaceSm,
+        SubmitMulti, SubmitSm, Unsuccess,
+    },
     status::CommandStatus,
     tlv::Tlvs,
     tolerated::ToleratedSet,
@@ -19,7 +25,8 @@ use std::time::Duration;
 pub struct SmscConfig {
     /// Our name in bind answers.
     pub system_id: COctets,
-    /// sc_interface_version in bind answers, to ESMEs of 3.4 and later. Default 0x34; `None` leaves it out.
+    /// What we speak at most, 0x33, 0x34 or 0x50: sc_interface_version in bind answers, to ESMEs of 3.4 and later. Default
+    /// 0x34; `None` leaves it out of the answer and speaks 3.4.
     pub interface_version: Option<u8>,
     /// From the start until an ESME has asked to bind, and again until the owner has decided. Default 30 s.
     pub bind_timeout: Duration,
@@ -30,12 +37,23 @@ pub struct SmscConfig {
     pub overload_status: CommandStatus,
     /// Unanswered deliveries at most. Default 10.
     pub window: usize,
+    /// Which requests of ours take a slot of it. Default everything.
+    pub window_counts: WindowCounts,
     /// A delivery unanswered for that long is reported as timed out. Default 30 s.
     pub response_timeout: Duration,
     /// enquire_link after that much silence of the peer, `None` never. Default 30 s.
     pub enquire_link: Option<Duration>,
+    /// Sends it at that interval whatever the peer sends. Default no.
+    pub enquire_link_always: bool,
     /// enquire_link unanswered, and nothing else received, for that long ends the session. Default 30 s.
     pub enquire_link_timeout: Duration,
+    /// Only its answer counts then, not other traffic. Default no.
+    pub enquire_link_strict: bool,
+    /// How long the peer may send nothing at all, `None` for ever (as far as enquire_link lets it). Default `None`.
+    pub silence_limit: Option<Duration>,
+    /// How long the peer may leave everything unanswered while something is: then the session unbinds at once, as
+    /// [`CloseCause::Unanswered`]. Default `None`: never.
+    pub unanswered_limit: Option<Duration>,
     /// Unbinds after that long without anything but enquire_link, `None` never. Default never.
     pub inactivity: Option<Duration>,
     /// How long an unbind may stay unanswered. Default 5 s.
@@ -59,9 +77,14 @@ impl SmscConfig {
             requests: 1000,
             overload_status: CommandStatus::THROTTLED,
             window: 10,
+            window_counts: WindowCounts::Everything,
             response_timeout: Duration::from_secs(30),
             enquire_link: Some(Duration::from_secs(30)),
+            enquire_link_always: false,
             enquire_link_timeout: Duration::from_secs(30),
+            enquire_link_strict: false,
+            silence_limit: None,
+            unanswered_limit: None,
             inactivity: None,
             unbind_timeout: Duration::from_secs(5),
             tombstone_ttl: Duration::from_secs(300),
@@ -92,6 +115,17 @@ pub enum SmscCommand {
         status: CommandStatus,
         /// Our id; left out of the answer when the status is an error.
         message_id: COctets,
+    },
+    /// Answer submit_multi; to be given after the owner's durable commit.
+    AnswerMulti {
+        /// Of the request.
+        sequence: u32,
+        /// Zero: accepted, as far as `unsuccess` does not say otherwise.
+        status: CommandStatus,
+        /// Our id for all destinations; left out of the answer when the status is an error.
+        message_id: COctets,
+        /// Destinations that were not taken, 255 at most; left out likewise.
+        unsuccess: Vec<Unsuccess>,
     },
     /// Answer query_sm.
     AnswerQuery {
@@ -124,6 +158,22 @@ pub enum SmscCommand {
         /// The message or receipt.
         message: DeliverSm,
     },
+    /// Send data_sm to the ESME. Ends like `Deliver`.
+    DeliverData {
+        /// As in `Deliver`, out of the same names.
+        tag: u64,
+        /// The message or receipt.
+        message: DataSm,
+    },
+    /// Send alert_notification, which has no answer: nothing more is heard of it but a `NotSent`.
+    Alert {
+        /// For `NotSent`.
+        tag: u64,
+        /// Who is there again.
+        alert: AlertNotification,
+    },
+    /// Tell clients of 5.0 how busy we are, in every answer from now on; `None` tells them nothing.
+    Congestion(Option<Congestion>),
     /// Take no more submits, wait until everything is answered in both directions, but not longer than `within`, then
     /// unbind.
     Unbind {
@@ -159,6 +209,13 @@ pub enum SmscEvent {
         /// The message with its raw TLVs.
         message: SubmitSm,
     },
+    /// submit_multi. Answer with `AnswerMulti`.
+    SubmitMulti {
+        /// For the answer.
+        sequence: u32,
+        /// The message and its destinations.
+        message: SubmitMulti,
+    },
     /// query_sm. Answer with `AnswerQuery`.
     Query {
         /// For the answer.
@@ -180,7 +237,7 @@ pub enum SmscEvent {
         /// Which message, by what.
         replace: ReplaceSm,
     },
-    /// The session itself refused a request: wrong bind state, unbinding or too many unanswered.
+    /// The session itself refused a request: wrong bind state, unbinding, too many unanswered, or not served.
     RequestRefused {
         /// What it was.
         command_id: CommandId,
@@ -217,6 +274,8 @@ pub enum SmscEvent {
         /// Why.
         why: Refusal,
     },
+    /// The ESME says how busy it is, in its answer to enquire_link (5.0).
+    Congested(Congestion),
     /// An answer to nothing we have, or whose time is over; or a command answering a request that is not there.
     Unmatched {
         /// What it was.
@@ -235,6 +294,15 @@ pub enum SmscEvent {
         /// What was wrong with it.
         quirks: ToleratedSet,
     },
+    /// What was sent is less than what was to be told: the peer's version does not have all of it.
+    Adapted {
+        /// Of a request; `None` for an answer.
+        tag: Option<u64>,
+        /// What it was.
+        command_id: CommandId,
+        /// What was left out or changed.
+        adapted: Adapted,
+    },
     /// The session is over. Comes once, as the last event.
     Closed {
         /// Why.
@@ -243,3 +311,5 @@ pub enum SmscEvent {
         in_doubt: Vec<u64>,
     },
 }
+
+notice!(SmscEvent, RequestRefused);

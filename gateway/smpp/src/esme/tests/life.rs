@@ -6,7 +6,7 @@ use super::*;
 fn enquire_link_is_answered_in_every_state() {
     let mut bench = Bench::new(config());
     let _ = bench.sent();
-    let answer = |sequence| vec![Pdu::new(sequence, Body::EnquireLinkResp)];
+    let answer = |sequence| vec![Pdu::new(sequence, Body::EnquireLinkResp(crate::Tlvs::new()))];
     bench.receive(CommandStatus::OK, 1, &Body::EnquireLink);
     assert_eq!(bench.sent(), answer(1));
     let mut bench = Bench::bound(config());
@@ -41,7 +41,11 @@ fn silence_is_asked_about_and_ends_the_session_when_nothing_comes_back() {
         panic!("{sent:?}")
     };
     assert_ne!(sequence, outstanding);
-    bench.receive(CommandStatus::OK, sequence, &Body::EnquireLinkResp);
+    bench.receive(
+        CommandStatus::OK,
+        sequence,
+        &Body::EnquireLinkResp(crate::Tlvs::new()),
+    );
     bench.pass(secs(30));
     assert_eq!(bench.sent().len(), 1, "silent again");
     bench.pass(secs(29));
@@ -148,7 +152,11 @@ fn an_unbind_whose_time_is_over_goes_out_and_the_rest_is_in_doubt() {
         } else {
             bench.pass(secs(5));
         }
-        assert_eq!(bench.events(), [answered(1, "A"), closed(cause, &[2])]);
+        let mut events = bench.events();
+        if let EsmeEvent::Answered { took, .. } = &mut events[0] {
+            assert_eq!(std::mem::take(took), secs(10));
+        }
+        assert_eq!(events, [answered(1, "A"), closed(cause, &[2])]);
     }
 }
 

@@ -7,6 +7,8 @@
     reason = "tests start from some instant"
 )]
 
+mod every_kind;
+
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 use smsgw_session::Session;
@@ -190,6 +192,9 @@ impl World {
                 }
                 other @ (EsmeEvent::BindRefused { .. }
                 | EsmeEvent::DeliveryRefused { .. }
+                | EsmeEvent::Outbind { .. }
+                | EsmeEvent::Congested(_)
+                | EsmeEvent::Adapted { .. }
                 | EsmeEvent::Alert(_)
                 | EsmeEvent::Unmatched { .. }
                 | EsmeEvent::Undecodable(_)
@@ -222,7 +227,10 @@ impl World {
                 | SmscEvent::Unmatched { .. } => {}
                 // Only while it unbinds.
                 SmscEvent::RequestRefused { .. } => assert!(self.unbinding),
-                other @ (SmscEvent::Query { .. }
+                other @ (SmscEvent::SubmitMulti { .. }
+                | SmscEvent::Congested(_)
+                | SmscEvent::Adapted { .. }
+                | SmscEvent::Query { .. }
                 | SmscEvent::Cancel { .. }
                 | SmscEvent::Replace { .. }
                 | SmscEvent::Undecodable(_)
