@@ -13,8 +13,10 @@
 //! as national digits.
 
 mod decide;
+mod plan;
 mod prefix;
 mod table;
 
 pub use decide::{Decision, MoDecision, NoRoute, decide_mo, decide_mt};
+pub use plan::{Country, Network, NumberPlan, PlanError, PlanErrorKind, PlanErrors, PlanSize, Plmn};
 pub use table::{MoRoute, MtRoute, RouteError, RouteErrorKind, RouteTable, Strategy};
