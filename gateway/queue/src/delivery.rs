@@ -1,4 +1,4 @@
-//! What an engine hands out: deliveries under lease, log entries, versioned values, and what people may look at.
+//! What an engine hands out: deliveries under lease, log entries, versioned values, and where records are.
 //!
 //! Invariant: a [`Delivery`] that is dropped without a committed step goes back to its queue, marked as possibly
 //! handled; one that was committed is gone from the queue before its drop, which then changes nothing.
@@ -230,6 +230,11 @@ pub struct Depth {
     pub dead_letter: u64,
     /// Not to be decoded, kept.
     pub corrupt: u64,
+    /// Octets of all of them.
+    pub octets: u64,
+    /// Holds of the queue and of flows of it ([`Engine::holds`](crate::Engine::holds) names them). Not 0: records that are
+    /// ready may be kept back.
+    pub holds: u64,
 }
 
 impl Depth {
@@ -244,25 +249,4 @@ impl Depth {
             Place::Corrupt => self.corrupt,
         }
     }
-}
-
-/// A record as people see it when they look into a queue.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Browsed {
-    /// Its number.
-    pub id: RecordId,
-    /// Its lane.
-    pub lane: Lane,
-    /// Where it is.
-    pub place: Place,
-    /// Why it is there; empty for ready and in flight.
-    pub reason: &'static str,
-    /// Attempts so far.
-    pub attempt: u32,
-    /// When it was published.
-    pub published_at: Timestamp,
-    /// When it becomes ready, for deferred ones.
-    pub due: Option<Timestamp>,
-    /// The record itself.
-    pub record: Bytes,
 }

@@ -1,5 +1,6 @@
 //! What can go wrong in an engine, told so that a node can decide what to do.
 
+use crate::bound::{Full, Invalid};
 use crate::name::{QueueName, StateKey};
 use crate::step::StepId;
 use thiserror::Error;
@@ -52,6 +53,20 @@ pub enum CommitErrorKind {
         /// Which record.
         record: u64,
     },
+    /// Somebody has the record under lease, and says what becomes of it.
+    #[error("record {record} of {queue} is under lease")]
+    Leased {
+        /// Which queue.
+        queue: QueueName,
+        /// Which record.
+        record: u64,
+    },
+    /// The step lets something in where a bound is reached. It may go through later.
+    #[error("{0} has reached its bound")]
+    Full(Full),
+    /// The step can never go through: a mistake of its writer.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
     /// The engine itself refuses.
     #[error(transparent)]
     Engine(#[from] EngineError),

@@ -48,6 +48,19 @@ pub static DEAD_LETTERS_EXPIRED: Counter = Counter::new(
     "Dead letters deleted at the end of their retention.",
     &["queue"],
 );
+/// Dead letters and corrupt records deleted because their queue had more of them than it may keep, by reason. A rise means
+/// that something makes them faster than people look at them: look at what has this reason, then requeue or discard.
+pub static DEAD_LETTERS_DROPPED: Counter = Counter::new(
+    "smsgw_queue_dead_letters_dropped_total",
+    "Dead letters deleted above the bound of their queue.",
+    &["queue", "reason"],
+);
+/// Records that people moved out of a queue into another one, by the queue they left.
+pub static MOVED: Counter = Counter::new(
+    "smsgw_queue_moved_total",
+    "Records moved to another queue.",
+    &["queue"],
+);
 /// Deliveries dropped without a step: their records went back marked as possibly handled. A rise means that a
 /// consumer panics or is stopped in the middle.
 pub static ABANDONED: Counter = Counter::new(
@@ -88,6 +101,8 @@ pub fn count(op: &Op) {
         Op::Publish(queue, ..) => published(queue),
         Op::Settle(lease) => with_handles(&lease.queue, |handles| handles.settled.inc()),
         Op::Release(lease, _, reason, _) => RELEASED.with(&[lease.queue.as_str(), reason.as_str()]).inc(),
+        Op::HoldRecord(queue, _, reason) => HELD.with(&[queue.as_str(), reason.as_str()]).inc(),
+        Op::Move(queue, ..) => MOVED.with(&[queue.as_str()]).inc(),
         Op::Hold(lease, reason) => HELD.with(&[lease.queue.as_str(), reason.as_str()]).inc(),
         Op::DeadLetter(lease, reason) => {
             DEAD_LETTERS.with(&[lease.queue.as_str(), reason.as_str()]).inc();
@@ -95,6 +110,8 @@ pub fn count(op: &Op) {
         Op::Bury(queue, _, _, reason) => DEAD_LETTERS.with(&[queue.as_str(), reason.as_str()]).inc(),
         Op::Requeue(..)
         | Op::Discard(..)
+        | Op::HoldAll(..)
+        | Op::ReleaseAll(..)
         | Op::Append(..)
         | Op::Advance(..)
         | Op::Put(..)
@@ -116,6 +133,11 @@ pub fn abandoned(queue: &QueueName) {
 /// A dead letter or corrupt record was deleted at the end of its retention.
 pub fn expired(queue: &QueueName) {
     DEAD_LETTERS_EXPIRED.with(&[queue.as_str()]).inc();
+}
+
+/// A dead letter or corrupt record was deleted because there were too many.
+pub fn dropped(queue: &QueueName, reason: &str) {
+    DEAD_LETTERS_DROPPED.with(&[queue.as_str(), reason]).inc();
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 use crate::delivery::{Delivery, Lease, RecordId};
 use crate::engine::Committed;
+use crate::look::HoldScope;
 use crate::name::{Lane, LogName, QueueName, StateKey};
 use crate::{CommitError, Engine, Position};
 use bytes::Bytes;
@@ -137,9 +138,22 @@ pub enum DeadReason {
     Refused,
     /// Not to be decoded.
     Corrupt,
+    /// The engine could not read it back: its disk is damaged there.
+    Unreadable,
 }
 
 impl DeadReason {
+    /// Every reason.
+    pub const ALL: [Self; 7] = [
+        Self::UnknownReceipt,
+        Self::NoRoute,
+        Self::NoOwner,
+        Self::AttemptsExhausted,
+        Self::Refused,
+        Self::Corrupt,
+        Self::Unreadable,
+    ];
+
     /// The word in logs, metrics and documentation.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -149,6 +163,7 @@ impl DeadReason {
             Self::AttemptsExhausted => "attempts_exhausted",
             Self::Refused => "refused",
             Self::Corrupt => "corrupt",
+            Self::Unreadable => "unreadable",
         }
     }
 
@@ -160,7 +175,7 @@ impl DeadReason {
             | Self::NoOwner
             | Self::AttemptsExhausted
             | Self::Refused => crate::Place::DeadLetter,
-            Self::Corrupt => crate::Place::Corrupt,
+            Self::Corrupt | Self::Unreadable => crate::Place::Corrupt,
         }
     }
 }
@@ -219,6 +234,18 @@ pub enum Op {
     Requeue(QueueName, RecordId),
     /// A held record, dead letter or corrupt record is deleted.
     Discard(QueueName, RecordId),
+    /// A ready or deferred record waits for a person, who requeues or discards it. One under lease is refused
+    /// ([`CommitErrorKind::Leased`](crate::CommitErrorKind::Leased)): who has it says what becomes of it.
+    HoldRecord(QueueName, RecordId, HoldReason),
+    /// Nothing of the scope is checked out until it is released, whether it has records yet or not. Records come in, fall
+    /// due, and stay; what is under lease is not called back. A scope that is held already keeps its reason and time.
+    HoldAll(QueueName, HoldScope, HoldReason),
+    /// The scope is checked out again. Nothing happens when it is not held. A held flow of a held queue stays held.
+    ReleaseAll(QueueName, HoldScope),
+    /// A record goes from a queue to a lane of another one (or of the same), as it is: it keeps its number, place, reason,
+    /// attempts, due time and the time it was published, and so its age among the records of its new lane. One under lease
+    /// is refused.
+    Move(QueueName, RecordId, QueueName, Lane),
     /// A new entry at the end of a log.
     Append(LogName, Bytes),
     /// The reader has done everything before this position. A reader exists from its first advance on; the log is
@@ -228,7 +255,9 @@ pub enum Op {
     Put(StateKey, Bytes, Expected, Expiry),
     /// Deletes a key if what is expected is there.
     Delete(StateKey, Expected),
-    /// Adds to a counter (an absent one is 0); refused when the sum would be below the floor.
+    /// Adds to a counter (an absent one is 0); refused when the sum would be below the floor. The sum is told by
+    /// [`Committed::sums`]. A step that was done before (a compare before this change found what the step itself wrote)
+    /// adds nothing again.
     Add(StateKey, i64, Option<i64>, Expiry),
 }
 
@@ -265,9 +294,38 @@ impl Step {
         &self.ops
     }
 
+    /// It follows from something that is inside already: it settles, releases, holds, moves, discards or reads on. A step
+    /// without an input lets something in, and may be refused by a bound.
+    pub fn has_input(&self) -> bool {
+        self.ops.iter().any(|op| match op {
+            Op::Settle(_)
+            | Op::Release(..)
+            | Op::Hold(..)
+            | Op::DeadLetter(..)
+            | Op::Requeue(..)
+            | Op::Discard(..)
+            | Op::HoldRecord(..)
+            | Op::Move(..)
+            | Op::Advance(..) => true,
+            Op::HoldAll(..)
+            | Op::ReleaseAll(..)
+            | Op::Publish(..)
+            | Op::Bury(..)
+            | Op::Append(..)
+            | Op::Put(..)
+            | Op::Delete(..)
+            | Op::Add(..) => false,
+        })
+    }
+
     /// Its changes, in order.
     pub fn into_ops(self) -> Vec<Op> {
         self.ops
+    }
+
+    /// A step of these changes. For whoever has a lease and no delivery.
+    pub fn of_ops(id: StepId, ops: Vec<Op>) -> Self {
+        Self { id, ops }
     }
 
     fn with(mut self, op: Op) -> Self {
@@ -318,6 +376,32 @@ impl Step {
     /// A held record, dead letter or corrupt record is deleted.
     pub fn discard(self, queue: impl Into<QueueName>, record: RecordId) -> Self {
         self.with(Op::Discard(queue.into(), record))
+    }
+
+    /// A ready or deferred record waits for a person.
+    pub fn hold_record(self, queue: impl Into<QueueName>, record: RecordId, reason: HoldReason) -> Self {
+        self.with(Op::HoldRecord(queue.into(), record, reason))
+    }
+
+    /// Nothing of the scope is checked out until it is released.
+    pub fn hold_all(self, queue: impl Into<QueueName>, scope: HoldScope, reason: HoldReason) -> Self {
+        self.with(Op::HoldAll(queue.into(), scope, reason))
+    }
+
+    /// The scope is checked out again.
+    pub fn release_all(self, queue: impl Into<QueueName>, scope: HoldScope) -> Self {
+        self.with(Op::ReleaseAll(queue.into(), scope))
+    }
+
+    /// A record goes to a lane of another queue, as it is.
+    pub fn move_record(
+        self,
+        queue: impl Into<QueueName>,
+        record: RecordId,
+        to: impl Into<QueueName>,
+        lane: Lane,
+    ) -> Self {
+        self.with(Op::Move(queue.into(), record, to.into(), lane))
     }
 
     /// A new entry at the end of a log.

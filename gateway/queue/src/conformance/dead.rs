@@ -192,6 +192,7 @@ pub async fn dead_letters_are_deleted_after_their_retention<H: Harness>() {
         engine.depth(&"q".into()),
         crate::Depth {
             ready: 1,
+            octets: 5,
             ..crate::Depth::default()
         }
     );

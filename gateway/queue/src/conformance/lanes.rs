@@ -70,11 +70,7 @@ pub async fn only_and_except_choose_flows<H: Harness>() {
     let engine = H::open().await.engine();
     fill(&engine, &[("a", 3), ("b", 3), ("c", 3)]).await;
     let ask = async |flows| {
-        let want = Want {
-            max: 10,
-            wait: Duration::ZERO,
-            flows,
-        };
+        let want = Want::new(10, Duration::ZERO).flows(flows);
         engine.checkout(&"q".into(), want).await.unwrap()
     };
     let nobody = ask(Flows::Only("nobody".into())).await;

@@ -42,6 +42,9 @@ pub async fn depth_counts_every_place<H: Harness>() {
         held: 3,
         dead_letter: 2,
         corrupt: 1,
+        // Ten of one digit, eleven of two.
+        octets: 32,
+        holds: 0,
     };
     assert_eq!(engine.depth(&"q".into()), expected);
     for place in Place::ALL {
@@ -81,10 +84,12 @@ pub async fn queues_are_listed_while_they_have_records<H: Harness>() {
     ok(&engine, step().settle(&delivery)).await;
     let ready = Depth {
         ready: 1,
+        octets: 1,
         ..Depth::default()
     };
     let dead = Depth {
         dead_letter: 1,
+        octets: 1,
         ..Depth::default()
     };
     let expected = BTreeMap::from([("a".to_owned(), ready), ("c".to_owned(), dead)]);

@@ -7,17 +7,22 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "laws are tests")]
 
+mod bounds;
 mod dead;
+mod fair;
 mod lanes;
 mod life;
 mod log;
 pub mod model;
+mod people;
 mod queue;
 mod state;
 mod step;
 mod wait;
 
-pub use self::{dead::*, lanes::*, life::*, log::*, queue::*, state::*, step::*, wait::*};
+pub use self::{
+    bounds::*, dead::*, fair::*, lanes::*, life::*, log::*, people::*, queue::*, state::*, step::*, wait::*,
+};
 
 use crate::{
     Browsed, Committed, Delivery, Engine, Entry, Flows, Lane, LogName, Place, Position, QueueName, StateKey,
@@ -157,6 +162,24 @@ macro_rules! conformance {
             closed_engine_opens_again_with_everything,
             many_tasks_share_a_queue_without_loss_or_repetition,
             many_tasks_add_to_one_counter,
+            full_queue_refuses_what_comes_in_and_nothing_else,
+            full_engine_refuses_what_comes_in,
+            dead_letters_are_told_by_reason_and_bounded,
+            checkout_is_bounded_by_octets_and_gives_one_at_least,
+            mistakes_of_the_caller_have_their_own_error,
+            adds_of_one_step_are_done_together_and_tell_their_sums,
+            held_queue_gives_nothing_until_it_is_released,
+            held_flow_is_passed_over_whenever_its_records_come,
+            refused_step_holds_nothing,
+            single_record_is_held_where_it_waits_and_not_under_lease,
+            moved_record_keeps_all_but_queue_and_lane,
+            move_and_requeue_are_one_step_when_asked_so,
+            many_records_are_moved_in_bounded_steps_and_it_may_be_repeated,
+            many_dead_letters_are_requeued_in_bounded_steps,
+            pages_of_one_flow_leave_nothing_out,
+            classes_and_flows_get_their_turns_in_every_window,
+            turns_hold_while_others_publish_settle_and_release,
+            nothing_is_left_when_all_has_expired,
         );
     };
     ($harness:ty; $($law:ident),+ $(,)?) => {
@@ -235,11 +258,7 @@ async fn now(engine: &Arc<dyn Engine>, queue: &str, max: usize) -> Vec<Delivery>
 async fn take_from(engine: &Arc<dyn Engine>, queue: &str, count: usize, flows: Flows) -> Vec<Delivery> {
     let mut taken = Vec::new();
     while taken.len() < count {
-        let want = Want {
-            max: count - taken.len(),
-            wait: PATIENCE,
-            flows: flows.clone(),
-        };
+        let want = Want::new(count - taken.len(), PATIENCE).flows(flows.clone());
         let more = engine.checkout(&QueueName::from(queue), want).await.unwrap();
         assert!(
             !more.is_empty(),

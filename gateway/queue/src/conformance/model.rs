@@ -10,7 +10,10 @@
 mod plain;
 
 use super::*;
-use crate::{CommitErrorKind, Cost, DeadReason, Expected, Expiry, HoldReason, RecordId, ReleaseReason};
+use crate::{
+    Bound, Bounds, CommitErrorKind, Cost, DeadReason, Expected, Expiry, HoldReason, HoldScope, Look,
+    RecordId, ReleaseReason,
+};
 use plain::{Plain, Written};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -25,9 +28,16 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 #[derive(Debug, Clone)]
 enum Act {
     Commit(Vec<Draft>),
-    Checkout { queue: usize, max: usize, flows: Flows },
+    Checkout {
+        queue: usize,
+        max: usize,
+        max_octets: u64,
+        flows: Flows,
+    },
     Drop(usize),
     Pass(Duration),
+    /// So many records may wait in all queues, and in each.
+    Bound([usize; 2]),
     Reopen,
 }
 
@@ -54,6 +64,15 @@ enum Change {
     Bury(usize, DeadReason),
     Requeue(usize),
     Discard(usize),
+    HoldRecord(usize),
+    Move {
+        record: usize,
+        queue: usize,
+        class: Class,
+        flow: usize,
+    },
+    HoldAll(usize, Option<usize>),
+    ReleaseAll(usize, Option<usize>),
     Append,
     Advance(usize, u64),
     Put(usize, Expect, Lasts),
@@ -108,6 +127,11 @@ fn change() -> impl Strategy<Value = Change> {
         1 => (queue(), dead()).prop_map(|(queue, reason)| Change::Bury(queue, reason)),
         2 => (0..64_usize).prop_map(Change::Requeue),
         2 => (0..64_usize).prop_map(Change::Discard),
+        3 => (0..64_usize).prop_map(Change::HoldRecord),
+        3 => (0..64_usize, queue(), prop::sample::select(&Class::ALL[..]), 0..FLOWS.len())
+            .prop_map(|(record, queue, class, flow)| Change::Move { record, queue, class, flow }),
+        1 => (queue(), prop::option::of(0..FLOWS.len())).prop_map(|(queue, flow)| Change::HoldAll(queue, flow)),
+        2 => (queue(), prop::option::of(0..FLOWS.len())).prop_map(|(queue, flow)| Change::ReleaseAll(queue, flow)),
         2 => Just(Change::Append),
         1 => (0..READERS.len(), 0..20_u64).prop_map(|(reader, to)| Change::Advance(reader, to)),
         4 => (0..KEYS.len(), expect(), lasts()).prop_map(|(key, expect, lasts)| Change::Put(key, expect, lasts)),
@@ -129,7 +153,9 @@ fn act() -> impl Strategy<Value = Act> {
     let span = prop_oneof![9 => (1..80_u64).prop_map(Duration::from_millis), 1 => Just(DAY * 4)];
     prop_oneof![
         8 => prop::collection::vec(draft, 1..4).prop_map(Act::Commit),
-        5 => (0..QUEUES.len(), 0..5_usize, flows).prop_map(|(queue, max, flows)| Act::Checkout { queue, max, flows }),
+        5 => (0..QUEUES.len(), 0..5_usize, prop_oneof![4 => Just(u64::MAX), 1 => 0..40_u64], flows)
+            .prop_map(|(queue, max, max_octets, flows)| Act::Checkout { queue, max, max_octets, flows }),
+        1 => prop::array::uniform2(prop_oneof![2 => Just(usize::MAX), 1 => 0..9_usize]).prop_map(Act::Bound),
         1 => (0..64_usize).prop_map(Act::Drop),
         2 => span.prop_map(Act::Pass),
         1 => Just(Act::Reopen),
@@ -192,7 +218,19 @@ impl<H: Harness> Pair<H> {
     async fn act(&mut self, act: Act) {
         match act {
             Act::Commit(drafts) => self.commit(drafts).await,
-            Act::Checkout { queue, max, flows } => self.checkout(QUEUES[queue], max, flows).await,
+            Act::Checkout {
+                queue,
+                max,
+                max_octets,
+                flows,
+            } => {
+                let want = Want::new(max, Duration::ZERO).flows(flows).octets(max_octets);
+                self.checkout(QUEUES[queue], want).await;
+            }
+            Act::Bound(most) => {
+                self.plain.bound(most);
+                self.set_bounds();
+            }
             Act::Drop(n) => {
                 let Some(n) = self.delivery(n) else { return };
                 self.deliveries[n] = None;
@@ -206,8 +244,23 @@ impl<H: Harness> Pair<H> {
                 self.harness.crash_and_reopen().await;
                 self.deliveries.clear();
                 self.plain.crash();
+                // They are not state: whoever opens an engine says how much it takes in.
+                self.set_bounds();
             }
         }
+    }
+
+    fn set_bounds(&self) {
+        let bound = |records: usize| Bound {
+            records: u64::try_from(records).unwrap(),
+            octets: u64::MAX,
+        };
+        let [engine, queue] = self.plain.most().map(bound);
+        self.harness.engine().set_bounds(Bounds {
+            engine,
+            queue,
+            ..Bounds::NONE
+        });
     }
 
     /// A living delivery, by any number.
@@ -229,7 +282,10 @@ impl<H: Harness> Pair<H> {
             .collect();
         for (number, (step, answer)) in steps.iter().zip(answers).enumerate() {
             let predicted = self.plain.commit(step, number, &leases);
-            match (predicted, answer) {
+            if let (Ok((_, sums)), Ok(committed)) = (&predicted, &answer) {
+                assert_eq!(*sums, committed.sums, "{step:?}");
+            }
+            match (predicted.map(|(written, _)| written), answer) {
                 (Ok(Written::New), Ok(committed)) => {
                     assert!(committed.version > self.last_version, "versions grow");
                     self.last_version = committed.version;
@@ -264,6 +320,8 @@ impl<H: Harness> Pair<H> {
             }
         };
         let lane = |class, flow: usize| Lane::new(class, FLOWS[flow]);
+        let scope =
+            |flow: Option<usize>| flow.map_or(HoldScope::Queue, |flow| HoldScope::Flow(FLOWS[flow].into()));
         match change {
             Change::Settle(n) => self.of(n, step, |step, delivery| step.settle(delivery)),
             Change::Release(n, after, cost) => self.of(n, step, |step, delivery| {
@@ -304,6 +362,21 @@ impl<H: Harness> Pair<H> {
                 Some((queue, id)) => step.discard(queue, id),
                 None => step,
             },
+            Change::HoldRecord(n) => match self.plain.any_record(n) {
+                Some((queue, id)) => step.hold_record(queue, id, HoldReason::Instructed),
+                None => step,
+            },
+            Change::Move {
+                record,
+                queue,
+                class,
+                flow,
+            } => match self.plain.any_record(record) {
+                Some((from, id)) => step.move_record(from, id, QUEUES[queue], lane(class, flow)),
+                None => step,
+            },
+            Change::HoldAll(queue, flow) => step.hold_all(QUEUES[queue], scope(flow), HoldReason::Instructed),
+            Change::ReleaseAll(queue, flow) => step.release_all(QUEUES[queue], scope(flow)),
             Change::Append => step.append(LOG, octets(self.plain.unique())),
             Change::Advance(reader, to) => step.advance(LOG, READERS[reader], Position(to)),
             Change::Put(key, expect, expiry) => {
@@ -335,14 +408,22 @@ impl<H: Harness> Pair<H> {
         }
     }
 
-    async fn checkout(&mut self, queue: &str, max: usize, flows: Flows) {
-        let want = Want {
+    async fn checkout(&mut self, queue: &str, want: Want) {
+        let Want {
             max,
-            wait: Duration::ZERO,
-            flows: flows.clone(),
-        };
+            max_octets,
+            flows,
+            ..
+        } = want.clone();
         let taken = self.harness.engine().checkout(&queue.into(), want).await.unwrap();
-        assert_eq!(taken.len(), self.plain.could_take(queue, &flows).min(max));
+        let could = self.plain.could_take(queue, &flows).min(max);
+        let octets: usize = taken.iter().map(|delivery| delivery.record().len()).sum();
+        if max_octets == u64::MAX {
+            assert_eq!(taken.len(), could);
+        } else {
+            assert!((could.min(1)..=could).contains(&taken.len()));
+            assert!(u64::try_from(octets).unwrap() <= max_octets || taken.len() == 1);
+        }
         for delivery in taken {
             self.plain.lease(&delivery, &flows, self.deliveries.len());
             self.deliveries.push(Some(delivery));
@@ -362,7 +443,24 @@ impl<H: Harness> Pair<H> {
                 found.extend(browsed);
             }
             self.last_id = self.plain.learn_ids(queue, &found, self.last_id);
+            for flow in FLOWS {
+                let look = Look::at(Place::Ready, 3).of(flow);
+                let page = engine.look(&queue.into(), look).await.unwrap();
+                let of_flow = |seen: &&Browsed| seen.place == Place::Ready && seen.lane.flow.as_str() == flow;
+                let expected: Vec<_> = found.iter().filter(of_flow).take(3).cloned().collect();
+                assert_eq!(page.records, expected, "a page of {flow}");
+            }
             self.plain.compare_queue(queue, found);
+            let held: Vec<_> = engine
+                .holds(&queue.into())
+                .into_iter()
+                .map(|held| held.scope)
+                .collect();
+            assert_eq!(held, self.plain.holds(queue), "holds of {queue}");
+            assert_eq!(
+                engine.depth(&queue.into()).holds,
+                u64::try_from(held.len()).unwrap()
+            );
         }
         self.last_id = self.plain.newest().max(self.last_id);
         let mut listed: Vec<_> = engine
@@ -373,6 +471,7 @@ impl<H: Harness> Pair<H> {
         listed.sort();
         assert_eq!(listed, self.plain.queues());
         self.plain.compare_log(&entries(&engine, LOG).await);
+        assert_eq!(engine.log_end(&LOG.into()), self.plain.log_end());
         for (reader, position) in self.plain.readers() {
             assert_eq!(
                 engine.position(&LOG.into(), reader).await.unwrap(),

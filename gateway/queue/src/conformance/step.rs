@@ -78,6 +78,7 @@ pub async fn committed_step_survives_the_crash_wholly<H: Harness>() {
                 ready: 1,
                 deferred: 1,
                 dead_letter: 1,
+                octets: 25,
                 ..Depth::default()
             },
             Depth::default()

@@ -9,11 +9,7 @@ type Waiting<T> = JoinHandle<Result<T, EngineError>>;
 /// A checkout of one record that waits, and has had time to begin.
 async fn waiting(engine: &Arc<dyn Engine>, flows: Flows) -> Waiting<Vec<Delivery>> {
     let engine = Arc::clone(engine);
-    let want = Want {
-        max: 1,
-        wait: PATIENCE * 2,
-        flows,
-    };
+    let want = Want::new(1, PATIENCE * 2).flows(flows);
     let task = tokio::spawn(async move { engine.checkout(&"q".into(), want).await });
     begun(&task).await;
     task

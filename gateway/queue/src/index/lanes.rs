@@ -5,8 +5,8 @@
 //! empty. A checkout of one flow alone spends credits of that flow: consumers of different flows do not disturb each
 //! other.
 //!
-//! Invariants: a line stands in the rotation of its class exactly when it holds a record; a member lives exactly as
-//! long as a record of its flow is in the queue, wherever.
+//! Invariants: a line stands in the rotation of its class exactly when it holds a record and its flow is not held; a
+//! member lives exactly as long as a record of its flow is in the queue, wherever.
 
 use crate::delivery::RecordId;
 use crate::engine::Flows;
@@ -28,7 +28,7 @@ pub(crate) const fn weight(class: Class) -> u32 {
 }
 
 /// One value for each class.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 struct PerClass<T> {
     otp: T,
     transactional: T,
@@ -104,6 +104,22 @@ impl Line {
         self.fresh.is_empty() && self.early.is_empty()
     }
 
+    /// Whose turn it is within the flow.
+    fn first(&self) -> Option<RecordId> {
+        match (self.fresh.front(), self.early.first()) {
+            (Some(fresh), Some(early)) => Some(*fresh.min(early)),
+            (fresh, early) => fresh.or(early).copied(),
+        }
+    }
+
+    /// Takes a record out, wherever it stands; whether it was here.
+    fn remove(&mut self, id: RecordId) -> bool {
+        match self.fresh.binary_search(&id) {
+            Ok(at) => self.fresh.remove(at).is_some(),
+            Err(_) => self.early.remove(&id),
+        }
+    }
+
     fn push(&mut self, id: RecordId) {
         if self.fresh.back().is_none_or(|last| *last < id) {
             self.fresh.push_back(id);
@@ -133,6 +149,8 @@ struct Member {
     /// Records of the flow, wherever they are.
     records: u64,
     lines: PerClass<Line>,
+    /// Its lines stand in no rotation.
+    held: bool,
     /// For checkouts of this flow alone.
     credits: Credits,
 }
@@ -147,6 +165,8 @@ pub(super) struct Lanes {
     rotation: PerClass<BTreeMap<u64, FlowId>>,
     next_turn: u64,
     credits: Credits,
+    /// Flows that are held, whether they have records or not.
+    held: FxHashSet<Flow>,
 }
 
 /// Which flows one checkout takes from, resolved to numbers.
@@ -171,6 +191,7 @@ impl Lanes {
             rotation: PerClass::default(),
             next_turn: 0,
             credits: Credits::full(),
+            held: FxHashSet::default(),
         }
     }
 
@@ -195,6 +216,7 @@ impl Lanes {
             flow: flow.clone(),
             records: 1,
             lines: PerClass::default(),
+            held: self.held.contains(flow),
             credits: Credits::full(),
         }));
         let id = if let Some(id) = self.free.pop() {
@@ -242,13 +264,60 @@ impl Lanes {
     /// The record may be checked out from now on.
     pub(super) fn push(&mut self, class: Class, flow: FlowId, id: RecordId) {
         let turn = self.next_turn;
-        let line = self.member(flow).lines.of_mut(class);
-        let joins = line.is_empty();
+        let member = self.member(flow);
+        let held = member.held;
+        let line = member.lines.of_mut(class);
+        let joins = line.is_empty() && !held;
         line.push(id);
         if joins {
             line.turn = turn;
             self.next_turn += 1;
             self.rotation.of_mut(class).insert(turn, flow);
+        }
+    }
+
+    /// The record may not be checked out any more. False when it stood in no line: its change is not finished.
+    pub(super) fn remove(&mut self, class: Class, flow: FlowId, id: RecordId) -> bool {
+        let member = self.member(flow);
+        let held = member.held;
+        let line = member.lines.of_mut(class);
+        if !line.remove(id) {
+            return false;
+        }
+        let (turn, leaves) = (line.turn, line.is_empty() && !held);
+        if leaves {
+            self.rotation.of_mut(class).remove(&turn);
+        }
+        true
+    }
+
+    /// Nothing of this flow is handed out from now on, or again.
+    pub(super) fn set_held(&mut self, flow: &Flow, held: bool) {
+        if held {
+            self.held.insert(flow.clone());
+        } else {
+            self.held.remove(flow);
+        }
+        let Some(id) = self.by_name.get(flow).copied() else {
+            return;
+        };
+        if std::mem::replace(&mut self.member(id).held, held) == held {
+            return;
+        }
+        for class in Class::ALL {
+            let next = self.next_turn;
+            let line = self.member(id).lines.of_mut(class);
+            if line.is_empty() {
+                continue;
+            }
+            let turn = line.turn;
+            if held {
+                self.rotation.of_mut(class).remove(&turn);
+            } else {
+                line.turn = next;
+                self.next_turn += 1;
+                self.rotation.of_mut(class).insert(next, id);
+            }
         }
     }
 
@@ -270,8 +339,12 @@ impl Lanes {
         })
     }
 
-    /// The next record of a checkout.
-    pub(super) fn pop(&mut self, walk: &mut Walk) -> Option<RecordId> {
+    /// The next record of a checkout, if it still fits in: then its class and its flow had their turn.
+    pub(super) fn pop_if(
+        &mut self,
+        walk: &mut Walk,
+        fits: impl FnOnce(RecordId) -> bool,
+    ) -> Option<RecordId> {
         let mut heads = PerClass::default();
         for class in Class::ALL {
             *heads.of_mut(class) = self.head(class, walk);
@@ -280,9 +353,17 @@ impl Lanes {
             Scope::All | Scope::Except(_) => &mut self.credits,
             Scope::Only(flow) => &mut self.member(flow).credits,
         };
+        let before = *credits;
         let (class, flow) = credits.spend(&heads)?;
         let next = self.next_turn;
         let line = self.member(flow).lines.of_mut(class);
+        if !fits(line.first().expect("a head has a record")) {
+            match walk.scope {
+                Scope::All | Scope::Except(_) => self.credits = before,
+                Scope::Only(flow) => self.member(flow).credits = before,
+            }
+            return None;
+        }
         let id = line.pop().expect("a head has a record");
         let turn = line.turn;
         let stays = !line.is_empty();
@@ -308,7 +389,7 @@ impl Lanes {
                     .get(index(*flow))
                     .and_then(Option::as_ref)
                     .expect(MEMBER);
-                (!member.lines.of(class).is_empty()).then_some(*flow)
+                (!member.held && !member.lines.of(class).is_empty()).then_some(*flow)
             }
             Scope::Except(out) => {
                 let from = walk.from.of_mut(class);

@@ -16,6 +16,8 @@
 //! flows); the octets of the record are not among them.
 
 mod lanes;
+mod people;
+mod tally;
 mod types;
 mod view;
 
@@ -23,11 +25,13 @@ pub use types::{At, Change, Leased, NewRecord, Reason, Refused, Stored, View};
 
 use crate::delivery::{Lease, Place, RecordId};
 use crate::engine::Flows;
+use crate::look::HoldScope;
 use crate::step::{Cost, DeadReason, HoldReason, ReleaseReason};
 use lanes::Lanes;
 use smsgw_message::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+use tally::Tally;
 use types::{Aside, Deferred, Entry, InFlight, To, Was};
 
 /// The records of one queue: where they are and in which order they go.
@@ -46,6 +50,12 @@ pub struct QueueIndex {
     since: BTreeSet<(Timestamp, RecordId)>,
     next_token: u64,
     octets: u64,
+    /// Dead letters and corrupt records by reason.
+    tally: Tally,
+    /// What is held until a person releases it.
+    holds: BTreeMap<HoldScope, (HoldReason, Timestamp)>,
+    /// Changes that are not finished and whose record has been taken away again: how many finishes of it mean nothing.
+    overtaken: BTreeMap<RecordId, u32>,
 }
 
 impl Default for QueueIndex {
@@ -69,15 +79,32 @@ impl QueueIndex {
             since: BTreeSet::new(),
             next_token: 1,
             octets: 0,
+            tally: Tally::default(),
+            holds: BTreeMap::new(),
+            overtaken: BTreeMap::new(),
         }
     }
 
-    /// An empty queue after `earlier`, whose leases must not be taken for leases of this one.
+    /// An empty queue after `earlier`, whose leases must not be taken for leases of this one. Holds stay.
     pub fn after(earlier: &Self) -> Self {
+        let mut index = Self::with_token(earlier.next_token);
+        for (scope, (reason, since)) in &earlier.holds {
+            index.hold_all(scope.clone(), *reason, *since);
+        }
+        index
+    }
+
+    /// An empty queue whose leases begin with this token: it must be larger than that of every lease ever given of it.
+    pub fn with_token(token: u64) -> Self {
         Self {
-            next_token: earlier.next_token,
+            next_token: token,
             ..Self::new()
         }
+    }
+
+    /// The token of the next lease.
+    pub fn next_token(&self) -> u64 {
+        self.next_token
     }
 
     /// A record found at recovery. It may be checked out at once; a deferred one that is due is ready.
@@ -241,11 +268,7 @@ impl QueueIndex {
             .held
             .remove(&id)
             .or_else(|| self.take_dead_letter(id))
-            .or_else(|| {
-                let aside = self.corrupt.remove(&id)?;
-                self.since.remove(&(aside.since, id));
-                Some(aside)
-            })
+            .or_else(|| self.take_corrupt(id))
             .ok_or(Refused::NoRecord(id))?;
         self.octets -= u64::from(aside.entry.size);
         Ok(Change {
@@ -279,6 +302,28 @@ impl QueueIndex {
                 }
                 self.set_aside(id, aside);
             }
+            Was::Ready(entry, in_line) => {
+                if now.is_none() {
+                    self.octets += u64::from(entry.size);
+                }
+                self.ready.insert(id, entry);
+                if in_line {
+                    self.lanes.push(entry.class, entry.flow, id);
+                } else {
+                    self.was_overtaken(id);
+                }
+            }
+            Was::Deferred(deferred, by_itself) => {
+                if now.is_none() {
+                    self.octets += u64::from(deferred.entry.size);
+                }
+                self.deferred.insert(id, deferred);
+                if by_itself {
+                    self.due.insert((deferred.due, id));
+                } else {
+                    self.was_overtaken(id);
+                }
+            }
         }
     }
 
@@ -286,43 +331,62 @@ impl QueueIndex {
     pub fn finish(&mut self, change: Change) {
         let Change { id, was, to } = change;
         match to {
+            To::Ready | To::Deferred if self.was_overtaken(id) => {}
             To::Ready => {
                 let entry = self
                     .ready
                     .get(&id)
-                    .expect("nothing moves a record that is ready and not finished");
+                    .expect("what takes a ready record away says that it overtook a change");
                 self.lanes.push(entry.class, entry.flow, id);
             }
             To::Deferred => {
                 let deferred = self
                     .deferred
                     .get(&id)
-                    .expect("nothing moves a deferred record before it is due");
+                    .expect("what takes a deferred record away says that it overtook a change");
                 self.due.insert((deferred.due, id));
             }
             // A later change of the same call may have moved it on already.
             To::Aside => {}
             To::Gone => match was {
                 Was::Nothing => {}
-                Was::InFlight(InFlight { entry, .. }) | Was::Aside(Aside { entry, .. }) => {
-                    self.lanes.leave(entry.flow);
-                }
+                Was::InFlight(InFlight { entry, .. })
+                | Was::Aside(Aside { entry, .. })
+                | Was::Ready(entry, _)
+                | Was::Deferred(Deferred { entry, .. }, _) => self.lanes.leave(entry.flow),
             },
         }
     }
 
     /// Leases up to `max` records: classes by weight, flows of a class in turn, records of a flow by age.
     pub fn checkout(&mut self, max: usize, flows: &Flows) -> Vec<Leased> {
+        self.checkout_within(max, u64::MAX, flows)
+    }
+
+    /// Leases up to `max` records of at most `max_octets` together, or one record that is larger. Nothing of what is held.
+    pub fn checkout_within(&mut self, max: usize, max_octets: u64, flows: &Flows) -> Vec<Leased> {
+        if self.holds.contains_key(&HoldScope::Queue) {
+            return Vec::new();
+        }
         let Some(mut walk) = self.lanes.walk(flows) else {
             return Vec::new();
         };
-        let mut leased = Vec::with_capacity(max.min(self.ready.len()));
-        while leased.len() < max
-            && let Some(id) = self.lanes.pop(&mut walk)
-        {
+        let mut leased: Vec<Leased> = Vec::with_capacity(max.min(self.ready.len()));
+        let mut room = max_octets;
+        while leased.len() < max {
+            let (ready, first) = (&self.ready, leased.is_empty());
+            let fits = |id: RecordId| {
+                max_octets == u64::MAX
+                    || first
+                    || ready.get(&id).is_some_and(|entry| u64::from(entry.size) <= room)
+            };
+            let Some(id) = self.lanes.pop_if(&mut walk, fits) else {
+                break;
+            };
             let entry = self.ready.remove(&id).expect("what stands in a line is ready");
             let token = self.next_token;
             self.next_token += 1;
+            room = room.saturating_sub(u64::from(entry.size));
             leased.push(Leased {
                 id,
                 token,
@@ -412,10 +476,12 @@ impl QueueIndex {
         let records = match aside.reason.place() {
             Place::DeadLetter => {
                 self.since.insert((aside.since, id));
+                self.tally.add(aside.reason, aside.entry.size);
                 &mut self.dead
             }
             Place::Corrupt => {
                 self.since.insert((aside.since, id));
+                self.tally.add(aside.reason, aside.entry.size);
                 &mut self.corrupt
             }
             // Nobody is set aside with a reason of the other places.
@@ -427,6 +493,14 @@ impl QueueIndex {
     fn take_dead_letter(&mut self, id: RecordId) -> Option<Aside> {
         let aside = self.dead.remove(&id)?;
         self.since.remove(&(aside.since, id));
+        self.tally.remove(aside.reason, aside.entry.size);
+        Some(aside)
+    }
+
+    fn take_corrupt(&mut self, id: RecordId) -> Option<Aside> {
+        let aside = self.corrupt.remove(&id)?;
+        self.since.remove(&(aside.since, id));
+        self.tally.remove(aside.reason, aside.entry.size);
         Some(aside)
     }
 
@@ -468,11 +542,8 @@ impl QueueIndex {
             .remove(&id)
             .or_else(|| self.deferred.remove(&id).map(|deferred| deferred.entry))
             .or_else(|| self.held.remove(&id).map(|aside| aside.entry))
-            .or_else(|| {
-                let aside = self.dead.remove(&id).or_else(|| self.corrupt.remove(&id))?;
-                self.since.remove(&(aside.since, id));
-                Some(aside.entry)
-            })
+            .or_else(|| self.take_dead_letter(id).map(|aside| aside.entry))
+            .or_else(|| self.take_corrupt(id).map(|aside| aside.entry))
     }
 }
 

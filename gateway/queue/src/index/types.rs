@@ -25,7 +25,7 @@ pub enum Reason {
 }
 
 /// Every reason with its code on disks.
-const CODES: [(Reason, u8); 20] = [
+const CODES: [(Reason, u8); 21] = [
     (Reason::None, 0),
     (Reason::Scheduled, 1),
     (Reason::Released(ReleaseReason::Throttled), 16),
@@ -46,6 +46,7 @@ const CODES: [(Reason, u8); 20] = [
     (Reason::Dead(DeadReason::AttemptsExhausted), 99),
     (Reason::Dead(DeadReason::Refused), 100),
     (Reason::Dead(DeadReason::Corrupt), 101),
+    (Reason::Dead(DeadReason::Unreadable), 102),
 ];
 
 impl Reason {
@@ -86,6 +87,7 @@ impl Reason {
             Self::Dead(DeadReason::AttemptsExhausted) => 99,
             Self::Dead(DeadReason::Refused) => 100,
             Self::Dead(DeadReason::Corrupt) => 101,
+            Self::Dead(DeadReason::Unreadable) => 102,
         }
     }
 
@@ -206,6 +208,8 @@ pub enum Refused {
     Stale(RecordId),
     /// The record is not at a place that the operation applies to.
     NoRecord(RecordId),
+    /// Somebody has the record under lease.
+    Leased(RecordId),
 }
 
 impl Refused {
@@ -218,6 +222,10 @@ impl Refused {
                 record: id.as_u64(),
             },
             Self::NoRecord(id) => CommitErrorKind::NoRecord {
+                queue,
+                record: id.as_u64(),
+            },
+            Self::Leased(id) => CommitErrorKind::Leased {
                 queue,
                 record: id.as_u64(),
             },
@@ -247,6 +255,10 @@ pub(super) enum Was {
     Nothing,
     InFlight(InFlight),
     Aside(Aside),
+    /// Ready, and whether it stood in its line: not, when the change that made it ready is not finished.
+    Ready(Entry, bool),
+    /// Deferred, and whether it was to become due by itself: not, when the change that deferred it is not finished.
+    Deferred(Deferred, bool),
 }
 
 /// Where a change has put its record.

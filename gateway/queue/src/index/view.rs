@@ -3,6 +3,7 @@
 use super::types::{Aside, Deferred, Entry};
 use super::{QueueIndex, Reason, View};
 use crate::delivery::{Depth, Place, RecordId};
+use crate::look::Look;
 use crate::name::Lane;
 use smsgw_message::Timestamp;
 use std::collections::BTreeMap;
@@ -85,7 +86,48 @@ impl QueueIndex {
             held: count(self.held.len()),
             dead_letter: count(self.dead.len()),
             corrupt: count(self.corrupt.len()),
+            octets: self.octets,
+            holds: count(self.holds.len()),
         }
+    }
+
+    /// A page of records, and where the next one begins when there may be more.
+    pub fn look(&self, look: &Look) -> (Vec<View>, Option<RecordId>) {
+        let Look {
+            place,
+            flow,
+            after,
+            max,
+        } = look;
+        let Some(flow) = flow else {
+            // One more than asked for tells whether there is more.
+            let mut page = self.browse(*place, *after, max.saturating_add(1));
+            let more = page.len() > *max;
+            page.truncate(*max);
+            return (page.clone(), page.last().map(|last| last.id).filter(|_| more));
+        };
+        let mut page = Vec::new();
+        let mut seen = *after;
+        let mut passes = Look::PASSES;
+        while *max > 0 && passes > 0 {
+            // In portions: a page is done long before the bound, most of the time.
+            let portion = self.browse(*place, seen, passes.min(256));
+            passes = passes.saturating_sub(256);
+            let Some(last) = portion.last().map(|last| last.id) else {
+                return (page, None);
+            };
+            for view in portion {
+                if view.lane.flow == *flow {
+                    if page.len() == *max {
+                        return (page, seen);
+                    }
+                    page.push(view.clone());
+                }
+                seen = Some(view.id);
+            }
+            seen = Some(last);
+        }
+        (page, seen.filter(|_| *max > 0))
     }
 
     /// Octets of all records.
@@ -103,9 +145,9 @@ impl QueueIndex {
             + self.corrupt.len()
     }
 
-    /// There is no record, and no change that waits to be finished: the index may be dropped.
+    /// There is no record, no change that waits to be finished, and nothing is held: the index may be dropped.
     pub fn is_empty(&self) -> bool {
-        self.lanes.is_empty()
+        self.lanes.is_empty() && self.holds.is_empty()
     }
 
     pub(super) fn lane(&self, entry: &Entry) -> Lane {

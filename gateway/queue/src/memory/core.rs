@@ -4,10 +4,12 @@
 
 use super::log::Log;
 use super::state::{Compared, Fired, State, Value};
-use crate::delivery::{Browsed, Entry, Lease, Place, Position, RecordId, Versioned};
-use crate::engine::{Committed, Flows};
+use crate::bound::{self, Amount, Bounds};
+use crate::delivery::{Entry, Lease, Place, Position, RecordId, Versioned};
+use crate::engine::{Committed, Want};
 use crate::error::{CommitError, CommitErrorKind};
 use crate::index::{At, Change, Leased, NewRecord, QueueIndex, Stored};
+use crate::look::{Browsed, Look, Page};
 use crate::metric;
 use crate::name::{Lane, LogName, QueueName, StateKey};
 use crate::step::{Expected, Expiry, Op, Step, StepId};
@@ -23,6 +25,15 @@ pub(super) struct Queue {
     bodies: FxHashMap<RecordId, Bytes>,
 }
 
+impl Queue {
+    /// Time or a bound deletes a dead letter.
+    fn discard(&mut self, id: RecordId) {
+        let change = self.index.discard(id).expect("what is named is there to discard");
+        self.index.finish(change);
+        self.bodies.remove(&id);
+    }
+}
+
 /// How one change of a step is taken back.
 #[derive(Debug)]
 enum Undo {
@@ -30,6 +41,12 @@ enum Undo {
     Appended(LogName),
     Advanced(LogName, &'static str, Option<Position>),
     Wrote(StateKey, Option<Value>),
+    /// Out of one queue, into another.
+    MovedTo {
+        from: (QueueName, Change),
+        to: (QueueName, Change),
+        octets: Bytes,
+    },
 }
 
 /// What a step knows of itself while it is applied.
@@ -41,6 +58,7 @@ struct Applying {
     /// A compare found what this step wrote before: the version of that.
     done_before: Option<u64>,
     wrote: bool,
+    sums: Vec<i64>,
 }
 
 /// Everything the memory engine holds.
@@ -52,6 +70,7 @@ pub(super) struct Core {
     next_record: u64,
     next_version: u64,
     retention: Duration,
+    pub(super) bounds: Bounds,
     pub(super) closed: bool,
 }
 
@@ -64,6 +83,7 @@ impl Core {
             next_record: 1,
             next_version: 1,
             retention,
+            bounds: Bounds::NONE,
             closed: false,
         }
     }
@@ -136,13 +156,12 @@ impl Core {
         for (name, queue) in &mut self.queues {
             woke |= queue.index.due(now) > 0;
             for id in queue.index.expired(retention_ends, usize::MAX) {
-                let change = queue
-                    .index
-                    .discard(id)
-                    .expect("an expired dead letter is there to discard");
-                queue.index.finish(change);
-                queue.bodies.remove(&id);
+                queue.discard(id);
                 metric::expired(name);
+            }
+            for (id, reason) in queue.index.excess(self.bounds.dead_letters, usize::MAX) {
+                queue.discard(id);
+                metric::dropped(name, reason.as_str());
             }
         }
         self.queues.retain(|_, queue| !queue.index.is_empty());
@@ -171,7 +190,14 @@ impl Core {
             undo: Vec::new(),
             done_before: None,
             wrote: false,
+            sums: Vec::new(),
         };
+        let admitted = bound::check(&step)
+            .map_err(CommitErrorKind::from)
+            .and_then(|()| self.admit(&step));
+        if let Err(kind) = admitted {
+            return Err(CommitError { step: id, kind });
+        }
         for op in step.ops() {
             if let Err(kind) = self.apply(op, &mut applying) {
                 for undo in applying.undo.into_iter().rev() {
@@ -183,12 +209,55 @@ impl Core {
         for done in applying.undo {
             self.finish(done);
         }
+        // A hold is true when everything else of the step is.
+        for op in step.ops() {
+            match op {
+                Op::HoldAll(name, scope, reason) => {
+                    self.queue_mut(name).index.hold_all(scope.clone(), *reason, now);
+                }
+                Op::ReleaseAll(name, scope) => {
+                    self.queue_mut(name).index.release_all(scope);
+                    self.drop_when_empty(name);
+                }
+                Op::Settle(_)
+                | Op::Release(..)
+                | Op::Hold(..)
+                | Op::DeadLetter(..)
+                | Op::Publish(..)
+                | Op::Bury(..)
+                | Op::Requeue(..)
+                | Op::Discard(..)
+                | Op::HoldRecord(..)
+                | Op::Move(..)
+                | Op::Append(..)
+                | Op::Advance(..)
+                | Op::Put(..)
+                | Op::Delete(..)
+                | Op::Add(..) => {}
+            }
+        }
         step.ops().iter().for_each(metric::count);
         let version = match applying.done_before {
             Some(before) if !applying.wrote => before,
             Some(_) | None => version,
         };
-        Ok(Committed { version })
+        Ok(Committed {
+            version,
+            sums: applying.sums,
+        })
+    }
+
+    /// A step that lets something in is refused where a bound is reached.
+    fn admit(&self, step: &Step) -> Result<(), CommitErrorKind> {
+        let waits = |name: &QueueName| {
+            let queue = self.queues.get(name);
+            queue.map_or_else(Amount::default, |queue| queue.index.waits())
+        };
+        let all = self
+            .queues
+            .values()
+            .fold(Amount::default(), |sum, queue| sum.plus(queue.index.waits()));
+        self.bounds.admit(step, all, waits).map_err(CommitErrorKind::Full)
     }
 
     fn apply(&mut self, op: &Op, step: &mut Applying) -> Result<(), CommitErrorKind> {
@@ -229,6 +298,13 @@ impl Core {
                 let change = self.existing(name, *id)?.discard(*id);
                 step.moved(name, change)?;
             }
+            Op::HoldRecord(name, id, reason) => {
+                let change = self.existing(name, *id)?.hold_record(*id, *reason, now);
+                step.moved(name, change)?;
+            }
+            Op::Move(name, id, to, lane) => self.move_record(name, *id, to, lane, step)?,
+            // When the step goes through.
+            Op::HoldAll(..) | Op::ReleaseAll(..) => {}
             Op::Append(name, record) => {
                 self.logs.entry(name.clone()).or_default().append(record.clone());
                 step.undo.push(Undo::Appended(name.clone()));
@@ -244,11 +320,44 @@ impl Core {
                     .push(Undo::Wrote(key.clone(), self.state.replace(key, None))),
                 Compared::Differs => return Err(CommitErrorKind::Conflict { key: key.clone() }),
             },
+            // Done before, with what was compared.
+            Op::Add(key, ..) if step.done_before.is_some() => {
+                step.sums.push(self.sum(key, 0, None, now)?);
+            }
             Op::Add(key, delta, floor, expiry) => {
                 let sum = self.sum(key, *delta, *floor, now)?;
+                step.sums.push(sum);
                 self.write(key, Bytes::copy_from_slice(&sum.to_be_bytes()), expiry, step);
             }
         }
+        Ok(())
+    }
+
+    fn move_record(
+        &mut self,
+        name: &QueueName,
+        id: RecordId,
+        to: &QueueName,
+        lane: &Lane,
+        step: &mut Applying,
+    ) -> Result<(), CommitErrorKind> {
+        let (stored, out) = self
+            .existing(name, id)?
+            .take(id)
+            .map_err(|refused| refused.into_kind(name))?;
+        let octets = self
+            .queue_mut(name)
+            .bodies
+            .remove(&id)
+            .expect("a record in the index has octets");
+        let target = self.queue_mut(to);
+        target.bodies.insert(id, octets.clone());
+        let into = target.index.put(stored, lane.clone());
+        step.undo.push(Undo::MovedTo {
+            from: (name.clone(), out),
+            to: (to.clone(), into),
+            octets,
+        });
         Ok(())
     }
 
@@ -332,6 +441,12 @@ impl Core {
         self.queues.entry(name.clone()).or_default()
     }
 
+    fn drop_when_empty(&mut self, name: &QueueName) {
+        if self.queues.get(name).is_some_and(|queue| queue.index.is_empty()) {
+            self.queues.remove(name);
+        }
+    }
+
     fn leased(&mut self, lease: &Lease) -> Result<&mut QueueIndex, CommitErrorKind> {
         match self.queues.get_mut(&lease.queue) {
             Some(queue) => Ok(&mut queue.index),
@@ -361,9 +476,17 @@ impl Core {
                 if queue.index.get(id).is_none() {
                     queue.bodies.remove(&id);
                 }
-                if queue.index.is_empty() {
-                    self.queues.remove(&name);
-                }
+                self.drop_when_empty(&name);
+            }
+            Undo::MovedTo { from, to, octets } => {
+                let target = self.queue_mut(&to.0);
+                let id = to.1.id();
+                target.index.undo(to.1);
+                target.bodies.remove(&id);
+                self.drop_when_empty(&to.0);
+                let source = self.queue_mut(&from.0);
+                source.index.undo(from.1);
+                source.bodies.insert(id, octets);
             }
             Undo::Appended(name) => {
                 if let Some(log) = self.logs.get_mut(&name) {
@@ -390,9 +513,12 @@ impl Core {
                 if queue.index.get(id).is_none() {
                     queue.bodies.remove(&id);
                 }
-                if queue.index.is_empty() {
-                    self.queues.remove(&name);
-                }
+                self.drop_when_empty(&name);
+            }
+            Undo::MovedTo { from, to, octets: _ } => {
+                self.queue_mut(&from.0).index.finish(from.1);
+                self.drop_when_empty(&from.0);
+                self.queue_mut(&to.0).index.finish(to.1);
             }
             Undo::Advanced(name, ..) => {
                 if let Some(log) = self.logs.get_mut(&name) {
@@ -404,11 +530,13 @@ impl Core {
     }
 
     /// Leases records, with their octets.
-    pub(super) fn checkout(&mut self, name: &QueueName, max: usize, flows: &Flows) -> Vec<(Leased, Bytes)> {
+    pub(super) fn checkout(&mut self, name: &QueueName, want: &Want) -> Vec<(Leased, Bytes)> {
         let Some(queue) = self.queues.get_mut(name) else {
             return Vec::new();
         };
-        let leased = queue.index.checkout(max, flows);
+        let leased = queue
+            .index
+            .checkout_within(want.max, want.max_octets, &want.flows);
         leased
             .into_iter()
             .map(|leased| {
@@ -422,34 +550,22 @@ impl Core {
             .collect()
     }
 
-    pub(super) fn browse(
-        &self,
-        name: &QueueName,
-        place: Place,
-        after: Option<RecordId>,
-        max: usize,
-    ) -> Vec<Browsed> {
+    pub(super) fn look(&self, name: &QueueName, look: &Look) -> Page {
         let Some(queue) = self.queues.get(name) else {
-            return Vec::new();
+            return Page {
+                records: Vec::new(),
+                next: None,
+            };
         };
-        let views = queue.index.browse(place, after, max);
-        views
-            .into_iter()
-            .map(|view| Browsed {
-                id: view.id,
-                lane: view.lane,
-                place: view.place,
-                reason: view.reason.as_str(),
-                attempt: view.attempt,
-                published_at: view.published_at,
-                due: view.due,
-                record: queue
-                    .bodies
-                    .get(&view.id)
-                    .cloned()
-                    .expect("a record in the index has octets"),
-            })
-            .collect()
+        let (views, next) = queue.index.look(look);
+        let seen = views.into_iter().map(|view| {
+            let record = queue.bodies.get(&view.id).cloned();
+            Browsed::new(view, record)
+        });
+        Page {
+            records: seen.collect(),
+            next,
+        }
     }
 
     pub(super) fn read(&self, name: &LogName, from: Position, max: usize) -> Vec<Entry> {

@@ -16,7 +16,7 @@ pub(super) struct Log {
 }
 
 impl Log {
-    fn end(&self) -> u64 {
+    pub(super) fn end(&self) -> u64 {
         self.first + u64::try_from(self.entries.len()).expect("usize has at most 64 bits")
     }
 

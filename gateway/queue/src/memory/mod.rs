@@ -16,11 +16,11 @@ mod log;
 mod state;
 
 use self::core::Core;
-use crate::delivery::{
-    Browsed, Delivery, Depth, Entry, Lease, LeaseHome, Place, Position, RecordId, Versioned,
-};
+use crate::bound::Bounds;
+use crate::delivery::{Delivery, Depth, Entry, Lease, LeaseHome, Position, Versioned};
 use crate::engine::{BoxFuture, Committed, Engine, Health, Want};
 use crate::error::{CommitError, CommitErrorKind, EngineError};
+use crate::look::{DeadLetters, Held, Look, Page};
 use crate::metric;
 use crate::name::{LogName, QueueName, StateKey};
 use crate::step::Step;
@@ -196,7 +196,7 @@ impl Engine for MemoryEngine {
             let found = self
                 .shared
                 .wait_for(wait, |core| {
-                    let leased = core.checkout(&name, want.max, &want.flows);
+                    let leased = core.checkout(&name, &want);
                     (!leased.is_empty()).then_some(leased)
                 })
                 .await?;
@@ -284,21 +284,44 @@ impl Engine for MemoryEngine {
             .collect()
     }
 
-    fn browse(
-        &self,
-        queue: &QueueName,
-        place: Place,
-        after: Option<RecordId>,
-        max: usize,
-    ) -> BoxFuture<'_, Result<Vec<Browsed>, EngineError>> {
+    fn look(&self, queue: &QueueName, look: Look) -> BoxFuture<'_, Result<Page, EngineError>> {
         let queue = queue.clone();
         Box::pin(async move {
             let (core, _) = self.shared.at_now();
             if core.closed {
                 return Err(EngineError::Closed);
             }
-            Ok(core.browse(&queue, place, after, max))
+            Ok(core.look(&queue, &look))
         })
+    }
+
+    fn dead_letters(&self, queue: &QueueName) -> Vec<DeadLetters> {
+        let (core, _) = self.shared.at_now();
+        let queue = core.queues.get(queue);
+        queue.map(|queue| queue.index.dead_letters()).unwrap_or_default()
+    }
+
+    fn holds(&self, queue: &QueueName) -> Vec<Held> {
+        let (core, _) = self.shared.at_now();
+        let queue = core.queues.get(queue);
+        queue.map(|queue| queue.index.holds()).unwrap_or_default()
+    }
+
+    fn log_end(&self, log: &LogName) -> Position {
+        let (core, _) = self.shared.at_now();
+        core.logs
+            .get(log)
+            .map(|log| Position(log.end()))
+            .unwrap_or_default()
+    }
+
+    fn set_bounds(&self, bounds: Bounds) {
+        self.shared.lock().bounds = bounds;
+        self.tick();
+    }
+
+    fn bounds(&self) -> Bounds {
+        self.shared.lock().bounds.clone()
     }
 
     fn health(&self) -> Health {

@@ -1,14 +1,16 @@
 //! The plain model: lists that are searched from end to end. A step works on a copy that is thrown away when it fails.
 
+mod world;
+
 use super::{READERS, stale};
 use crate::index::Reason;
 use crate::{
-    Browsed, CommitErrorKind, Cost, Delivery, Entry, Expected, Expiry, Flows, Lane, Lease, Op, Place,
-    Position, QueueName, RecordId, Step, StepId, Versioned,
+    Browsed, CommitErrorKind, Cost, Delivery, Entry, Expected, Expiry, Flows, Full, HoldScope, Lane, Lease,
+    Op, Place, Position, QueueName, RecordId, Step, StepId, Versioned,
 };
 use bytes::Bytes;
 use smsgw_message::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 const RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -63,6 +65,13 @@ struct World {
     oldest: u64,
     readers: BTreeMap<&'static str, u64>,
     state: BTreeMap<String, Value>,
+    holds: BTreeSet<(String, HoldScope)>,
+    /// What waits at most in all queues, and in each of them.
+    most: [usize; 2],
+    /// Counters after each add of the step that is applied.
+    sums: Vec<i64>,
+    /// A compare of the step that is applied found that it was done before.
+    done_before: bool,
     now: Timestamp,
 }
 
@@ -80,6 +89,10 @@ impl Plain {
             oldest: 0,
             readers: BTreeMap::new(),
             state: BTreeMap::new(),
+            holds: BTreeSet::new(),
+            most: [usize::MAX; 2],
+            sums: Vec::new(),
+            done_before: false,
             now,
         };
         Self {
@@ -132,8 +145,11 @@ impl Plain {
         step: &Step,
         number: usize,
         leases: &[Option<Lease>],
-    ) -> Result<Written, CommitErrorKind> {
+    ) -> Result<(Written, Vec<i64>), CommitErrorKind> {
         let mut world = self.world.clone();
+        world.sums.clear();
+        world.done_before = false;
+        world.admit(step)?;
         let mut written = Written::Nothing;
         for op in step.ops() {
             match (world.apply(op, step.id(), number, leases)?, &written) {
@@ -145,8 +161,26 @@ impl Plain {
             }
         }
         world.oldest = world.readers.values().min().copied().unwrap_or(0);
+        let sums = world.sums.clone();
         self.world = world;
-        Ok(written)
+        Ok((written, sums))
+    }
+
+    pub(super) fn bound(&mut self, most: [usize; 2]) {
+        self.world.most = most;
+    }
+
+    pub(super) fn most(&self) -> [usize; 2] {
+        self.world.most
+    }
+
+    pub(super) fn holds(&self, queue: &str) -> Vec<HoldScope> {
+        let holds = self.world.holds.iter().filter(|(held, _)| held == queue);
+        holds.map(|(_, scope)| scope.clone()).collect()
+    }
+
+    pub(super) fn log_end(&self) -> Position {
+        Position(u64::try_from(self.world.log.len()).unwrap())
     }
 
     pub(super) fn could_take(&self, queue: &str, flows: &Flows) -> usize {
@@ -269,9 +303,13 @@ impl Plain {
                 place: record.place,
                 reason: record.reason.as_str(),
                 attempt: record.attempt,
+                leased_before: record.marked,
                 published_at: record.published_at,
                 due: record.due,
+                since: record.since,
+                size: u64::try_from(record.octets.len()).unwrap(),
                 record: record.octets.clone(),
+                readable: true,
             })
             .collect();
         expected.sort_by_key(|seen| seen.id);
@@ -284,6 +322,7 @@ impl Plain {
             .records
             .iter()
             .map(|record| record.queue.to_string())
+            .chain(self.world.holds.iter().map(|(queue, _)| queue.clone()))
             .collect();
         names.sort();
         names.dedup();
@@ -340,177 +379,5 @@ impl Record {
         self.place = reason.place();
         self.reason = reason;
         self.since = Some(now);
-    }
-}
-
-impl World {
-    fn ready(&self, queue: &str) -> impl Iterator<Item = &Record> {
-        self.records
-            .iter()
-            .filter(move |record| record.place == Place::Ready && record.queue.as_str() == queue)
-    }
-
-    fn get(&self, key: &str) -> Option<&Value> {
-        self.state
-            .get(key)
-            .filter(|value| !matches!(value.expiry, Expiry::At(at) if at <= self.now))
-    }
-
-    fn enter(&mut self, queue: &QueueName, lane: &Lane, octets: &Bytes) -> &mut Record {
-        self.records.push(Record {
-            queue: queue.clone(),
-            lane: lane.clone(),
-            octets: octets.clone(),
-            place: Place::Ready,
-            reason: Reason::None,
-            attempt: 1,
-            marked: false,
-            published_at: self.now,
-            due: None,
-            since: None,
-            id: None,
-            lease: None,
-        });
-        self.records.last_mut().unwrap()
-    }
-
-    /// The record of a good lease. A step says what becomes of it: lease and mark go.
-    fn leased(&mut self, lease: &Lease, leases: &[Option<Lease>]) -> Result<&mut Record, CommitErrorKind> {
-        let number = leases.iter().position(|known| known.as_ref() == Some(lease));
-        let record = self
-            .records
-            .iter_mut()
-            .find(|record| record.lease.is_some() && record.lease == number);
-        let record = record.ok_or_else(|| stale(&lease.queue, lease.record))?;
-        record.lease = None;
-        record.marked = false;
-        Ok(record)
-    }
-
-    fn aside(&mut self, queue: &QueueName, id: RecordId, places: &[Place]) -> Result<usize, CommitErrorKind> {
-        let fits = |record: &Record| {
-            record.queue == *queue && record.id == Some(id) && places.contains(&record.place)
-        };
-        let none = || CommitErrorKind::NoRecord {
-            queue: queue.clone(),
-            record: id.as_u64(),
-        };
-        self.records.iter().position(fits).ok_or_else(none)
-    }
-
-    fn write(
-        &mut self,
-        key: &str,
-        octets: Bytes,
-        version: Version,
-        written_by: StepId,
-        expiry: &Expiry,
-    ) -> Written {
-        self.state.insert(
-            key.to_owned(),
-            Value {
-                octets,
-                version,
-                written_by,
-                expiry: expiry.clone(),
-            },
-        );
-        Written::New
-    }
-
-    fn as_expected(&self, key: &str, expected: Expected) -> bool {
-        match (expected, self.get(key)) {
-            (Expected::Any, _) | (Expected::Absent, None) => true,
-            (Expected::Version(version), Some(value)) => value.version == Version::Known(version),
-            (Expected::WrittenBy(step), Some(value)) => value.written_by == step,
-            (Expected::Absent, Some(_)) | (Expected::Version(_) | Expected::WrittenBy(_), None) => false,
-        }
-    }
-
-    fn apply(
-        &mut self,
-        op: &Op,
-        id: StepId,
-        number: usize,
-        leases: &[Option<Lease>],
-    ) -> Result<Written, CommitErrorKind> {
-        let now = self.now;
-        match op {
-            Op::Settle(lease) => {
-                self.leased(lease, leases)?;
-                self.records.retain(|record| record.id != Some(lease.record));
-            }
-            Op::Release(lease, after, reason, cost) => {
-                let record = self.leased(lease, leases)?;
-                record.attempt += u32::from(*cost == Cost::Counted);
-                record.place = Place::Ready;
-                if !after.is_zero() {
-                    record.place = Place::Deferred;
-                    record.reason = Reason::Released(*reason);
-                    record.due = Some(now.after(*after));
-                }
-            }
-            Op::Hold(lease, reason) => self.leased(lease, leases)?.aside(Reason::Held(*reason), now),
-            Op::DeadLetter(lease, reason) => self.leased(lease, leases)?.aside(Reason::Dead(*reason), now),
-            Op::Publish(queue, lane, octets, at) => {
-                let record = self.enter(queue, lane, octets);
-                if at.is_some_and(|at| at > now) {
-                    record.place = Place::Deferred;
-                    record.reason = Reason::Scheduled;
-                    record.due = *at;
-                }
-            }
-            Op::Bury(queue, lane, octets, reason) => {
-                self.enter(queue, lane, octets).aside(Reason::Dead(*reason), now);
-            }
-            Op::Requeue(queue, id) => {
-                let found = self.aside(queue, *id, &[Place::Held, Place::DeadLetter])?;
-                let record = &mut self.records[found];
-                record.place = Place::Ready;
-                record.reason = Reason::None;
-                record.since = None;
-            }
-            Op::Discard(queue, id) => {
-                let found = self.aside(queue, *id, &[Place::Held, Place::DeadLetter, Place::Corrupt])?;
-                self.records.remove(found);
-            }
-            Op::Append(_, octets) => self.log.push(octets.clone()),
-            Op::Advance(_, reader, to) => {
-                let end = u64::try_from(self.log.len()).unwrap();
-                let at = self.readers.entry(reader).or_insert(self.oldest);
-                *at = (*at).max(to.0.min(end));
-            }
-            Op::Put(key, octets, expected, expiry) => {
-                if self.as_expected(key.as_str(), *expected) {
-                    return Ok(self.write(key.as_str(), octets.clone(), Version::Step(number), id, expiry));
-                }
-                return match self.get(key.as_str()) {
-                    Some(value) if value.written_by == id => Ok(Written::Before(value.version)),
-                    Some(_) | None => Err(CommitErrorKind::Conflict { key: key.clone() }),
-                };
-            }
-            Op::Delete(key, expected) => {
-                if !self.as_expected(key.as_str(), *expected) {
-                    return Err(CommitErrorKind::Conflict { key: key.clone() });
-                }
-                self.state.remove(key.as_str());
-            }
-            Op::Add(key, delta, floor, expiry) => {
-                let before = match self.get(key.as_str()) {
-                    None => 0,
-                    Some(value) => match <[u8; 8]>::try_from(value.octets.as_ref()) {
-                        Ok(octets) => i64::from_be_bytes(octets),
-                        Err(_) => return Err(CommitErrorKind::NotACounter { key: key.clone() }),
-                    },
-                };
-                let sum = before + delta;
-                if floor.is_some_and(|floor| sum < floor) {
-                    return Err(CommitErrorKind::Floor { key: key.clone() });
-                }
-                let octets = Bytes::copy_from_slice(&sum.to_be_bytes());
-                return Ok(self.write(key.as_str(), octets, Version::Step(number), id, expiry));
-            }
-        }
-        Ok(Written::Nothing)
     }
 }
