@@ -1,11 +1,11 @@
 //! Steps on their way to one sync: each is checked and applied against what the steps before it left, or refused
 //! without a trace.
 //!
-//! Order of a step: space and names, then state (which may read the disk), then its queues under their locks, then all
+//! Order of a step: space, names and bounds, then state (which may read the disk), then its queues under their locks, then all
 //! that cannot fail. Invariants: after a refused step the group is as before it; what is staged here is visible to
 //! nobody but later steps of the group until it was written, synced and published (commit.rs).
 
-use crate::format::{MAX_TEXT, Move, Value, due_of};
+use crate::format::{Home, Move, Value, due_of};
 use crate::group::{Group, LogChange, NewEntry, Write};
 use crate::lock;
 use crate::queues::QueueCell;
@@ -16,8 +16,8 @@ use bytes::Bytes;
 use smsgw_message::Timestamp;
 use smsgw_queue::index::{At, Change, NewRecord, QueueIndex, Refused};
 use smsgw_queue::{
-    CommitErrorKind, Committed, EngineError, Expected, Expiry, Lane, LogName, Op, Place, QueueName, RecordId,
-    StateKey, Step, StepId,
+    Amount, CommitErrorKind, Committed, EngineError, Expected, Expiry, Lane, LogName, Op, Place, QueueName,
+    RecordId, StateKey, Step, StepId, check,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard};
@@ -31,7 +31,8 @@ impl Work {
         if !space.admits(step) {
             return Err(EngineError::NoSpace.into());
         }
-        check_names(step)?;
+        check(step)?;
+        self.admit(step)?;
         let version = self.next_version;
         let state = match self.evaluate(step, version, group) {
             Ok(state) => state,
@@ -56,16 +57,32 @@ impl Work {
                 | Op::Bury(..)
                 | Op::Requeue(..)
                 | Op::Discard(..)
+                | Op::HoldRecord(..)
+                | Op::Move(..)
                 | Op::Put(..)
                 | Op::Delete(..)
                 | Op::Add(..) => {}
+                Op::HoldAll(queue, scope, reason) => group.hold(&self.cell(queue), scope, Some(*reason)),
+                Op::ReleaseAll(queue, scope) => group.hold(&self.cell(queue), scope, None),
             }
         }
         let wrote = !state.writes.is_empty();
         group.state.extend(state.writes);
         // A repeated step that had nothing left to write is answered as it was then.
         let version = state.done_before.filter(|_| !wrote).unwrap_or(version);
-        Ok(Committed { version })
+        Ok(Committed {
+            version,
+            sums: state.sums,
+        })
+    }
+
+    /// A step that lets something in is refused where a bound is reached.
+    fn admit(&self, step: &Step) -> Result<(), Kind> {
+        let waits = |name: &QueueName| {
+            let cell = self.shared.queues.find(name);
+            cell.map_or_else(Amount::default, |cell| lock(&cell.index).waits())
+        };
+        self.bounds.admit(step, self.waiting, waits).map_err(Kind::Full)
     }
 
     /// The value of a key as the steps of the group before this one left it. Expired ones are absent.
@@ -104,6 +121,7 @@ impl Work {
         let mut own = Writes {
             writes: Vec::new(),
             done_before: None,
+            sums: Vec::new(),
         };
         for (at, op) in step.ops().iter().enumerate() {
             self.evaluate_change(op, step.id(), version, &mut own, group)
@@ -162,11 +180,17 @@ impl Work {
                         count.ok_or_else(|| Kind::NotACounter { key: key.clone() })?
                     }
                 };
+                if own.done_before.is_some() {
+                    // Done then, with what was compared.
+                    own.sums.push(count);
+                    return Ok(());
+                }
                 // A sum outside of 64 bits is refused like one below the floor.
                 let sum = count
                     .checked_add(*delta)
                     .filter(|sum| floor.is_none_or(|floor| *sum >= floor));
                 let sum = sum.ok_or_else(|| Kind::Floor { key: key.clone() })?;
+                own.sums.push(sum);
                 own.writes.push((
                     key.clone(),
                     value(
@@ -184,6 +208,10 @@ impl Work {
             | Op::Bury(..)
             | Op::Requeue(..)
             | Op::Discard(..)
+            | Op::HoldRecord(..)
+            | Op::Move(..)
+            | Op::HoldAll(..)
+            | Op::ReleaseAll(..)
             | Op::Append(..)
             | Op::Advance(..) => {}
         }
@@ -195,16 +223,20 @@ impl Work {
     fn move_records(&mut self, ops: &[Op], keep: bool, group: &mut Group) -> Result<(), Kind> {
         let mut cells: Vec<Arc<QueueCell>> = Vec::with_capacity(3);
         for op in ops {
-            if let Some((name, publishes)) = queue_of(op)
-                && !cells.iter().any(|cell| cell.name == *name)
-            {
-                let cell = self.cell(name);
+            for (name, publishes) in queues_of(op).into_iter().flatten() {
+                let cell = match cells.iter().find(|cell| cell.name == *name) {
+                    Some(cell) => cell.clone(),
+                    None => {
+                        let cell = self.cell(name);
+                        cells.push(cell.clone());
+                        cell
+                    }
+                };
                 if publishes && cell.number() == 0 {
                     cell.set_number(self.next_number);
                     self.next_number = self.next_number.saturating_add(1);
-                    group.numbered.push(cell.clone());
+                    group.numbered.push(cell);
                 }
-                cells.push(cell);
             }
         }
         if cells.is_empty() {
@@ -214,12 +246,29 @@ impl Work {
         let mut changes: Vec<(usize, Change, bool)> = Vec::with_capacity(ops.len());
         let mut indexes: Vec<MutexGuard<'_, QueueIndex>> =
             cells.iter().map(|cell| lock(&cell.index)).collect();
+        let waits = |indexes: &[MutexGuard<'_, QueueIndex>]| {
+            let waits = indexes.iter().map(|index| index.waits());
+            waits.fold(Amount::default(), Amount::plus)
+        };
+        let before = waits(&indexes);
         let mut refused = None;
         for op in ops {
-            let Some((name, _)) = queue_of(op) else { continue };
-            let Some((at, cell)) = cells.iter().enumerate().find(|(_, cell)| cell.name == *name) else {
+            let [Some((name, _)), other] = queues_of(op) else {
                 continue;
             };
+            let find = |name: &QueueName| cells.iter().enumerate().find(|(_, cell)| cell.name == *name);
+            let Some((at, cell)) = find(name) else { continue };
+            if let (Op::Move(_, id, _, lane), Some((other, _))) = (op, other) {
+                let Some((to, target)) = find(other) else { continue };
+                match self.move_away(*id, lane, (at, to, target.number()), &mut indexes, &mut writes) {
+                    Ok([out, into]) => changes.extend([(at, out, false), (to, into, true)]),
+                    Err(why) => {
+                        refused = Some(why.into_kind(name));
+                        break;
+                    }
+                }
+                continue;
+            }
             let Some(index) = indexes.get_mut(at) else {
                 continue;
             };
@@ -243,6 +292,7 @@ impl Work {
             self.writes = writes;
             return refused.map_or(Ok(()), Err);
         }
+        self.waiting = self.waiting.minus(before).plus(waits(&indexes));
         drop(indexes);
         for (at, change, wakes) in changes {
             if let Some(cell) = cells.get(at) {
@@ -308,20 +358,64 @@ impl Work {
             Op::Hold(lease, reason) => index.hold(lease, *reason, now)?,
             Op::DeadLetter(lease, reason) => index.dead_letter(lease, *reason, now)?,
             Op::Requeue(_, id) => index.requeue(*id)?,
-            Op::Append(..) | Op::Advance(..) | Op::Put(..) | Op::Delete(..) | Op::Add(..) => return Ok(None),
+            Op::HoldRecord(_, id, reason) => index.hold_record(*id, *reason, now)?,
+            Op::Move(..)
+            | Op::HoldAll(..)
+            | Op::ReleaseAll(..)
+            | Op::Append(..)
+            | Op::Advance(..)
+            | Op::Put(..)
+            | Op::Delete(..)
+            | Op::Add(..) => return Ok(None),
         };
-        let id = change.id();
-        let attempt = index.get(id).map_or(1, |view| view.attempt);
-        let void = self.shared.leases.newest();
-        writes.push(Write::Moved(
+        writes.push(self.moved(index, queue, change.id()));
+        Ok(Some(change))
+    }
+
+    /// Takes a record out of one queue and puts it into a lane of another one, or of the same.
+    fn move_away(
+        &mut self,
+        id: RecordId,
+        lane: &Lane,
+        (from, to, queue): (usize, usize, u32),
+        indexes: &mut [MutexGuard<'_, QueueIndex>],
+        writes: &mut Vec<Write>,
+    ) -> Result<[Change; 2], Refused> {
+        let source = indexes.get_mut(from).ok_or(Refused::NoRecord(id))?;
+        let (stored, out) = source.take(id)?;
+        // Once moved, every later entry of it says where it is, even when this step is refused.
+        self.elsewhere.insert(id.as_u64());
+        let target = indexes.get_mut(to).expect("both queues of the step are locked");
+        let into = target.put(stored, lane.clone());
+        writes.push(self.moved(target, queue, id));
+        Ok([out, into])
+    }
+
+    /// The entry that says where a record is now.
+    fn moved(&self, index: &QueueIndex, queue: u32, id: RecordId) -> Write {
+        let view = index.get(id);
+        let leased_before = view.as_ref().is_some_and(|view| view.leased_before);
+        let home = view
+            .as_ref()
+            .filter(|_| self.elsewhere.contains(&id.as_u64()))
+            .map(|view| Home {
+                queue,
+                lane: view.lane.clone(),
+            });
+        Write::Moved(
             id.as_u64(),
             Move {
                 at: place(index, id),
-                attempt,
-                void,
+                attempt: view.map_or(1, |view| view.attempt),
+                // Where the mark of a lost lease still counts, it does so after a restart, too.
+                void: if leased_before {
+                    0
+                } else {
+                    self.shared.leases.newest()
+                },
+                home,
             },
-        ));
-        Ok(Some(change))
+        )
     }
 
     fn new_record(&mut self, lane: &Lane, octets: &Bytes, now: Timestamp) -> NewRecord {
@@ -379,23 +473,6 @@ impl Work {
             Err(error) => tracing::error!(%error, key = key.space(), "alarm not published"),
         }
     }
-
-    /// Dead letters of a queue that nobody wanted in time.
-    pub(crate) fn expire_dead_letters(
-        &mut self,
-        cell: &Arc<QueueCell>,
-        before: Timestamp,
-        group: &mut Group,
-    ) {
-        let mut index = lock(&cell.index);
-        for id in index.expired(before, 256) {
-            if let Ok(change) = index.discard(id) {
-                group.changed(cell, change, false);
-                group.stage(Write::Gone(id.as_u64()));
-                group.expired.push(cell.name.clone());
-            }
-        }
-    }
 }
 
 /// State that a step writes.
@@ -403,6 +480,8 @@ struct Writes {
     writes: Vec<(StateKey, Option<Arc<Value>>)>,
     /// A compare found what this step wrote before.
     done_before: Option<u64>,
+    /// What counters were after each add.
+    sums: Vec<i64>,
 }
 
 fn matches(there: Option<&Value>, expected: Expected) -> bool {
@@ -441,9 +520,12 @@ fn place(index: &QueueIndex, id: RecordId) -> At {
 /// Whether a change makes a record ready, now or later.
 fn wakes(op: &Op) -> bool {
     match op {
-        Op::Publish(..) | Op::Release(..) | Op::Requeue(..) => true,
+        Op::Publish(..) | Op::Release(..) | Op::Requeue(..) | Op::Move(..) => true,
         Op::Settle(_)
         | Op::Hold(..)
+        | Op::HoldRecord(..)
+        | Op::HoldAll(..)
+        | Op::ReleaseAll(..)
         | Op::DeadLetter(..)
         | Op::Bury(..)
         | Op::Discard(..)
@@ -455,43 +537,23 @@ fn wakes(op: &Op) -> bool {
     }
 }
 
-/// The queue that a change is about, and whether it puts a new record there.
-fn queue_of(op: &Op) -> Option<(&QueueName, bool)> {
+/// The queues that a change is about, and whether it puts a record there that was not there before.
+fn queues_of(op: &Op) -> [Option<(&QueueName, bool)>; 2] {
     match op {
-        Op::Publish(queue, ..) | Op::Bury(queue, ..) => Some((queue, true)),
+        Op::Publish(queue, ..) | Op::Bury(queue, ..) => [Some((queue, true)), None],
         Op::Settle(lease) | Op::Release(lease, ..) | Op::Hold(lease, _) | Op::DeadLetter(lease, _) => {
-            Some((&lease.queue, false))
+            [Some((&lease.queue, false)), None]
         }
-        Op::Requeue(queue, _) | Op::Discard(queue, _) => Some((queue, false)),
-        Op::Append(..) | Op::Advance(..) | Op::Put(..) | Op::Delete(..) | Op::Add(..) => None,
-    }
-}
-
-/// Names that do not fit into an entry are refused here, so that writing cannot fail on them.
-fn check_names(step: &Step) -> Result<(), Kind> {
-    let fits = |text: &str| text.len() <= MAX_TEXT;
-    let expiry_fits = |expiry: &Expiry| match expiry {
-        Expiry::Alarm(_, queue, lane) => fits(queue.as_str()) && fits(lane.flow.as_str()),
-        Expiry::At(_) | Expiry::Owner => true,
-    };
-    let all_fit = step.ops().iter().all(|op| match op {
-        Op::Publish(queue, lane, ..) | Op::Bury(queue, lane, ..) => {
-            fits(queue.as_str()) && fits(lane.flow.as_str())
+        Op::Requeue(queue, _) | Op::Discard(queue, _) | Op::HoldRecord(queue, ..) => {
+            [Some((queue, false)), None]
         }
-        Op::Append(log, _) => fits(log.as_str()),
-        Op::Advance(log, reader, _) => fits(log.as_str()) && fits(reader),
-        Op::Put(key, _, _, expiry) | Op::Add(key, _, _, expiry) => fits(key.as_str()) && expiry_fits(expiry),
-        Op::Delete(key, _) => fits(key.as_str()),
-        Op::Settle(_)
-        | Op::Release(..)
-        | Op::Hold(..)
-        | Op::DeadLetter(..)
-        | Op::Requeue(..)
-        | Op::Discard(..) => true,
-    });
-    if all_fit {
-        Ok(())
-    } else {
-        Err(EngineError::Read(format!("a name is longer than {MAX_TEXT} octets")).into())
+        Op::Move(queue, _, to, _) => [Some((queue, false)), Some((to, true))],
+        Op::HoldAll(..)
+        | Op::ReleaseAll(..)
+        | Op::Append(..)
+        | Op::Advance(..)
+        | Op::Put(..)
+        | Op::Delete(..)
+        | Op::Add(..) => [None, None],
     }
 }

@@ -5,9 +5,9 @@
 
 use crate::format::{
     EXPIRY_HEAD, LOGS_HEAD, LogMeta, META_NUMBERS, RECORDS_HEAD, STATE_HEAD, Value, block_key, encode_block,
-    encode_move, encode_record, expiry_key, numbered_key, state_key,
+    encode_hold, encode_move, encode_record, expiry_key, hold_key, numbered_key, state_key,
 };
-use crate::group::{Group, LogChange, QueueChanges};
+use crate::group::{Group, HoldChange, LogChange, QueueChanges};
 use crate::lock;
 use crate::logs::LogCell;
 use crate::values::Cached;
@@ -27,7 +27,7 @@ impl Work {
         }
         let start = self.shared.clock.instant();
         let steps = u32::try_from(group.done.len()).unwrap_or(u32::MAX);
-        batch.commit().map_err(|error| error.to_string())?;
+        batch.commit().map_err(|error| crate::store::in_words(&error))?;
         let took = self.shared.clock.instant().saturating_duration_since(start);
         self.metrics.sync_seconds.observe(took.as_secs_f64());
         self.metrics.syncs.inc();
@@ -51,6 +51,16 @@ impl Work {
 
         for cell in &group.numbered {
             batch.insert(&store.meta, numbered_key(b'q', cell.number()), cell.name.as_str());
+        }
+        for number in &group.idle {
+            batch.remove(&store.meta, numbered_key(b'q', *number));
+        }
+        for HoldChange { cell, scope, hold } in &group.holds {
+            let key = hold_key(&cell.name, scope);
+            match hold {
+                Some((reason, since)) => batch.insert(&store.meta, key, encode_hold(*reason, *since)),
+                None => batch.remove(&store.meta, key),
+            }
         }
         for new in &group.published {
             let entry = encode_record(new.queue, &new.lane, &new.at, group.now, &new.octets);
@@ -76,7 +86,8 @@ impl Work {
         }
         self.batch_state(group, &mut batch);
         self.batch_logs(group, logs, &mut batch);
-        let began = group.logs.values().any(|log| log.next > 0);
+        // A reader can begin a log before its first entry.
+        let began = !group.logs.is_empty();
         if !group.numbered.is_empty() || began {
             batch.insert(&store.meta, META_NUMBERS, self.next_number.to_be_bytes());
         }
@@ -164,6 +175,7 @@ impl Work {
     fn publish(&mut self, group: Group, logs: Vec<Arc<LogCell>>, written: bool) -> Result<(), String> {
         for id in &group.gone {
             self.moved.remove(id);
+            self.elsewhere.remove(id);
         }
         self.moved.extend(group.moves.keys());
         for value in group.state.values().flatten() {
@@ -208,6 +220,16 @@ impl Work {
                 cell.changed.notify_waiters();
             }
         }
+        for HoldChange { cell, scope, hold } in group.holds {
+            // The lock ends with the statement: waiters take it at once.
+            match hold {
+                Some((reason, since)) => lock(&cell.index).hold_all(scope, reason, since),
+                None => {
+                    lock(&cell.index).release_all(&scope);
+                    cell.changed.notify_waiters();
+                }
+            }
+        }
         group
             .done
             .iter()
@@ -215,6 +237,9 @@ impl Work {
             .for_each(smsgw_queue::metric::count);
         group.alarms.iter().for_each(smsgw_queue::metric::published);
         group.expired.iter().for_each(smsgw_queue::metric::expired);
+        for (queue, reason) in &group.dropped {
+            smsgw_queue::metric::dropped(queue, reason);
+        }
         self.shared
             .leases
             .rotate_when_full()

@@ -2,6 +2,7 @@
 //!
 //! Knows no file format. Invariant: every budget here is an upper bound the engine keeps, not a hint.
 
+use smsgw_queue::{Bound, Bounds};
 use std::path::PathBuf;
 use std::time::Duration;
 use thiserror::Error;
@@ -30,6 +31,9 @@ pub struct EmbeddedConfig {
     pub max_waiting: usize,
     /// Dead letters and corrupt records are deleted after this. Default 7 days.
     pub dead_letter_retention: Duration,
+    /// How much is taken in; can be changed while the engine runs. Default: no bound, but 256 MiB of dead letters and as
+    /// much of corrupt records in each queue.
+    pub bounds: Bounds,
 }
 
 impl EmbeddedConfig {
@@ -47,6 +51,13 @@ impl EmbeddedConfig {
             max_journals: 128 * MIB,
             max_waiting: 8192,
             dead_letter_retention: Duration::from_secs(7 * 24 * 3600),
+            bounds: Bounds {
+                dead_letters: Bound {
+                    octets: 256 * MIB,
+                    ..Bound::NONE
+                },
+                ..Bounds::NONE
+            },
         }
     }
 }

@@ -12,16 +12,17 @@ use crate::logs::Found;
 use crate::metric;
 use crate::queues::{QueueCell, RecordCache};
 use crate::recover::recover;
-use crate::shared::{CacheCounters, Shared, number};
+use crate::shared::{CacheCounters, Shared, explained, number};
 use crate::space::SpaceProbe;
 use crate::store::{ReadResult, Store};
 use crate::values::{Cached, Values};
 use crate::work::{Continue, Work};
 use smsgw_message::{Clock, Timestamp};
-use smsgw_queue::index::{Leased, View};
+use smsgw_queue::index::Leased;
 use smsgw_queue::{
-    BoxFuture, Browsed, CommitError, Committed, Delivery, Depth, Engine, EngineError, Entry, Health, Lease,
-    LeaseHome, LogName, Place, Position, QueueName, RecordId, StateKey, Step, Versioned, Want,
+    Bounds, BoxFuture, CommitError, Committed, DeadLetters, Delivery, Depth, Engine, EngineError, Entry,
+    Health, Held, Lease, LeaseHome, LogName, Look, Page, Position, QueueName, StateKey, Step, Versioned,
+    Want,
 };
 use std::fmt;
 use std::fs;
@@ -56,7 +57,7 @@ impl Drop for Taken<'_> {
 
 /// The engine contract on one fjall database.
 pub struct EmbeddedEngine {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     committer: Mutex<Option<JoinHandle<()>>>,
     dir: std::path::PathBuf,
 }
@@ -102,6 +103,8 @@ impl EmbeddedEngine {
             inbox: Inbox::new(config.max_waiting),
             queues: recovered.queues,
             records: RecordCache::new(config.record_cache),
+            ahead: Mutex::default(),
+            bounds: RwLock::new(Arc::new(config.bounds.clone())),
             values: Values::new(config.state_cache, store.db.snapshot()),
             logs: recovered.logs,
             leases: recovered.leases,
@@ -195,10 +198,18 @@ impl EmbeddedEngine {
             let (leased, due) = {
                 let mut index = lock(&cell.index);
                 index.due(self.shared.clock.now());
-                (index.checkout(want.max, &want.flows), index.next_due())
+                (
+                    index.checkout_within(want.max, want.max_octets, &want.flows),
+                    index.next_due(),
+                )
             };
             if !leased.is_empty() {
-                return self.deliver(Taken { cell: &cell, leased }).await;
+                let deliveries = self.deliver(Taken { cell: &cell, leased }).await?;
+                if !deliveries.is_empty() {
+                    return Ok(deliveries);
+                }
+                // Nothing of it could be read back: what is behind it is next.
+                continue;
             }
             if time_is_up {
                 return Ok(Vec::new());
@@ -210,28 +221,45 @@ impl EmbeddedEngine {
     async fn deliver(&self, mut taken: Taken<'_>) -> Result<Vec<Delivery>, EngineError> {
         let ids: Vec<u64> = taken.leased.iter().map(|leased| leased.id.as_u64()).collect();
         if let Err(error) = self.shared.leases.mark(ids.iter().copied()) {
-            return Err(self.shared.poison(format!("lease mark: {error}")));
+            return Err(self
+                .shared
+                .poison(explained(&self.dir, &format!("lease mark: {error}"))));
         }
-        let octets = self.shared.octets(&ids).await?;
+        let octets = self.shared.octets(taken.cell.number(), &ids).await?;
         let home = Arc::clone(taken.cell) as Arc<dyn LeaseHome>;
         let leased = std::mem::take(&mut taken.leased);
-        let deliveries = leased.into_iter().zip(octets).map(|(leased, octets)| {
-            let lease = Lease {
-                queue: taken.cell.name.clone(),
-                record: leased.id,
-                token: leased.token,
-            };
-            Delivery::new(
-                home.clone(),
-                lease,
-                leased.lane,
-                octets,
-                leased.attempt,
-                leased.leased_before,
-                leased.published_at,
-            )
-        });
-        Ok(deliveries.collect())
+        let mut damaged = Vec::new();
+        let deliveries: Vec<Delivery> = leased
+            .into_iter()
+            .zip(octets)
+            .filter_map(|(leased, found)| {
+                let octets = match found {
+                    Ok(octets) => octets,
+                    Err(damage) => {
+                        damaged.push((leased, damage));
+                        return None;
+                    }
+                };
+                let lease = Lease {
+                    queue: taken.cell.name.clone(),
+                    record: leased.id,
+                    token: leased.token,
+                };
+                Some(Delivery::new(
+                    home.clone(),
+                    lease,
+                    leased.lane,
+                    octets,
+                    leased.attempt,
+                    leased.leased_before,
+                    leased.published_at,
+                ))
+            })
+            .collect();
+        if !damaged.is_empty() {
+            self.set_aside(taken.cell, damaged).await;
+        }
+        Ok(deliveries)
     }
 
     async fn read_log(
@@ -330,50 +358,6 @@ impl EmbeddedEngine {
         });
         Ok(values.collect())
     }
-
-    async fn look_into(
-        &self,
-        queue: &QueueName,
-        place: Place,
-        after: Option<RecordId>,
-        max: usize,
-    ) -> Result<Vec<Browsed>, EngineError> {
-        self.shared.check()?;
-        let Some(cell) = self.shared.queues.find(queue) else {
-            return Ok(Vec::new());
-        };
-        let views: Vec<View> = {
-            let mut index = lock(&cell.index);
-            index.due(self.shared.clock.now());
-            index.browse(place, after, max)
-        };
-        let ids: Vec<u64> = views.iter().map(|view| view.id.as_u64()).collect();
-        let found = self.shared.records.get(ids.iter().copied());
-        // One that was settled since the look is left out; so each is read by itself.
-        let octets = self
-            .shared
-            .read(move |store| {
-                let read = ids.into_iter().zip(found).map(|(id, here)| match here {
-                    Some(octets) => Ok(Some(octets)),
-                    None => store.record_if_there(id),
-                });
-                read.collect::<ReadResult<Vec<_>>>()
-            })
-            .await?;
-        let seen = views.into_iter().zip(octets).filter_map(|(view, octets)| {
-            Some(Browsed {
-                id: view.id,
-                lane: view.lane,
-                place: view.place,
-                reason: view.reason.as_str(),
-                attempt: view.attempt,
-                published_at: view.published_at,
-                due: view.due,
-                record: octets?,
-            })
-        });
-        Ok(seen.collect())
-    }
 }
 
 impl Engine for EmbeddedEngine {
@@ -457,24 +441,37 @@ impl Engine for EmbeddedEngine {
         depths.filter(|(_, depth)| *depth != Depth::default()).collect()
     }
 
-    fn browse(
-        &self,
-        queue: &QueueName,
-        place: Place,
-        after: Option<RecordId>,
-        max: usize,
-    ) -> BoxFuture<'_, Result<Vec<Browsed>, EngineError>> {
+    fn look(&self, queue: &QueueName, look: Look) -> BoxFuture<'_, Result<Page, EngineError>> {
         let queue = queue.clone();
-        Box::pin(async move { self.look_into(&queue, place, after, max).await })
+        Box::pin(async move { self.look_into(&queue, look).await })
+    }
+
+    fn dead_letters(&self, queue: &QueueName) -> Vec<DeadLetters> {
+        let cell = self.shared.queues.find(queue);
+        cell.map_or_else(Vec::new, |cell| lock(&cell.index).dead_letters())
+    }
+
+    fn holds(&self, queue: &QueueName) -> Vec<Held> {
+        let cell = self.shared.queues.find(queue);
+        cell.map_or_else(Vec::new, |cell| lock(&cell.index).holds())
+    }
+
+    fn log_end(&self, log: &LogName) -> Position {
+        let cell = self.shared.logs.find(log);
+        cell.map_or_else(Position::default, |cell| Position(lock(&cell.state).next))
+    }
+
+    fn set_bounds(&self, bounds: Bounds) {
+        *self.shared.bounds.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(bounds);
+    }
+
+    fn bounds(&self) -> Bounds {
+        Bounds::clone(&self.shared.bounds())
     }
 
     fn refresh_metrics(&self) {
         let gauge = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-        for cell in self.shared.queues.all() {
-            metric::OCTETS
-                .with(&[cell.name.as_str()])
-                .set(gauge(lock(&cell.index).octets()));
-        }
+        self.shared.queues.refresh_metrics();
         if let Some(store) = &*self.shared.store.read().unwrap_or_else(PoisonError::into_inner) {
             match store.db.disk_space() {
                 Ok(used) => metric::DISK_USED.with(&[]).set(gauge(used)),
@@ -490,6 +487,7 @@ impl Engine for EmbeddedEngine {
     fn close(&self) -> BoxFuture<'_, Result<(), EngineError>> {
         Box::pin(async move {
             let committer = lock(&self.committer).take();
+            let dir = self.dir.clone();
             let shared = self.shared.clone();
             let done = tokio::task::spawn_blocking(move || {
                 Self::stop(&shared, committer);
@@ -505,8 +503,10 @@ impl Engine for EmbeddedEngine {
                     let synced = store
                         .db
                         .persist(fjall::PersistMode::SyncAll)
-                        .map_err(|error| error.to_string());
-                    marks.and(synced).map_err(EngineError::Read)?;
+                        .map_err(|error| crate::store::in_words(&error));
+                    marks
+                        .and(synced)
+                        .map_err(|cause| EngineError::Read(explained(&dir, &cause)))?;
                 }
                 give_back(store);
                 match shared.refusal() {

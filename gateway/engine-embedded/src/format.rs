@@ -1,4 +1,4 @@
-//! How everything lies on the disk. Format 1.
+//! How everything lies on the disk. Format 2; format 1 is read, and becomes 2 when it is opened.
 //!
 //! ```text
 //! <dir>/LOCK                    OS lock; the text of the owner's process id
@@ -11,9 +11,11 @@
 //!          'q' number:u32            name           queues; a number is never used again
 //!          'l' number:u32            log            next:u64 first:u64 name:text readers:u16 (name:text position:u64)*
 //!          "numbers"                 u32            first number not yet given to a queue or log
+//!          'h' queue:text 0          reason:u8 since:i64      the queue is held (format 2)
+//!          'h' queue:text 1 flow:text   the same              a flow of it is held (format 2)
 //! records  id:u64                    queue:u32 class:u8 at reason:u8 published:i64 time:i64 flow:text | octets
 //!          FF*8                      u64            next record id
-//! moves    id:u64                    at:u8 reason:u8 attempt:u32 time:i64 void:u64
+//! moves    id:u64                    at:u8 reason:u8 attempt:u32 time:i64 void:u64 (queue:u32 class:u8 flow:text)?
 //!          FF*8                      (empty)
 //! state    'k' key                   version:u64 entry:u64 step:16 expiry | octets
 //!          FF                        u64            next version
@@ -28,7 +30,8 @@
 //! ```
 //! A record is written once and deleted once; what a release, hold, dead letter or requeue changes is the entry of the
 //! same id in `moves`, which outranks the header (a retry writes 34 octets, not the record again). `void` is the last
-//! lease mark that this move made void. An `expiry` entry is a hint: it counts only while the value under its key still
+//! lease mark that this move made void; 0 where the marks still count. Queue, class and flow stand there when the record
+//! is in another queue or lane than its header says (format 2); the queue of the header may have lost its name then. An `expiry` entry is a hint: it counts only while the value under its key still
 //! names its time and number. The number is the version of the first value with that time: a value that is written anew
 //! with the same time keeps the entry. A block of a log holds all that one group appended to it.
 //!
@@ -42,10 +45,12 @@
 use bytes::Bytes;
 use smsgw_message::{Class, Timestamp};
 use smsgw_queue::index::{At, Reason};
-use smsgw_queue::{Expiry, Flow, Lane, QueueName, StepId, Versioned};
+use smsgw_queue::{Expiry, Flow, Held, HoldReason, HoldScope, Lane, QueueName, StepId, Versioned};
 
 /// The version drawn above.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
+/// The oldest that is read.
+pub(crate) const OLDEST_FORMAT: u32 = 1;
 
 pub(crate) const META_FORMAT: &[u8] = b"format";
 pub(crate) const META_OPENED: &[u8] = b"opened";
@@ -55,9 +60,6 @@ pub(crate) const RECORDS_HEAD: [u8; 8] = [0xFF; 8];
 pub(crate) const STATE_HEAD: [u8; 1] = [0xFF];
 pub(crate) const EXPIRY_HEAD: [u8; 17] = [0xFF; 17];
 pub(crate) const LOGS_HEAD: [u8; 12] = [0xFF; 12];
-
-/// Longest text of a name inside an entry, and longest state key.
-pub(crate) const MAX_TEXT: usize = 4096;
 
 /// What was read is not what the drawing says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,9 +130,9 @@ fn class_code(class: Class) -> u8 {
     }
 }
 
-/// Writes a text; the committer refuses names longer than [`MAX_TEXT`] before they come here.
+/// Writes a text; the committer refuses longer names than the contract allows before they come here.
 pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) {
-    let len = u16::try_from(text.len()).expect("names are checked against MAX_TEXT");
+    let len = u16::try_from(text.len()).expect("names are checked against MAX_NAME");
     out.extend_from_slice(&len.to_be_bytes());
     out.extend_from_slice(text.as_bytes());
 }
@@ -213,19 +215,28 @@ pub(crate) struct Move {
     pub(crate) attempt: u32,
     /// Lease marks up to this one say nothing about the record any more.
     pub(crate) void: u64,
+    /// Where it is, when its header says something else.
+    pub(crate) home: Option<Home>,
 }
 
-pub(crate) fn encode_move(moved: &Move) -> [u8; 22] {
+/// Queue and lane of a record that was moved there.
+#[derive(Debug, Clone)]
+pub(crate) struct Home {
+    pub(crate) queue: u32,
+    pub(crate) lane: Lane,
+}
+
+pub(crate) fn encode_move(moved: &Move) -> Vec<u8> {
     let (kind, reason, time) = at_parts(&moved.at);
-    let mut out = [0; 22];
-    let fields = [
-        &[kind, reason][..],
-        &moved.attempt.to_be_bytes(),
-        &time.as_millis().to_be_bytes(),
-        &moved.void.to_be_bytes(),
-    ];
-    for (to, from) in out.iter_mut().zip(fields.into_iter().flatten()) {
-        *to = *from;
+    let mut out = Vec::with_capacity(22);
+    out.extend_from_slice(&[kind, reason]);
+    out.extend_from_slice(&moved.attempt.to_be_bytes());
+    out.extend_from_slice(&time.as_millis().to_be_bytes());
+    out.extend_from_slice(&moved.void.to_be_bytes());
+    if let Some(Home { queue, lane }) = &moved.home {
+        out.extend_from_slice(&queue.to_be_bytes());
+        out.push(class_code(lane.class));
+        put_text(&mut out, lane.flow.as_str());
     }
     out
 }
@@ -233,11 +244,60 @@ pub(crate) fn encode_move(moved: &Move) -> [u8; 22] {
 pub(crate) fn decode_move(entry: &[u8]) -> Result<Move, Broken> {
     let mut r = Reader(entry);
     let (kind, reason, attempt, time, void) = (r.u8()?, r.u8()?, r.u32()?, r.time()?, r.u64()?);
+    let home = if r.0.is_empty() {
+        None
+    } else {
+        let queue = r.u32()?;
+        Some(Home {
+            queue,
+            lane: r.lane()?,
+        })
+    };
     Ok(Move {
         at: at_from(kind, reason, time)?,
         attempt,
         void,
+        home,
     })
+}
+
+/// The entry of a hold: its key in `meta`.
+pub(crate) fn hold_key(queue: &QueueName, scope: &HoldScope) -> Vec<u8> {
+    let mut out = vec![b'h'];
+    put_text(&mut out, queue.as_str());
+    match scope {
+        HoldScope::Queue => out.push(0),
+        HoldScope::Flow(flow) => {
+            out.push(1);
+            put_text(&mut out, flow.as_str());
+        }
+    }
+    out
+}
+
+pub(crate) fn encode_hold(reason: HoldReason, since: Timestamp) -> [u8; 9] {
+    let mut out = [Reason::Held(reason).code(); 9];
+    for (to, from) in out.iter_mut().skip(1).zip(since.as_millis().to_be_bytes()) {
+        *to = from;
+    }
+    out
+}
+
+/// A hold from its key and its entry.
+pub(crate) fn decode_hold(key: &[u8], entry: &[u8]) -> Result<(QueueName, Held), Broken> {
+    let mut r = Reader(key.get(1..).unwrap_or_default());
+    let queue = QueueName::from(r.text()?);
+    let scope = match r.u8()? {
+        0 => HoldScope::Queue,
+        1 => HoldScope::Flow(Flow::from(r.text()?)),
+        _ => return Err(Broken("scope of a hold is unknown")),
+    };
+    let mut r = Reader(entry);
+    let Some(Reason::Held(reason)) = Reason::from_code(r.u8()?) else {
+        return Err(Broken("reason of a hold is unknown"));
+    };
+    let since = r.time()?;
+    Ok((queue, Held { scope, reason, since }))
 }
 
 /// A value of state with what goes with it.
@@ -456,121 +516,4 @@ pub(crate) fn numbered_key(kind: u8, number: u32) -> [u8; 5] {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use smsgw_queue::{DeadReason, ReleaseReason};
-
-    fn at(millis: i64) -> Timestamp {
-        Timestamp::from_millis(millis)
-    }
-
-    #[test]
-    fn a_record_written_by_format_1_reads_for_ever() {
-        // Pinned octets: this is what lies on disks in the field.
-        let lane = Lane::new(Class::Otp, "acme");
-        let entry = encode_record(7, &lane, &At::Ready, at(258), b"xyz");
-        assert_eq!(
-            entry,
-            *b"\0\0\0\x07\0\0\0\0\0\0\0\0\0\x01\x02\0\0\0\0\0\0\0\0\0\x04acmexyz"
-        );
-        let (header, octets) = decode_record(&entry).unwrap();
-        assert_eq!(
-            (header.queue, header.class, header.flow, header.published_at),
-            (7, Class::Otp, "acme", at(258))
-        );
-        assert!(matches!(header.at, At::Ready));
-        assert_eq!(octets, b"xyz");
-    }
-
-    #[test]
-    fn moves_keep_place_reason_and_attempt() {
-        for place in [
-            At::Ready,
-            At::Deferred {
-                due: at(-5),
-                reason: Reason::Released(ReleaseReason::Throttled),
-            },
-            At::Aside {
-                reason: Reason::Dead(DeadReason::NoRoute),
-                since: at(9),
-            },
-        ] {
-            let entry = encode_move(&Move {
-                at: place,
-                attempt: 3,
-                void: 77,
-            });
-            let back = decode_move(&entry).unwrap();
-            assert_eq!(
-                (at_parts(&back.at), back.attempt, back.void),
-                (at_parts(&place), 3, 77)
-            );
-        }
-    }
-
-    #[test]
-    fn values_keep_version_step_and_expiry() {
-        let lane = Lane::new(Class::Bulk, "f");
-        for expiry in [
-            Expiry::Owner,
-            Expiry::At(at(-1)),
-            Expiry::Alarm(at(5), QueueName::from("alarms"), lane),
-        ] {
-            let value = Value {
-                version: 9,
-                entry: 8,
-                step: StepId::from_bytes([3; 16]),
-                expiry,
-                octets: Bytes::from_static(b"v"),
-            };
-            assert_eq!(Value::decode(&value.encode()).unwrap(), value);
-        }
-    }
-
-    #[test]
-    fn expiry_keys_sort_by_time_across_1970() {
-        assert!(expiry_key(at(-2), u64::MAX, "z") < expiry_key(at(-1), 0, ""));
-        assert!(expiry_key(at(-1), 5, "z") < expiry_key(at(0), 0, ""));
-        assert!(expiry_key(at(1), 5, "z") < expiry_key(at(1), 6, "a"));
-        assert!(expiry_key(at(i64::MAX), u64::MAX, "z").as_slice() < EXPIRY_HEAD.as_slice());
-        assert_eq!(
-            decode_expiry_key(&expiry_key(at(-7), 8, "msg/1")).unwrap(),
-            (at(-7), 8, "msg/1")
-        );
-    }
-
-    #[test]
-    fn cut_entries_are_refused_and_never_panic() {
-        let lane = Lane::new(Class::Otp, "acme");
-        let record = encode_record(7, &lane, &At::Ready, at(1), b"");
-        let value = Value {
-            version: 9,
-            entry: 0,
-            step: StepId::from_bytes([3; 16]),
-            expiry: Expiry::Alarm(at(5), QueueName::from("alarms"), lane),
-            octets: Bytes::new(),
-        }
-        .encode();
-        let block = Bytes::from(encode_block(&[Bytes::from_static(b"a"), Bytes::from_static(b"")]));
-        let log = LogMeta {
-            next: 2,
-            first: 1,
-            name: "events".into(),
-            readers: vec![("counter".into(), 1)],
-        }
-        .encode();
-        assert_eq!(decode_block(&block).unwrap().len(), 2);
-        for n in 0..record.len() {
-            assert!(decode_record(&record[..n]).is_err());
-        }
-        for n in 0..value.len() {
-            assert!(Value::decode(&value[..n]).is_err());
-        }
-        for n in 0..block.len() {
-            assert!(decode_block(&block.slice(..n)).is_err());
-        }
-        for n in 0..log.len() {
-            assert!(LogMeta::decode(&log[..n]).is_err());
-        }
-    }
-}
+mod tests;

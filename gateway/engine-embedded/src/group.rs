@@ -4,12 +4,13 @@
 //! Knows no disk. Invariant: what is staged stands for steps that went through, wholly.
 
 use crate::format::{Move, Value};
+use crate::lock;
 use crate::queues::QueueCell;
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use smsgw_message::Timestamp;
 use smsgw_queue::index::{At, Change};
-use smsgw_queue::{Lane, LogName, Position, QueueName, StateKey, Step};
+use smsgw_queue::{HoldReason, HoldScope, Lane, LogName, Position, QueueName, StateKey, Step};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -64,6 +65,12 @@ pub(crate) struct Group {
     pub(crate) alarms: Vec<QueueName>,
     /// Dead letters whose time was over.
     pub(crate) expired: Vec<QueueName>,
+    /// Dead letters above the bound of their queue, with their reason.
+    pub(crate) dropped: Vec<(QueueName, &'static str)>,
+    /// What is held from now on, or no more.
+    pub(crate) holds: Vec<HoldChange>,
+    /// Queues whose numbers are given back.
+    pub(crate) idle: Vec<u32>,
     /// First positions of log blocks that nobody needs any more: log, block.
     pub(crate) trimmed: Vec<(u32, u64)>,
 }
@@ -84,6 +91,9 @@ impl Group {
             swept: Vec::new(),
             alarms: Vec::new(),
             expired: Vec::new(),
+            dropped: Vec::new(),
+            holds: Vec::new(),
+            idle: Vec::new(),
             trimmed: Vec::new(),
         }
     }
@@ -106,6 +116,42 @@ impl Group {
                 });
             }
         }
+    }
+}
+
+/// A hold that begins, or ends.
+#[derive(Debug)]
+pub(crate) struct HoldChange {
+    pub(crate) cell: Arc<QueueCell>,
+    pub(crate) scope: HoldScope,
+    /// `None`: it ends.
+    pub(crate) hold: Option<(HoldReason, Timestamp)>,
+}
+
+impl Group {
+    /// Stages a hold. One that is there, durably or in this group, stays as it is.
+    pub(crate) fn hold(&mut self, cell: &Arc<QueueCell>, scope: &HoldScope, hold: Option<HoldReason>) {
+        let staged = self
+            .holds
+            .iter()
+            .position(|there| Arc::ptr_eq(&there.cell, cell) && there.scope == *scope);
+        let held = match staged.and_then(|at| self.holds.get(at)) {
+            Some(there) => there.hold.is_some(),
+            None => lock(&cell.index).holds().iter().any(|held| held.scope == *scope),
+        };
+        if held == hold.is_some() {
+            return;
+        }
+        let change = HoldChange {
+            cell: cell.clone(),
+            scope: scope.clone(),
+            hold: hold.map(|reason| (reason, self.now)),
+        };
+        // Each key of a batch at most once: the last word counts.
+        if let Some(at) = staged {
+            self.holds.remove(at);
+        }
+        self.holds.push(change);
     }
 }
 
@@ -132,7 +178,10 @@ impl Group {
                 self.gone.push(id);
             }
             Write::Moved(id, moved) => {
-                self.unleased.push(id);
+                // With 0 its marks still count.
+                if moved.void > 0 {
+                    self.unleased.push(id);
+                }
                 self.moves.insert(id, moved);
             }
         }

@@ -15,13 +15,15 @@
 //!
 //! # Limits
 //! - After a power cut every record counts as possibly leased (lease marks are not synced; leases.rs).
-//! - A record that cannot be read back (a damaged table) fails its checkout every time, loudly; nothing is skipped.
+//! - A record that cannot be read back (a damaged table) is set aside as corrupt when it is checked out; the next start
+//!   ends with an error until the directory is repaired.
 //! - A log that once existed keeps some hundred octets for ever, so that its positions never return.
-//! - A name (queue, flow, log, reader, key) has at most 4096 octets; a step with a longer one is refused.
 
+mod ahead;
 mod apply;
 mod commit;
 mod config;
+mod dead;
 mod engine;
 mod format;
 mod group;
@@ -30,7 +32,10 @@ mod journal;
 mod leases;
 mod lock;
 mod logs;
+mod look;
 pub mod metric;
+pub mod offline;
+mod pace;
 mod queues;
 mod recover;
 mod shared;

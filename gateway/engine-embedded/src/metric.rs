@@ -29,6 +29,13 @@ pub static GROUP_STEPS: Histogram = Histogram::new(
 );
 /// Syncs. Their rate is what the disk gives.
 pub static SYNCS_TOTAL: Counter = Counter::new("smsgw_engine_syncs_total", "Syncs of the journal.", &[]);
+/// Groups that waited up to 20 ms before they were written, because tables were not written or merged as fast as they
+/// came. A steady rise means that the disk or the processor does not keep up with the load.
+pub static PACED_GROUPS_TOTAL: Counter = Counter::new(
+    "smsgw_engine_paced_groups_total",
+    "Groups held back because the store is behind with its tables.",
+    &[],
+);
 /// Steps refused, by reason. `no_space` needs a person: the disk is almost full.
 pub static REFUSED_TOTAL: Counter = Counter::new(
     "smsgw_engine_refused_steps_total",
@@ -40,6 +47,18 @@ pub static OCTETS: Gauge = Gauge::new(
     "smsgw_queue_octets",
     "Octets of the records of a queue.",
     &["queue"],
+);
+/// Holds that stand on a queue as a whole or on flows of it. Not 0: a person keeps records back, and has to release them.
+pub static HOLDS: Gauge = Gauge::new(
+    "smsgw_queue_holds",
+    "Holds of a queue and of its flows.",
+    &["queue"],
+);
+/// Dead letters and corrupt records of a queue, by reason. They wait for a person: requeue or discard them.
+pub static DEAD_LETTERS: Gauge = Gauge::new(
+    "smsgw_queue_dead_letter_records",
+    "Dead letters and corrupt records of a queue.",
+    &["queue", "reason"],
 );
 /// Octets free on the disk of the data directory. Below `min_free_disk` only steps that make room go through.
 pub static DISK_FREE: Gauge = Gauge::new(

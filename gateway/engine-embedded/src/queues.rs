@@ -8,13 +8,14 @@
 //! is read from the disk, in batches.
 
 use crate::lock;
+use crate::metric;
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use smsgw_queue::index::QueueIndex;
-use smsgw_queue::{Lease, LeaseHome, QueueName};
+use smsgw_queue::{DeadReason, Lease, LeaseHome, QueueName};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::Notify;
 
@@ -29,11 +30,11 @@ pub(crate) struct QueueCell {
 }
 
 impl QueueCell {
-    fn new(name: QueueName, number: u32) -> Self {
-        let index = Mutex::new(QueueIndex::new());
+    fn new(name: QueueName, token: u64) -> Self {
+        let index = Mutex::new(QueueIndex::with_token(token));
         Self {
             name,
-            number: AtomicU32::new(number),
+            number: AtomicU32::new(0),
             index,
             changed: Notify::new(),
         }
@@ -71,6 +72,9 @@ impl fmt::Debug for QueueCell {
 #[derive(Debug, Default)]
 pub(crate) struct Queues {
     cells: RwLock<FxHashMap<QueueName, Arc<QueueCell>>>,
+    /// Above the token of every lease of a queue that was forgotten: leases of it are not taken for leases of the next one
+    /// of its name.
+    tokens: AtomicU64,
 }
 
 impl Queues {
@@ -91,8 +95,59 @@ impl Queues {
         let mut cells = self.cells.write().unwrap_or_else(PoisonError::into_inner);
         cells
             .entry(name.clone())
-            .or_insert_with(|| Arc::new(QueueCell::new(name.clone(), 0)))
+            .or_insert_with(|| {
+                let token = self.tokens.load(Ordering::Relaxed).max(1);
+                Arc::new(QueueCell::new(name.clone(), token))
+            })
             .clone()
+    }
+
+    /// Sets the gauges of every queue.
+    pub(crate) fn refresh_metrics(&self) {
+        let gauge = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        for cell in self.all() {
+            let (depth, dead) = {
+                let index = lock(&cell.index);
+                (index.depth(), index.dead_letters())
+            };
+            let queue = cell.name.as_str();
+            metric::OCTETS.with(&[queue]).set(gauge(depth.octets));
+            metric::HOLDS.with(&[queue]).set(gauge(depth.holds));
+            for reason in DeadReason::ALL {
+                let there = dead.iter().find(|dead| dead.reason == reason);
+                // A reason that no record has, or lost, has no gauge.
+                match there {
+                    Some(dead) => {
+                        let gauge = gauge(dead.amount.records);
+                        metric::DEAD_LETTERS.with(&[queue, reason.as_str()]).set(gauge);
+                    }
+                    None => metric::DEAD_LETTERS.remove(&[queue, reason.as_str()]),
+                }
+            }
+        }
+    }
+
+    /// The gauges of a queue that is gone.
+    pub(crate) fn drop_metrics(queue: &QueueName) {
+        metric::OCTETS.remove(&[queue.as_str()]);
+        metric::HOLDS.remove(&[queue.as_str()]);
+        for reason in DeadReason::ALL {
+            metric::DEAD_LETTERS.remove(&[queue.as_str(), reason.as_str()]);
+        }
+    }
+
+    /// Forgets a queue that is empty, when nobody else has it: no call that waits, no delivery.
+    pub(crate) fn forget(&self, cell: &Arc<QueueCell>) {
+        let mut cells = self.cells.write().unwrap_or_else(PoisonError::into_inner);
+        // The map's and the caller's; everybody else gets theirs through the map, which is locked.
+        if Arc::strong_count(cell) > 2 {
+            return;
+        }
+        let index = lock(&cell.index);
+        if index.is_empty() {
+            self.tokens.fetch_max(index.next_token(), Ordering::Relaxed);
+            cells.remove(&cell.name);
+        }
     }
 
     /// Every queue, by name.

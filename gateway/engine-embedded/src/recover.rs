@@ -7,7 +7,7 @@
 use crate::config::{EmbeddedConfig, OpenErrorKind};
 use crate::format::{
     FORMAT, LogMeta, META_FORMAT, META_NUMBERS, META_OPENED, Move, RECORDS_HEAD, Reader, STATE_HEAD,
-    block_key, decode_block_key, decode_expiry_key, decode_move, decode_record, numbered_key,
+    block_key, decode_block_key, decode_expiry_key, decode_hold, decode_move, decode_record, numbered_key,
 };
 use crate::leases::{Found, Leases};
 use crate::lock;
@@ -18,7 +18,7 @@ use fjall::PersistMode;
 use rustc_hash::{FxHashMap, FxHashSet};
 use smsgw_message::Timestamp;
 use smsgw_queue::index::{At, NewRecord, Stored};
-use smsgw_queue::{Flow, Lane, LogName, QueueName, RecordId};
+use smsgw_queue::{Amount, Flow, Lane, LogName, QueueName, RecordId};
 use std::sync::Arc;
 use tracing::{info, warn};
 
@@ -33,6 +33,10 @@ pub(crate) struct Recovered {
     pub(crate) next_number: u32,
     /// Records that have an entry in `moves`.
     pub(crate) moved: FxHashSet<u64>,
+    /// Those of them that are elsewhere than their header says.
+    pub(crate) elsewhere: FxHashSet<u64>,
+    /// What waits in all queues.
+    pub(crate) waiting: Amount,
     /// Oldest block of each log, by number.
     pub(crate) floors: FxHashMap<u32, u64>,
     pub(crate) next_due: Option<Timestamp>,
@@ -80,6 +84,8 @@ pub(crate) fn recover(
     let mut cells: FxHashMap<u32, Arc<QueueCell>> = FxHashMap::default();
     let mut flows: FxHashMap<Box<str>, Flow> = FxHashMap::default();
     let mut moved = FxHashSet::default();
+    let mut elsewhere = FxHashSet::default();
+    hold(store, &queues)?;
     let mut live = FxHashSet::default();
     let mut count = 0u64;
     for item in store.all_records() {
@@ -88,40 +94,44 @@ pub(crate) fn recover(
             .u64()
             .map_err(|broken| damaged("a record", broken.0))?;
         let (header, octets) = decode_record(&entry).map_err(|broken| damaged("a record", broken.0))?;
-        let cell = match cells.get(&header.queue) {
-            Some(cell) => cell,
-            None => {
-                let name = names.get(&header.queue);
-                let name = name.ok_or_else(|| damaged("a record", "its queue has no name"))?;
-                let cell = queues.cell(name);
-                cell.set_number(header.queue);
-                cells.entry(header.queue).or_insert(cell)
-            }
-        };
-        let flow = match flows.get(header.flow) {
-            Some(flow) => flow.clone(),
-            None => flows
-                .entry(header.flow.into())
-                .or_insert(Flow::from(header.flow))
-                .clone(),
-        };
         let change = moves.remove(&id);
         let void = change.as_ref().map(|change| change.void);
-        let (at, attempt) = match change {
+        let (at, attempt, home) = match change {
             Some(change) => {
                 moved.insert(id);
-                (change.at, change.attempt)
+                (change.at, change.attempt, change.home)
             }
-            None => (header.at, 1),
+            None => (header.at, 1, None),
         };
-        // What stands aside was not out, even where the marks are not complete.
-        let leased_before = found.leased(id, void) && !matches!(at, At::Aside { .. });
+        let (queue, class, flow) = match &home {
+            Some(home) => {
+                elsewhere.insert(id);
+                (home.queue, home.lane.class, home.lane.flow.as_str())
+            }
+            None => (header.queue, header.class, header.flow),
+        };
+        let cell = match cells.get(&queue) {
+            Some(cell) => cell,
+            None => {
+                let name = names.get(&queue);
+                let name = name.ok_or_else(|| damaged("a record", "its queue has no name"))?;
+                let cell = queues.cell(name);
+                cell.set_number(queue);
+                cells.entry(queue).or_insert(cell)
+            }
+        };
+        let flow = match flows.get(flow) {
+            Some(flow) => flow.clone(),
+            None => flows.entry(flow.into()).or_insert(Flow::from(flow)).clone(),
+        };
+        // What stands aside was not out, even where the marks are not complete; but where it says that they count.
+        let leased_before = found.leased(id, void) && (!matches!(at, At::Aside { .. }) || void == Some(0));
         if leased_before {
             live.insert(id);
         }
         let record = NewRecord {
             id: RecordId::from_u64(id),
-            lane: Lane::new(header.class, flow),
+            lane: Lane::new(class, flow),
             published_at: header.published_at,
             size: octets.len(),
         };
@@ -171,6 +181,10 @@ pub(crate) fn recover(
         logs = floors.len(),
         "engine recovered"
     );
+    let waiting = cells
+        .values()
+        .map(|cell| lock(&cell.index).waits())
+        .fold(Amount::default(), Amount::plus);
     let leases = Leases::start(&config.dir, epoch, found, live)?;
     Ok(Recovered {
         queues,
@@ -180,9 +194,23 @@ pub(crate) fn recover(
         next_version,
         next_number,
         moved,
+        elsewhere,
+        waiting,
         floors,
         next_due,
     })
+}
+
+/// Holds come first: a held flow never stands in a rotation.
+fn hold(store: &Store, queues: &Queues) -> Result<(), OpenErrorKind> {
+    for item in store.meta.prefix(b"h") {
+        let (key, entry) = item.into_inner().map_err(OpenErrorKind::Store)?;
+        let (queue, held) =
+            decode_hold(&key, &entry).map_err(|broken| OpenErrorKind::damaged("a hold", broken.0))?;
+        warn!(%queue, flow = held.scope.flow().map(Flow::as_str), since = %held.since, "still held");
+        lock(&queues.cell(&queue).index).hold_all(held.scope, held.reason, held.since);
+    }
+    Ok(())
 }
 
 fn queue_names(store: &Store) -> Result<FxHashMap<u32, QueueName>, OpenErrorKind> {

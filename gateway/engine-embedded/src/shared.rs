@@ -2,19 +2,23 @@
 //!
 //! Invariant: poisoned and closed are for ever; whoever reads after that is told so.
 
+use crate::ahead::Ahead;
 use crate::inbox::Inbox;
 use crate::leases::Leases;
+use crate::lock;
 use crate::logs::Logs;
+use crate::look::Found;
 use crate::metric;
 use crate::queues::{Queues, RecordCache};
 use crate::store::{ReadResult, Store};
 use crate::values::Values;
-use bytes::Bytes;
 use smsgw_message::Clock;
-use smsgw_queue::{EngineError, Health};
+use smsgw_queue::{Bounds, EngineError, Health};
 use smsgw_telemetry::IntCounter;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::watch;
 
 /// What callers and the committer share.
@@ -23,6 +27,8 @@ pub(crate) struct Shared {
     pub(crate) inbox: Inbox,
     pub(crate) queues: Queues,
     pub(crate) records: RecordCache,
+    pub(crate) ahead: Mutex<Ahead>,
+    pub(crate) bounds: RwLock<Arc<Bounds>>,
     pub(crate) values: Values,
     pub(crate) logs: Logs,
     pub(crate) leases: Leases,
@@ -94,6 +100,11 @@ impl Shared {
         self.refusal().map_or(Ok(()), Err)
     }
 
+    /// What may be let in, as it is set now.
+    pub(crate) fn bounds(&self) -> Arc<Bounds> {
+        self.bounds.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Reads from the store on a blocking thread.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
@@ -106,28 +117,58 @@ impl Shared {
             .map_err(EngineError::Read)
     }
 
-    /// Octets of records, from memory or from the store.
-    pub(crate) async fn octets(&self, ids: &[u64]) -> Result<Vec<Bytes>, EngineError> {
-        let found = self.records.get(ids.iter().copied());
-        let missing: Vec<u64> = ids
-            .iter()
-            .zip(&found)
-            .filter(|(_, here)| here.is_none())
-            .map(|(id, _)| *id)
-            .collect();
-        self.hits
-            .record_hits
-            .inc_by(number(ids.len().saturating_sub(missing.len())));
-        if missing.is_empty() {
-            return Ok(found.into_iter().flatten().collect());
+    /// Octets of records of a queue, from memory or from the store.
+    pub(crate) async fn octets(&self, queue: u32, ids: &[u64]) -> Result<Vec<Found>, EngineError> {
+        let mut found = self.records.get(ids.iter().copied());
+        let hits = found.iter().flatten().count();
+        self.hits.record_hits.inc_by(number(hits));
+        if hits == ids.len() {
+            return Ok(found.into_iter().flatten().map(Ok).collect());
         }
-        self.hits.record_misses.inc_by(number(missing.len()));
-        let mut read = self.read(move |store| store.records(&missing)).await?.into_iter();
+        self.hits
+            .record_misses
+            .inc_by(number(ids.len().saturating_sub(hits)));
+        let (missing, ahead) = {
+            let mut read_before = lock(&self.ahead);
+            let mut missing = Vec::new();
+            for (id, here) in ids.iter().zip(&mut found) {
+                if here.is_none() {
+                    *here = read_before.take(queue, *id);
+                }
+                if here.is_none() {
+                    missing.push(*id);
+                }
+            }
+            (missing, read_before.wanted(queue))
+        };
+        if missing.is_empty() {
+            return Ok(found.into_iter().flatten().map(Ok).collect());
+        }
+        let (read, others) = self
+            .read(move |store| {
+                let together = catch_unwind(AssertUnwindSafe(|| store.records(&missing, queue, ahead)));
+                match together {
+                    Ok(Ok(read)) => Ok((read.records.into_iter().map(Ok).collect(), read.ahead)),
+                    // One of them, or one that lies between, is damaged: each by itself.
+                    Ok(Err(_)) | Err(_) => Ok((store.records_apart(&missing)?, Vec::new())),
+                }
+            })
+            .await?;
+        lock(&self.ahead).keep(queue, others.into_iter());
+        let mut read = read.into_iter();
         Ok(found
             .into_iter()
-            .filter_map(|here| here.or_else(|| read.next()))
+            .filter_map(|here| here.map(Ok).or_else(|| read.next()))
             .collect())
     }
+}
+
+/// What a person has to know of a failed write or sync.
+pub(crate) fn explained(dir: &Path, cause: &str) -> String {
+    format!(
+        "{}: {cause}. Nothing that was acknowledged is lost: the next start recovers it. When it repeats, look at the disk",
+        dir.display()
+    )
 }
 
 pub(crate) fn number(n: usize) -> u64 {

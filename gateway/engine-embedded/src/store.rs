@@ -8,13 +8,15 @@
 
 use crate::config::{EmbeddedConfig, OpenErrorKind};
 use crate::format::{
-    FORMAT, META_FORMAT, RECORDS_HEAD, Reader, Value, block_key, decode_block, decode_block_key,
-    decode_record, expiry_from, state_key,
+    FORMAT, META_FORMAT, OLDEST_FORMAT, RECORDS_HEAD, Reader, Value, block_key, decode_block,
+    decode_block_key, decode_record, expiry_from, state_key,
 };
 use crate::lock::DirLock;
+use crate::pace::Debt;
 use bytes::Bytes;
 use fjall::compaction::Leveled;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Snapshot};
+use rustc_hash::FxHashMap;
 use smsgw_message::Timestamp;
 use smsgw_queue::{Entry, Position, StateKey};
 use std::fs;
@@ -30,7 +32,7 @@ pub(crate) struct Store {
     pub(crate) expiry: Keyspace,
     pub(crate) logs: Keyspace,
     pub(crate) db: Database,
-    _lock: DirLock,
+    _lock: Arc<DirLock>,
 }
 
 impl std::fmt::Debug for Store {
@@ -39,11 +41,28 @@ impl std::fmt::Debug for Store {
     }
 }
 
+/// Records that were read.
+#[derive(Debug)]
+pub(crate) struct Read {
+    /// In the order asked.
+    pub(crate) records: Vec<Bytes>,
+    /// Others of the queue.
+    pub(crate) ahead: Vec<(u64, Bytes)>,
+}
+
 /// A read that failed, in words.
 pub(crate) type ReadResult<T> = Result<T, String>;
 
 fn say(error: fjall::Error) -> String {
-    error.to_string()
+    in_words(&error)
+}
+
+/// What the library says, without the names of its types where the operating system has the last word.
+pub(crate) fn in_words(error: &fjall::Error) -> String {
+    match error {
+        fjall::Error::Io(source) => source.to_string(),
+        other => other.to_string(),
+    }
 }
 
 fn broken(what: &'static str) -> impl Fn(crate::format::Broken) -> String {
@@ -57,7 +76,10 @@ fn sync_directory(path: &Path) -> Result<(), OpenErrorKind> {
 }
 
 impl Store {
-    pub(crate) fn open(config: &EmbeddedConfig, lock: DirLock) -> Result<Self, OpenErrorKind> {
+    pub(crate) fn open(
+        config: &EmbeddedConfig,
+        lock: impl Into<Arc<DirLock>>,
+    ) -> Result<Self, OpenErrorKind> {
         let path = config.dir.join("store");
         if !path
             .try_exists()
@@ -76,12 +98,12 @@ impl Store {
             expiry,
             logs,
             db,
-            _lock: lock,
+            _lock: lock.into(),
         };
         match store.meta.get(META_FORMAT).map_err(OpenErrorKind::Store)? {
             None => {}
             Some(found) => match Reader(&found).u32() {
-                Ok(FORMAT) => {}
+                Ok(OLDEST_FORMAT..=FORMAT) => {}
                 Ok(found) => return Err(OpenErrorKind::Newer { found, known: FORMAT }),
                 Err(broken) => return Err(OpenErrorKind::damaged("the format version", broken.0)),
             },
@@ -129,7 +151,9 @@ impl Store {
             .cache_size(config.block_cache)
             .max_journaling_size(config.max_journals.max(64 * MIB))
             .manual_journal_persist(true)
-            .worker_threads(2)
+            // One of them does nothing but write tables, and spins while merges wait that nobody is free for. Merges of
+            // several keyspaces wait at once.
+            .worker_threads(4)
             .max_cached_files(Some(256))
             .open()
             .map_err(OpenErrorKind::Store)?;
@@ -158,16 +182,70 @@ impl Store {
         Ok((db, keyspaces))
     }
 
-    /// Records by number, in the order asked.
-    pub(crate) fn records(&self, ids: &[u64]) -> ReadResult<Vec<Bytes>> {
-        ids.iter()
-            .map(|id| {
-                let entry = self.records.get(id.to_be_bytes()).map_err(say)?;
-                let entry = entry.ok_or_else(|| format!("record {id} is missing"))?;
-                let (_, octets) = decode_record(&entry).map_err(broken("a record is damaged"))?;
-                Ok(Bytes::copy_from_slice(octets))
-            })
-            .collect()
+    /// Records by number, in the order asked. With `ahead`, also up to that many others of the queue that lie between
+    /// and behind them.
+    pub(crate) fn records(&self, ids: &[u64], queue: u32, ahead: usize) -> ReadResult<Read> {
+        let (Some(first), true) = (ids.iter().min(), ahead > 0) else {
+            let records = ids.iter().map(|id| self.record(*id)).collect::<ReadResult<_>>()?;
+            return Ok(Read {
+                records,
+                ahead: Vec::new(),
+            });
+        };
+        let mut asked: FxHashMap<u64, Option<Bytes>> = ids.iter().map(|id| (*id, None)).collect();
+        let mut others = Vec::new();
+        let mut octets = 0usize;
+        // Records of other queues lie between: not more of them than there is to gain.
+        let walk = ids.len().saturating_add(ahead.saturating_mul(4));
+        for item in self.records.range(first.to_be_bytes()..RECORDS_HEAD).take(walk) {
+            let (key, entry) = item.into_inner().map_err(say)?;
+            let id = Reader(&key).u64().map_err(broken("a record is damaged"))?;
+            if let Some(place) = asked.get_mut(&id) {
+                let (_, record) = decode_record(&entry).map_err(broken("a record is damaged"))?;
+                *place = Some(Bytes::copy_from_slice(record));
+                continue;
+            }
+            // One that is damaged and that nobody asked for is for its own checkout to tell.
+            if let Ok((header, record)) = decode_record(&entry)
+                && header.queue == queue
+            {
+                octets = octets.saturating_add(record.len());
+                others.push((id, Bytes::copy_from_slice(record)));
+            }
+            if others.len() >= ahead || octets >= crate::ahead::OCTETS {
+                break;
+            }
+        }
+        let records = ids.iter().map(|id| match asked.get(id).cloned().flatten() {
+            Some(record) => Ok(record),
+            None => self.record(*id),
+        });
+        Ok(Read {
+            records: records.collect::<ReadResult<_>>()?,
+            ahead: others,
+        })
+    }
+
+    fn record(&self, id: u64) -> ReadResult<Bytes> {
+        self.record_if_there(id)?
+            .ok_or_else(|| format!("record {id} is missing"))
+    }
+
+    /// The most that one keyspace has outstanding.
+    pub(crate) fn debt(&self) -> Debt {
+        [
+            &self.records,
+            &self.state,
+            &self.logs,
+            &self.moves,
+            &self.expiry,
+            &self.meta,
+        ]
+        .into_iter()
+        .fold(Debt::default(), |most, keyspace| Debt {
+            sealed: most.sealed.max(keyspace.sealed_memtable_count()),
+            unmerged: most.unmerged.max(keyspace.l0_table_count()),
+        })
     }
 
     /// A record, unless it is gone.

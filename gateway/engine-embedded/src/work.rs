@@ -15,15 +15,17 @@ use crate::inbox::{Request, Taken};
 use crate::lock;
 use crate::logs::RecentBlocks;
 use crate::metric;
+use crate::pace::pause;
 use crate::queues::QueueCell;
 use crate::recover::Recovered;
-use crate::shared::Shared;
+use crate::shared::{Shared, explained};
 use crate::space::{Space, SpaceProbe};
 use crate::store::Store;
 use rustc_hash::{FxHashMap, FxHashSet};
 use smsgw_message::Timestamp;
 use smsgw_queue::{
-    CommitError, CommitErrorKind, Committed, EngineError, Expiry, Health, LogName, QueueName, StateKey,
+    Amount, Bounds, CommitError, CommitErrorKind, Committed, EngineError, Expiry, Full, Health, LogName,
+    QueueName, StateKey,
 };
 use smsgw_telemetry::{HistogramHandle, IntCounter};
 use std::sync::Arc;
@@ -33,7 +35,7 @@ use tracing::{error, info, warn};
 /// Longest sleep of an idle committer: how late an alarm can be when the clock is set.
 const TICK: Duration = Duration::from_millis(100);
 /// What is swept of values, and trimmed of blocks, in one group.
-const SWEEP: usize = 256;
+const SWEEP: usize = 64;
 
 /// Metric handles that the hot path needs.
 #[derive(Debug)]
@@ -70,6 +72,16 @@ pub(crate) struct Work {
     pub(crate) next_number: u32,
     /// Records that have an entry in `moves`.
     pub(crate) moved: FxHashSet<u64>,
+    /// Records that are elsewhere than their entry in `records` says.
+    pub(crate) elsewhere: FxHashSet<u64>,
+    /// What waits in all queues.
+    pub(crate) waiting: Amount,
+    /// What this group may let in.
+    pub(crate) bounds: Arc<Bounds>,
+    /// Queues that lose dead letters to their bound, and since when none more.
+    pub(crate) bursts: FxHashMap<QueueName, Instant>,
+    /// Queues without records that still have a number, and since when.
+    pub(crate) idle: FxHashMap<u32, Instant>,
     /// Oldest block on the disk of each log.
     pub(crate) floors: FxHashMap<u32, u64>,
     pub(crate) recent: RecentBlocks,
@@ -77,7 +89,7 @@ pub(crate) struct Work {
     pub(crate) next_due: Option<Timestamp>,
     /// Kept between steps for its memory.
     pub(crate) writes: Vec<Write>,
-    cells: FxHashMap<QueueName, Arc<QueueCell>>,
+    pub(crate) cells: FxHashMap<QueueName, Arc<QueueCell>>,
     config: EmbeddedConfig,
     probe: SpaceProbe,
     space: Space,
@@ -92,6 +104,8 @@ pub(crate) struct Continue {
     pub(crate) next_version: u64,
     pub(crate) next_number: u32,
     pub(crate) moved: FxHashSet<u64>,
+    pub(crate) elsewhere: FxHashSet<u64>,
+    pub(crate) waiting: Amount,
     pub(crate) floors: FxHashMap<u32, u64>,
     pub(crate) next_due: Option<Timestamp>,
 }
@@ -103,6 +117,8 @@ impl From<&mut Recovered> for Continue {
             next_version: recovered.next_version,
             next_number: recovered.next_number,
             moved: std::mem::take(&mut recovered.moved),
+            elsewhere: std::mem::take(&mut recovered.elsewhere),
+            waiting: recovered.waiting,
             floors: std::mem::take(&mut recovered.floors),
             next_due: recovered.next_due,
         }
@@ -125,6 +141,11 @@ impl Work {
             next_version: from.next_version,
             next_number: from.next_number,
             moved: from.moved,
+            elsewhere: from.elsewhere,
+            waiting: from.waiting,
+            bounds: Arc::default(),
+            bursts: FxHashMap::default(),
+            idle: FxHashMap::default(),
             floors: from.floors,
             recent: RecentBlocks::new(config.log_cache),
             next_due: from.next_due,
@@ -144,7 +165,7 @@ impl Work {
         let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.run_groups()));
         let why = match ran {
             Ok(Ok(())) => EngineError::Closed,
-            Ok(Err(cause)) => self.shared.poison(cause),
+            Ok(Err(cause)) => self.shared.poison(explained(&self.config.dir, &cause)),
             Err(panic) => {
                 let cause = format!(
                     "the committer panicked: {}",
@@ -170,7 +191,11 @@ impl Work {
                 Taken::Requests(requests) => requests,
                 Taken::Closed => return Ok(()),
             };
+            if !requests.is_empty() {
+                self.keep_pace();
+            }
             let mut group = Group::new(self.shared.clock.now());
+            self.bounds = self.shared.bounds();
             self.do_what_is_due(&mut group)?;
             let answers = self.apply_all(requests, &mut group);
             self.commit(group)?;
@@ -184,6 +209,15 @@ impl Work {
                 // Who no longer waits does not want to know.
                 request.answer.send(answer).ok();
             }
+        }
+    }
+
+    /// Waits a little when the store is behind with its tables; what comes in meanwhile joins the next group.
+    fn keep_pace(&self) {
+        let pause = pause(self.store.debt());
+        if !pause.is_zero() {
+            metric::PACED_GROUPS_TOTAL.with(&[]).inc();
+            std::thread::sleep(pause);
         }
     }
 
@@ -280,10 +314,8 @@ impl Work {
         self.tidied = Some(now);
         let before = group.now.before(self.config.dead_letter_retention);
         for cell in self.shared.queues.all() {
-            let oldest = lock(&cell.index).oldest_dead();
-            if oldest.is_some_and(|oldest| oldest <= before) {
-                self.expire_dead_letters(&cell, before, group);
-            }
+            self.trim_dead_letters(&cell, before, group);
+            self.retire(&cell, now, group);
         }
         self.trim_logs(group)
     }
@@ -387,6 +419,10 @@ fn word(kind: &CommitErrorKind) -> &'static str {
         CommitErrorKind::Floor { .. } => "floor",
         CommitErrorKind::NotACounter { .. } => "not_a_counter",
         CommitErrorKind::NoRecord { .. } => "no_record",
+        CommitErrorKind::Leased { .. } => "leased",
+        CommitErrorKind::Full(Full::Engine) => "engine_full",
+        CommitErrorKind::Full(Full::Queue(_)) => "queue_full",
+        CommitErrorKind::Invalid(_) => "invalid",
         CommitErrorKind::Engine(EngineError::NoSpace) => "no_space",
         CommitErrorKind::Engine(EngineError::Poisoned(_)) => "poisoned",
         CommitErrorKind::Engine(EngineError::Closed) => "closed",

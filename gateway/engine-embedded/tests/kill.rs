@@ -18,6 +18,8 @@
 )]
 
 mod support;
+#[path = "kill/sweep.rs"]
+mod sweep;
 
 use bytes::Bytes;
 use smsgw_engine_embedded::EmbeddedEngine;

@@ -7,7 +7,15 @@
     reason = "tests"
 )]
 
+#[path = "limits/leftover.rs"]
+mod leftover;
 mod support;
+#[path = "limits/tails.rs"]
+mod tails;
+#[path = "limits/transfer.rs"]
+mod transfer;
+#[path = "limits/verify.rs"]
+mod verify;
 
 use bytes::Bytes;
 use smsgw_engine_embedded::{EmbeddedEngine, OpenErrorKind, SpaceProbe};
@@ -85,12 +93,12 @@ async fn newer_format_is_refused() {
         let meta = db
             .keyspace("meta", fjall::KeyspaceCreateOptions::default)
             .unwrap();
-        meta.insert("format", 2u32.to_be_bytes()).unwrap();
+        meta.insert("format", 3u32.to_be_bytes()).unwrap();
         db.persist(fjall::PersistMode::SyncAll).unwrap();
     }
     let error = EmbeddedEngine::open(support::config(dir.path()), Arc::new(SystemClock)).unwrap_err();
     assert!(
-        matches!(error.kind, OpenErrorKind::Newer { found: 2, known: 1 }),
+        matches!(error.kind, OpenErrorKind::Newer { found: 3, known: 2 }),
         "{error:?}"
     );
 }

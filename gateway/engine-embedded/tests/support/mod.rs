@@ -7,6 +7,8 @@
     reason = "tests; not every test uses all of it"
 )]
 
+pub(crate) mod raw;
+
 use smsgw_engine_embedded::{EmbeddedConfig, EmbeddedEngine};
 use smsgw_message::Clock;
 use std::fs;
