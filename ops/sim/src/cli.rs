@@ -9,17 +9,21 @@
 //! -> stats                      <- {"sessions":1,…}
 //! -> mo {"total":100}           (smsc only; no answer)
 //! -> cut                        (smsc only; no answer)
+//! -> unbind                     (smsc only; no answer)
+//! -> outbind 127.0.0.1:2776     (smsc only; answers only when it fails)
+//! -> set {"throttle":10,"receipt":{"text":"bare"}}   (smsc only; answers only when it is wrong)
+//! -> options                    (smsc only)  <- {"name":"smsgw-sim",…}
 //! -> (end of input, SIGTERM)    <- {"sessions":0,…} and exit
 //! ```
 //!
 //! Commands are taken with `--control` only: a service has no standard input.
 
 use crate::bench::{BenchError, BenchOptions};
-use crate::compare::{Ledgers, compare};
-use crate::ledger::{self, LedgerError, LedgerOptions};
+use crate::compare::Comparer;
+use crate::ledger::{self, Callback, CarrierRecord, LedgerError, LedgerOptions, Sent, Window};
 use crate::load::{HttpLoad, LoadError, SmppLoad, SmppLoadError, load_http, load_smpp};
 use crate::sink::{CallbackSink, SinkError, SinkOptions};
-use crate::smsc::{MoBatch, ServerError, SmscOptions, SmscServer};
+use crate::smsc::{ChaosArg, MoBatch, OptionsError, ServerError, SmscOptions, SmscServer};
 use serde::Serialize;
 use std::io::{self, BufRead, Write};
 use std::net::SocketAddr;
@@ -44,6 +48,9 @@ pub enum CliError {
     /// The carrier.
     #[error(transparent)]
     Smsc(#[from] ServerError),
+    /// Its options.
+    #[error(transparent)]
+    Options(#[from] OptionsError),
     /// The sink.
     #[error(transparent)]
     Sink(#[from] SinkError),
@@ -80,9 +87,18 @@ pub struct SmscArgs {
     /// Ledger file, appended to before anything is answered.
     #[arg(long)]
     pub ledger: Option<PathBuf>,
-    /// Take commands on standard input (stats, mo {…}, cut) and end with it.
+    /// Take commands on standard input (stats, mo {…}, cut, unbind, outbind ADDRESS, set {…}, options) and end with it.
     #[arg(long)]
     pub control: bool,
+    /// Options from a file (TOML, or JSON when it ends so); those of the command line count before it.
+    #[arg(long = "options", value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Behaviour that changes with time: a level from 1 to 5 (made up from the seed), or a file of phases.
+    #[arg(long, value_name = "LEVEL|FILE")]
+    pub chaos: Option<ChaosArg>,
+    /// Connect to this ESME and ask it to bind (outbind).
+    #[arg(long)]
+    pub outbind: Option<SocketAddr>,
     /// Behaviour.
     #[command(flatten)]
     pub options: SmscOptions,
@@ -137,23 +153,30 @@ pub struct SmppArgs {
     /// Ledger file.
     #[arg(long)]
     pub ledger: Option<PathBuf>,
+    /// Ledger file of the receipts and messages that come back, for `compare --callbacks`.
+    #[arg(long)]
+    pub received: Option<PathBuf>,
 }
 
-/// `compare`: compares the ledgers of a run. Exit code 1 when something is lost or invented.
+/// `compare`: compares the ledgers of a run. Exit code 1 when something is missing, doubled, altered or from nowhere.
 #[derive(Debug, Clone, PartialEq, clap::Args)]
 pub struct Compare {
-    /// Ledgers of `load http`.
+    /// Ledgers of `load http` and `load smpp`.
     #[arg(long)]
     pub sent: Vec<PathBuf>,
     /// Ledgers of `sim smsc`.
     #[arg(long)]
     pub carrier: Vec<PathBuf>,
-    /// Ledgers of `sim sink`.
+    /// Ledgers of `sim sink`, and those of `load smpp --received`.
     #[arg(long)]
     pub callbacks: Vec<PathBuf>,
     /// Every message carried is to be reported.
     #[arg(long)]
     pub reports: bool,
+    /// Files with times in which something was killed or cut, one `{"from":<ms>,"to":<ms>}` a line: what happened then
+    /// may have happened twice.
+    #[arg(long)]
+    pub windows: Vec<PathBuf>,
 }
 
 impl Sim {
@@ -182,9 +205,12 @@ impl Load {
                 file: ledger,
                 keep: 0,
             };
-            let (report, _) = match self {
-                Self::Http(args) => load_http(args.load, &file(args.ledger)).await?,
-                Self::Smpp(args) => load_smpp(args.load, &file(args.ledger)).await?,
+            let report = match self {
+                Self::Http(args) => load_http(args.load, &file(args.ledger)).await?.0,
+                Self::Smpp(args) => {
+                    let (ledger, received) = (file(args.ledger), file(args.received));
+                    load_smpp(args.load, &ledger, &received).await?.report
+                }
             };
             print(&report)?;
             Ok(ExitCode::SUCCESS)
@@ -198,15 +224,30 @@ impl Compare {
     /// # Errors
     /// When a ledger cannot be read.
     pub fn run(self) -> Result<ExitCode, CliError> {
-        let sent = read_all(&self.sent)?;
-        let carrier = read_all(&self.carrier)?;
-        let callbacks = read_all(&self.callbacks)?;
-        let found = compare(Ledgers {
-            sent: &sent,
-            carrier: &carrier,
-            callbacks: (!self.callbacks.is_empty()).then_some(&callbacks),
-            reports_expected: self.reports,
-        });
+        let mut windows = Vec::new();
+        for path in &self.windows {
+            ledger::each(path, |window: Window| windows.push(window))?;
+        }
+        let mut comparer = Comparer::new(windows, self.reports);
+        for path in &self.sent {
+            ledger::each(path, |sent: Sent| comparer.sent(&sent))?;
+        }
+        // Twice, so that nothing has to be kept: what was lost is told after what it is about.
+        for path in &self.carrier {
+            ledger::each(path, |record: CarrierRecord| comparer.note_lost(&record))?;
+        }
+        for path in &self.carrier {
+            ledger::each(path, |record: CarrierRecord| comparer.carrier(&record))?;
+        }
+        for path in &self.callbacks {
+            ledger::each(path, |callback: Callback| comparer.callback(&callback))?;
+        }
+        let mut found = comparer.finish(!self.callbacks.is_empty());
+        if !(found.nothing_lost() && found.nothing_invented()) {
+            for path in &self.sent {
+                ledger::each(path, |sent: Sent| found.name_id(&sent))?;
+            }
+        }
         print(&found)?;
         Ok(if found.nothing_lost() && found.nothing_invented() {
             ExitCode::SUCCESS
@@ -239,23 +280,47 @@ impl SmscArgs {
             file: self.ledger,
             keep: 0,
         };
-        let server = SmscServer::start(self.options, self.listen, &ledger).await?;
+        let options = match &self.file {
+            Some(file) => SmscOptions::read(file)?.with(&self.options.differences()?)?,
+            None => self.options,
+        };
+        let server = SmscServer::start_with(options, self.chaos.as_ref(), self.listen, &ledger).await?;
         print(&Listens {
             listen: server.local_addr(),
         })?;
         if self.mo.total > 0 {
-            server.inject_mo(self.mo).await;
+            server.inject_mo(self.mo);
+        }
+        let password = server.options().password.unwrap_or_default();
+        if let Some(to) = self.outbind {
+            server.outbind(to, &password).await?;
         }
         let mut input = Input::open(self.control)?;
         while let Some(line) = input.next().await {
             match line.split_once(' ').unwrap_or((&line, "")) {
                 ("stats", "") => print(&server.stats())?,
-                ("cut", "") => server.cut_all().await,
+                ("cut", "") => server.cut_all(),
+                ("unbind", "") => server.unbind_all(),
+                ("options", "") => print(&server.options())?,
                 ("mo", batch) => match serde_json::from_str(batch) {
-                    Ok(batch) => server.inject_mo(batch).await,
-                    Err(error) => print(&Refused {
-                        error: error.to_string(),
-                    })?,
+                    Ok(batch) => server.inject_mo(batch),
+                    Err(error) => refuse(&error)?,
+                },
+                ("set", changes) => match serde_json::from_str(changes) {
+                    Ok(changes) => {
+                        if let Err(error) = server.change_options(&changes) {
+                            refuse(&error.kind)?;
+                        }
+                    }
+                    Err(error) => refuse(&error)?,
+                },
+                ("outbind", to) => match to.parse() {
+                    Ok(to) => {
+                        if let Err(error) = server.outbind(to, &password).await {
+                            refuse(&error)?;
+                        }
+                    }
+                    Err(error) => refuse(&error)?,
                 },
                 _ => print(&Refused {
                     error: format!("unknown command `{line}`"),
@@ -359,6 +424,12 @@ fn block_on<T>(command: impl Future<Output = Result<T, CliError>>) -> Result<T, 
         .block_on(command)
 }
 
+fn refuse(error: &impl std::fmt::Display) -> Result<(), CliError> {
+    print(&Refused {
+        error: error.to_string(),
+    })
+}
+
 fn print(value: &impl Serialize) -> Result<(), CliError> {
     let mut line = serde_json::to_vec(value).map_err(|error| output(error.into()))?;
     line.push(b'\n');
@@ -374,14 +445,6 @@ const fn output(kind: io::Error) -> CliError {
         doing: "write to standard output",
         kind,
     }
-}
-
-fn read_all<T: serde::de::DeserializeOwned>(paths: &[PathBuf]) -> Result<Vec<T>, LedgerError> {
-    let mut all = Vec::new();
-    for path in paths {
-        all.extend(ledger::read(path)?);
-    }
-    Ok(all)
 }
 
 #[cfg(test)]
@@ -414,7 +477,10 @@ mod tests {
             "load http --url http://127.0.0.1:1 --api-key k --report none --connections 64 --total 2000",
             "load http --url http://127.0.0.1:1 --api-key k --report final --callback http://x/ --duration 5000ms --rate 99",
             "load smpp --host 127.0.0.1:1 --window 10 --duration 10000ms",
-            "compare --sent a --carrier b --callbacks c --reports",
+            "compare --sent a --carrier b --callbacks c --reports --windows d",
+            "sim smsc --options a.toml --chaos 3 --outbind 127.0.0.1:2776 --mo-encoding ucs2-le-bom",
+            "load smpp --host h --clients 3 --system-id c* --bind-as pair --mix gsm:100=7,ucs2:400=3 --received r",
+            "load http --url http://h --api-key a,b --class otp=1,bulk=9 --retries 5 --rate 10",
             "bench --gateway-bin smsgw --duration 5s --case mt --case window10",
         ] {
             assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err());

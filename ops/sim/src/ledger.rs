@@ -7,6 +7,8 @@
 //! {"at":1795248000007,"session":1,"system_id":"test","id":"17952480000070000","token":"t…","source":"…",…}
 //! ```
 
+pub use crate::line::{Sum, hex, sum, unhex};
+
 use crate::token::Token;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::VecDeque;
@@ -51,8 +53,11 @@ pub struct Submit {
     pub source: String,
     /// To.
     pub destination: String,
-    /// User data, in hex.
+    /// User data with its header, in hex.
     pub octets: String,
+    /// Reference, total and number of a part told by SAR parameters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sar: Option<[u16; 3]>,
     /// esm_class.
     pub esm_class: u8,
     /// data_coding.
@@ -76,6 +81,22 @@ pub struct MoTaken {
     pub source: String,
     /// To.
     pub destination: String,
+    /// Which part of the message, from 1.
+    #[serde(default = "one")]
+    pub part: u16,
+    /// How many parts it has.
+    #[serde(default = "one")]
+    pub parts: u16,
+    /// [`sum`] of the whole text in UTF-8; absent: the text has no certain meaning.
+    #[serde(default)]
+    pub text: Option<Sum>,
+    /// It had been answered before, and the answer was lost: it may arrive twice.
+    #[serde(default)]
+    pub again: bool,
+}
+
+const fn one() -> u16 {
+    1
 }
 
 /// The answer of an accepted submit was still to come when its connection ended.
@@ -85,6 +106,17 @@ pub struct AnswerLost {
     pub session: u64,
     /// The carrier's id of the message.
     pub id: String,
+}
+
+/// A message was replaced by the gateway.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replaced {
+    /// Milliseconds since 1970.
+    pub at: i64,
+    /// The carrier's id of the message.
+    pub id: String,
+    /// The new user data, in hex.
+    pub octets: String,
 }
 
 /// A line of the carrier's ledger.
@@ -97,6 +129,25 @@ pub enum CarrierRecord {
     AnswerLost(AnswerLost),
     /// The gateway answered a MO with OK.
     MoTaken(MoTaken),
+    /// The gateway replaced a message.
+    Replaced(Replaced),
+}
+
+/// A time in which something was killed or cut on purpose: what was under way then may come twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// Milliseconds since 1970, first.
+    pub from: i64,
+    /// And last.
+    pub to: i64,
+}
+
+impl Window {
+    /// Whether a time is in it.
+    #[must_use]
+    pub const fn holds(&self, at: i64) -> bool {
+        self.from <= at && at <= self.to
+    }
 }
 
 /// A request of the load generator.
@@ -108,10 +159,19 @@ pub struct Sent {
     pub token: Token,
     /// To.
     pub to: String,
+    /// From, when it was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// [`sum`] of the text in UTF-8, or of binary user data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<Sum>,
     /// HTTP status or command_status plus [`Sent::SMPP`]; 0 when there was no answer.
     pub status: u32,
     /// The id answered, when it was accepted.
     pub id: Option<String>,
+    /// The ids of further parts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_ids: Vec<String>,
 }
 
 impl Sent {
@@ -140,6 +200,15 @@ pub struct Callback {
     pub state: Option<String>,
     /// What the text begins with, of MO.
     pub token: Option<Token>,
+    /// [`sum`] of the text, of MO.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<Sum>,
+    /// From, of MO.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// To, of MO.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
     /// HTTP status it was answered with; 0 when the connection was closed instead.
     pub answered: u16,
 }
@@ -167,6 +236,12 @@ pub struct LedgerOptions {
 }
 
 impl LedgerOptions {
+    /// Whether a record would be kept anywhere.
+    #[must_use]
+    pub const fn is_wanted(&self) -> bool {
+        self.file.is_some() || self.keep > 0
+    }
+
     /// In memory only, at most so many.
     #[must_use]
     pub const fn memory(keep: usize) -> Self {
@@ -192,7 +267,7 @@ pub struct Ledger<T> {
     forgotten: u64,
 }
 
-impl<T: Serialize> Ledger<T> {
+impl<T: Serialize + DeserializeOwned> Ledger<T> {
     /// Opens the file, if there is one, for appending.
     ///
     /// # Errors
@@ -238,6 +313,48 @@ impl<T: Serialize> Ledger<T> {
             })?;
             self.buffer.push(b'\n');
         }
+        self.remember(record);
+        if self.buffer.len() >= WRITE_ABOVE {
+            self.flush()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Adds records that are written as lines already, and empties `lines`.
+    ///
+    /// # Errors
+    /// When they cannot be written, or one is no record.
+    pub fn push_lines(&mut self, lines: &mut Vec<u8>) -> Result<(), LedgerError> {
+        if self.keep > 0 || self.file.is_none() {
+            for line in lines
+                .split(|octet| *octet == b'\n')
+                .filter(|line| !line.is_empty())
+            {
+                let record = serde_json::from_slice(line).map_err(|error| LedgerError {
+                    doing: "read",
+                    path: PathBuf::from("(memory)"),
+                    kind: error.into(),
+                })?;
+                self.remember(record);
+            }
+        }
+        if self.file.is_some() {
+            if self.buffer.is_empty() {
+                std::mem::swap(&mut self.buffer, lines);
+            } else {
+                self.buffer.extend_from_slice(lines);
+            }
+        }
+        lines.clear();
+        if self.buffer.len() >= WRITE_ABOVE {
+            self.flush()
+        } else {
+            Ok(())
+        }
+    }
+
+    fn remember(&mut self, record: T) {
         if self.keep == 0 {
             self.forgotten = self.forgotten.saturating_add(u64::from(self.file.is_none()));
         } else {
@@ -246,11 +363,6 @@ impl<T: Serialize> Ledger<T> {
                 self.forgotten = self.forgotten.saturating_add(1);
             }
             self.latest.push_back(record);
-        }
-        if self.buffer.len() >= WRITE_ABOVE {
-            self.flush()
-        } else {
-            Ok(())
         }
     }
 
@@ -291,35 +403,31 @@ impl<T: Serialize> Ledger<T> {
 /// # Errors
 /// When the file cannot be read, or a whole line is no record.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, LedgerError> {
+    let mut records = Vec::new();
+    each(path, |record| records.push(record))?;
+    Ok(records)
+}
+
+/// Reads a ledger file record by record, holding one line at a time.
+///
+/// # Errors
+/// As [`read`].
+pub fn each<T: DeserializeOwned>(path: &Path, mut take: impl FnMut(T)) -> Result<(), LedgerError> {
     let failed = |kind| LedgerError {
         doing: "read",
         path: path.to_owned(),
         kind,
     };
-    let mut lines = BufReader::new(File::open(path).map_err(failed)?);
-    let mut records = Vec::new();
+    let mut lines = BufReader::with_capacity(1 << 18, File::open(path).map_err(failed)?);
     let mut line = Vec::new();
     loop {
         line.clear();
         let taken = lines.read_until(b'\n', &mut line).map_err(failed)?;
         if taken == 0 || line.last() != Some(&b'\n') {
-            return Ok(records);
+            return Ok(());
         }
-        records.push(serde_json::from_slice(&line).map_err(|error| failed(error.into()))?);
+        take(serde_json::from_slice(&line).map_err(|error| failed(error.into()))?);
     }
-}
-
-/// Hex digits, as ledgers write octets.
-#[must_use]
-pub fn hex(octets: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |value: u8| char::from(DIGITS.get(usize::from(value & 15)).copied().unwrap_or(b'0'));
-    let mut text = String::with_capacity(octets.len().saturating_mul(2));
-    for octet in octets {
-        text.push(digit(octet.wrapping_shr(4)));
-        text.push(digit(*octet));
-    }
-    text
 }
 
 #[cfg(test)]
@@ -337,8 +445,11 @@ mod tests {
             at: 5,
             token,
             to: "491700000001".into(),
+            from: None,
+            text: Some(sum(b"text")),
             status: 202,
             id: Some(format!("id-{number}")),
+            more_ids: Vec::new(),
         }
     }
 
@@ -374,7 +485,29 @@ mod tests {
     }
 
     #[test]
-    fn octets_are_two_digits_each() {
-        assert_eq!(hex(&[0, 0x0f, 0xa5]), "000fa5");
+    fn lines_written_elsewhere_are_records_like_others() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("sent.jsonl");
+        let mut lines = Vec::new();
+        for number in 0..3 {
+            serde_json::to_writer(&mut lines, &sent(number)).unwrap();
+            lines.push(b'\n');
+        }
+        let options = LedgerOptions {
+            file: Some(path.clone()),
+            keep: 2,
+        };
+        let mut ledger = Ledger::<Sent>::open(&options).unwrap();
+        ledger.push_lines(&mut lines.clone()).unwrap();
+        ledger.push_lines(&mut lines).unwrap();
+        ledger.flush().unwrap();
+        assert_eq!((read::<Sent>(&path).unwrap().len(), lines.len()), (6, 0));
+        assert_eq!(ledger.into_latest(), [sent(1), sent(2)]);
+        assert!(
+            Ledger::<Sent>::open(&LedgerOptions::memory(1))
+                .unwrap()
+                .push_lines(&mut b"{}\n".to_vec())
+                .is_err()
+        );
     }
 }

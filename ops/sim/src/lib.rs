@@ -19,6 +19,7 @@ pub mod cli;
 pub mod compare;
 pub mod histogram;
 pub mod ledger;
+pub(crate) mod line;
 pub mod load;
 pub mod process;
 pub mod sink;

@@ -5,7 +5,7 @@
 //! # Limits
 //! A body above 1 MiB or one that is no event is answered 400 and counted as malformed.
 
-use crate::ledger::{Callback, Ledger, LedgerError, LedgerOptions};
+use crate::ledger::{Callback, Ledger, LedgerError, LedgerOptions, sum};
 use crate::span;
 use crate::token::Token;
 use bytes::Bytes;
@@ -351,6 +351,9 @@ fn take(shared: &Shared, event: &Event<'_>) -> Result<Option<StatusCode>, Ledger
                 .text
                 .as_ref()
                 .and_then(|text| Token::find(text.as_bytes(), false, 0)),
+            text: event.message.text.as_ref().map(|text| sum(text.as_bytes())),
+            from: event.message.from.clone().map(Cow::into_owned),
+            to: event.message.to.clone().map(Cow::into_owned),
             answered: status.map_or(0, |status| status.as_u16()),
         })?;
         ledger.flush()?;
@@ -406,4 +409,8 @@ struct EventMessage<'a> {
     state: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     text: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    from: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    to: Option<Cow<'a, str>>,
 }

@@ -45,6 +45,26 @@ pub fn show(span: Duration) -> String {
     }
 }
 
+/// Reads a number such as `88` or `0x58`.
+///
+/// # Errors
+/// When it is none, or too large.
+pub fn number(text: &str) -> Result<u32, String> {
+    let read = match text.strip_prefix("0x") {
+        Some(hex) => u32::from_str_radix(hex, 16),
+        None => text.parse(),
+    };
+    read.map_err(|error| format!("`{text}`: {error}"))
+}
+
+/// Reads an octet such as `4` or `0x44`.
+///
+/// # Errors
+/// When it is none.
+pub fn octet(text: &str) -> Result<u8, String> {
+    u8::try_from(number(text)?).map_err(|_| format!("`{text}` is more than one octet"))
+}
+
 /// For `#[serde(with = "span::text")]`.
 pub mod text {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};

@@ -47,6 +47,22 @@ impl Token {
         })
     }
 
+    /// Writes its characters.
+    pub fn write(self, out: &mut [u8; LENGTH]) {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let (way, digits) = out.split_at_mut(1);
+        way.fill(match self.way {
+            Way::Mt => b't',
+            Way::Mo => b'm',
+        });
+        let value = u64::from(self.run).wrapping_shl(32) | u64::from(self.number);
+        for (place, digit) in digits.iter_mut().rev().enumerate() {
+            let shift = u32::try_from(place).unwrap_or(0).wrapping_mul(4);
+            let nibble = usize::try_from(value.wrapping_shr(shift) & 15).unwrap_or(0);
+            *digit = DIGITS.get(nibble).copied().unwrap_or(b'0');
+        }
+    }
+
     /// The token that user data begins with, after a user data header if there is one; of UCS-2 the low octets count.
     #[must_use]
     pub fn find(user_data: &[u8], has_header: bool, data_coding: u8) -> Option<Self> {
@@ -121,6 +137,9 @@ mod tests {
     fn what_is_written_is_found_again() {
         let text = format!("{TOKEN} and more");
         assert_eq!(text.find(' '), Some(LENGTH));
+        let mut written = [0; LENGTH];
+        TOKEN.write(&mut written);
+        assert!(text.as_bytes().starts_with(&written));
         assert_eq!(Token::find(text.as_bytes(), false, 0), Some(TOKEN));
         let mut with_header = vec![5, 0, 3, 7, 2, 1];
         with_header.extend_from_slice(text.as_bytes());

@@ -6,7 +6,7 @@ use smsgw_message::Clock;
 use smsgw_runtime::SystemClock;
 use smsgw_sim::compare::{Ledgers, compare};
 use smsgw_sim::ledger::{CarrierRecord, Fate, LedgerOptions, read};
-use smsgw_sim::load::{HttpLoad, Plan, SmppLoad, load_http, load_smpp};
+use smsgw_sim::load::{HttpLoad, LoadBind, LoadReport, Plan, SmppLoad, load_http, load_smpp};
 use smsgw_sim::sink::{CallbackSink, SinkOptions};
 use smsgw_sim::smsc::{MoBatch, SmscOptions, SmscServer};
 use smsgw_smpp::{
@@ -30,6 +30,11 @@ async fn start(options: SmscOptions) -> SmscServer {
         .unwrap()
 }
 
+async fn run(load: SmppLoad) -> LoadReport {
+    let none = LedgerOptions::default();
+    load_smpp(load, &none, &none).await.unwrap().report
+}
+
 fn smpp(server: &SmscServer, plan: Plan) -> SmppLoad {
     SmppLoad {
         window: 20,
@@ -45,7 +50,10 @@ async fn what_an_esme_gets_accepted_is_what_the_carrier_has() {
         registered_delivery: 1,
         ..smpp(&server, Plan::total(500))
     };
-    let (report, sent) = load_smpp(load, &LedgerOptions::memory(1000)).await.unwrap();
+    let loaded = load_smpp(load, &LedgerOptions::memory(1000), &LedgerOptions::memory(1000))
+        .await
+        .unwrap();
+    let (report, sent) = (loaded.report, loaded.sent);
     assert_eq!((report.sent, report.accepted, sent.len()), (500, 500, 500));
     assert_eq!(report.statuses.values().sum::<u64>(), 500);
     assert!(report.latency.p50_ms > 0.0 && report.latency.p50_ms <= report.latency.max_ms);
@@ -75,9 +83,7 @@ async fn throttled_submits_are_answered_0x58_and_not_accepted() {
         ..SmscOptions::default()
     })
     .await;
-    let (report, _) = load_smpp(smpp(&server, Plan::total(200)), &LedgerOptions::default())
-        .await
-        .unwrap();
+    let report = run(smpp(&server, Plan::total(200))).await;
     assert!(report.accepted >= 50 && report.accepted < 200, "{report:?}");
     let stats = server.stop().await.unwrap().stats;
     assert_eq!(
@@ -98,7 +104,7 @@ async fn a_slow_carrier_gives_window_divided_by_round_trip_and_overload_is_refus
         window: 10,
         ..smpp(&server, Plan::total(40))
     };
-    let (report, _) = load_smpp(load, &LedgerOptions::default()).await.unwrap();
+    let report = run(load).await;
     // Four rounds of ten: no faster than that, whatever the machine.
     assert!(report.seconds >= 0.2 && report.accepted == 40, "{report:?}");
     server.stop().await.unwrap();
@@ -113,7 +119,7 @@ async fn a_slow_carrier_gives_window_divided_by_round_trip_and_overload_is_refus
         window: 10,
         ..smpp(&server, Plan::total(10))
     };
-    let (report, _) = load_smpp(load, &LedgerOptions::default()).await.unwrap();
+    let report = run(load).await;
     assert_eq!((report.sent, report.accepted), (10, 5));
     assert_eq!(server.stop().await.unwrap().stats.overloaded, 5);
 }
@@ -204,7 +210,7 @@ async fn receipts_unanswered_at_a_drop_come_again_on_the_next_bind() {
         .wait_until(WITHIN, |stats| stats.receipts_taken == 1)
         .await
         .unwrap();
-    server.cut_all().await;
+    server.cut_all();
     esme.wait(|event| matches!(event, EsmeEvent::Closed { .. })).await;
     server
         .wait_until(WITHIN, |stats| stats.sessions == 0 && stats.waiting == 1)
@@ -283,18 +289,14 @@ async fn malformed_pdus_do_not_end_a_session_and_options_change_while_it_runs() 
     esme.wait(|event| matches!(event, EsmeEvent::Undecodable(_)))
         .await;
     let reject = vec!["share:1=0x45".parse().unwrap()];
-    server
-        .set_options(SmscOptions {
-            reject,
-            ..SmscOptions::default()
-        })
-        .await;
-    server
-        .inject_mo(MoBatch {
-            total: 1,
-            ..MoBatch::default()
-        })
-        .await;
+    server.set_options(SmscOptions {
+        reject,
+        ..SmscOptions::default()
+    });
+    server.inject_mo(MoBatch {
+        total: 1,
+        ..MoBatch::default()
+    });
     // The channel is in order: once the MO is here, the options are in force.
     esme.wait(|event| matches!(event, EsmeEvent::Delivered { message, .. } if message.esm_class == 0))
         .await;
@@ -318,9 +320,13 @@ async fn a_bind_with_wrong_credentials_is_refused() {
         ..SmscOptions::default()
     })
     .await;
-    let refused = load_smpp(smpp(&server, Plan::total(1)), &LedgerOptions::default())
-        .await
-        .unwrap_err();
+    let refused = load_smpp(
+        smpp(&server, Plan::total(1)),
+        &LedgerOptions::default(),
+        &LedgerOptions::default(),
+    )
+    .await
+    .unwrap_err();
     assert!(refused.to_string().contains("refused"), "{refused}");
     let stats = server
         .wait_until(WITHIN, |stats| stats.sessions == 0)
@@ -416,4 +422,85 @@ async fn requests_without_an_answer_are_in_doubt_in_the_ledger() {
         (0, 3, 3)
     );
     closer.abort();
+}
+
+#[tokio::test]
+async fn mixed_texts_parts_receipts_and_phones_are_the_same_at_both_ends() {
+    let server = start(SmscOptions::default()).await;
+    server.inject_mo(MoBatch {
+        total: 50,
+        ..MoBatch::default()
+    });
+    let load = SmppLoad {
+        clients: 2,
+        system_id: "client*".into(),
+        binds: 2,
+        bind: LoadBind::Pair,
+        mix: [
+            "gsm:100=4",
+            "ucs2:50=2",
+            "gsm:400=2",
+            "latin1:30",
+            "binary:200",
+            "flash:20",
+        ]
+        .map(|item| item.parse().unwrap())
+        .to_vec(),
+        registered_delivery: 1,
+        linger: Duration::from_millis(300),
+        ..smpp(&server, Plan::total(400))
+    };
+    let memory = LedgerOptions::memory(10_000);
+    let loaded = load_smpp(load, &memory, &memory).await.unwrap();
+    assert_eq!((loaded.report.accepted, loaded.report.mo), (400, 50));
+    let done = server.stop().await.unwrap();
+    let found = compare(Ledgers {
+        sent: &loaded.sent,
+        carrier: &done.records,
+        callbacks: Some(&loaded.received),
+        reports_expected: true,
+    });
+    assert!(found.nothing_lost() && found.nothing_invented(), "{found:?}");
+    assert_eq!(
+        (found.mt.carried, found.mt.unchecked, found.mt.without_token),
+        (400, 0, 0)
+    );
+    assert_eq!(
+        (found.mo.unwrap().called_back, found.reports.unwrap().reported),
+        (50, 400)
+    );
+}
+
+#[tokio::test]
+async fn a_load_that_is_cut_connects_again_and_says_what_is_in_doubt() {
+    let server = start(SmscOptions {
+        drop_every: 100,
+        ..SmscOptions::default()
+    })
+    .await;
+    let load = SmppLoad {
+        reconnects: 10,
+        reconnect_after: Duration::from_millis(10),
+        ..smpp(&server, Plan::total(450))
+    };
+    let memory = LedgerOptions::memory(10_000);
+    let loaded = load_smpp(load, &memory, &memory).await.unwrap();
+    let in_doubt = loaded.report.statuses.get("no_answer").copied().unwrap_or(0);
+    assert_eq!(
+        (loaded.report.sent, loaded.report.accepted + in_doubt),
+        (450, 450)
+    );
+    assert!(
+        loaded.report.reconnects >= 3 && in_doubt >= 3,
+        "{:?}",
+        loaded.report
+    );
+    let records = server.stop().await.unwrap().records;
+    let found = compare(Ledgers {
+        sent: &loaded.sent,
+        carrier: &records,
+        callbacks: None,
+        reports_expected: false,
+    });
+    assert!(found.nothing_lost() && found.nothing_invented(), "{found:?}");
 }

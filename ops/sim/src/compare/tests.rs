@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::ledger::{Fate, MoTaken, Submit};
+use crate::token::Token;
 
 fn token(way: Way, number: u32) -> Token {
     Token { way, run: 1, number }
@@ -13,8 +14,11 @@ fn sent(number: u32, status: u32) -> Sent {
         at: 0,
         token: token(Way::Mt, number),
         to: "49".into(),
+        from: None,
+        text: None,
         status,
         id,
+        more_ids: Vec::new(),
     }
 }
 
@@ -29,6 +33,7 @@ fn submit(number: Option<u32>, fate: Fate) -> CarrierRecord {
         source: String::new(),
         destination: "49".into(),
         octets: String::new(),
+        sar: None,
         esm_class: 0,
         data_coding: 0,
         registered_delivery: 1,
@@ -43,6 +48,10 @@ fn taken(number: u32) -> CarrierRecord {
         token: Some(token(Way::Mo, number)),
         source: "49".into(),
         destination: "1".into(),
+        part: 1,
+        parts: 1,
+        text: None,
+        again: false,
     })
 }
 
@@ -61,6 +70,9 @@ fn callback(
         message: message.into(),
         state: state.map(Into::into),
         token: mo.map(|number| token(Way::Mo, number)),
+        text: None,
+        from: None,
+        to: None,
         answered,
     }
 }
@@ -118,14 +130,14 @@ fn each_deviation_is_found_where_it_belongs() {
             submit(None, Accepted),
         ],
     );
-    let one = |name: u32| Found {
+    let with_id = |name: u32| Found {
         count: 1,
-        examples: vec![token(Way::Mt, name).to_string()],
+        examples: vec![format!("{} (id{name})", token(Way::Mt, name))],
     };
     assert_eq!(found.missing.examples, [format!("{} (id1)", token(Way::Mt, 1))]);
     assert_eq!(
         (found.doubled.clone(), found.resubmitted.clone()),
-        (one(2), one(3))
+        (with_id(2), with_id(3))
     );
     assert_eq!(
         (found.unknown.count, found.in_doubt, found.in_doubt_carried),
@@ -178,7 +190,7 @@ fn reports_are_missing_doubled_or_unknown() {
     assert_eq!(found.reported, 2);
     assert_eq!(
         (found.missing.examples, found.doubled.examples),
-        (vec!["id3".into()], vec!["id2".into()])
+        (vec![format!("{} (id3)", token(Way::Mt, 3))], vec!["id2".into()])
     );
     assert_eq!(found.unknown.examples, ["id9"]);
     assert_eq!(
@@ -229,4 +241,229 @@ fn a_submit_whose_answer_was_lost_may_come_again() {
     }
     let found = mt(&[sent(1, 202)], &[submit(Some(1), Fate::Accepted), lost, again]);
     assert_eq!((found.resubmitted.count, found.doubled.count), (1, 0));
+}
+
+/// A message with a text, sender and recipient, and its submit.
+fn whole(number: u32, text: &str) -> (Sent, Submit) {
+    let token = token(Way::Mt, number);
+    let text = format!("{token} {text}");
+    let sent = Sent {
+        from: Some("12345".into()),
+        to: "+491700000001".into(),
+        text: Some(sum(text.as_bytes())),
+        ..sent(number, 202)
+    };
+    let CarrierRecord::Submit(submit) = submit(Some(number), Fate::Accepted) else {
+        panic!("no submit")
+    };
+    let submit = Submit {
+        source: "12345".into(),
+        destination: "491700000001".into(),
+        octets: crate::ledger::hex(text.as_bytes()),
+        id: format!("c{number}"),
+        ..submit
+    };
+    (sent, submit)
+}
+
+#[test]
+fn an_altered_text_sender_or_recipient_is_found() {
+    let (sent, submit) = whole(1, "hello");
+    let altered = |submit: Submit| {
+        mt(std::slice::from_ref(&sent), &[CarrierRecord::Submit(submit)])
+            .altered
+            .examples
+    };
+    let found = [format!("{} (id1)", token(Way::Mt, 1))];
+    assert_eq!(altered(submit.clone()), [""; 0]);
+    let mut octets = submit.octets.clone();
+    octets.replace_range(octets.len() - 2.., "70");
+    assert_eq!(
+        altered(Submit {
+            octets,
+            ..submit.clone()
+        }),
+        found
+    );
+    assert_eq!(
+        altered(Submit {
+            source: "12346".into(),
+            ..submit.clone()
+        }),
+        found
+    );
+    assert_eq!(
+        altered(Submit {
+            destination: "491700000002".into(),
+            ..submit.clone()
+        }),
+        found
+    );
+    // The same text in another coding is the same text.
+    let wide: Vec<u8> = crate::ledger::unhex(&submit.octets)
+        .unwrap()
+        .into_iter()
+        .flat_map(|octet| [0, octet])
+        .collect();
+    assert_eq!(
+        altered(Submit {
+            octets: crate::ledger::hex(&wide),
+            data_coding: 8,
+            ..submit
+        }),
+        [""; 0]
+    );
+}
+
+/// The submits of a message in parts, by UDH.
+fn in_parts(number: u32, text: &str, size: usize) -> (Sent, Vec<Submit>) {
+    let (sent, submit) = whole(number, text);
+    let octets = crate::ledger::unhex(&submit.octets).unwrap();
+    let total = u8::try_from(octets.chunks(size).count()).unwrap();
+    let parts = octets.chunks(size).zip(1_u8..).map(|(piece, at)| Submit {
+        octets: crate::ledger::hex(&[&[5, 0, 3, 9, total, at], piece].concat()),
+        token: submit.token.filter(|_| at == 1),
+        esm_class: 0x40,
+        id: format!("c{number}-{at}"),
+        ..submit.clone()
+    });
+    (sent, parts.collect())
+}
+
+#[test]
+fn long_messages_are_put_together_before_they_are_compared() {
+    let (sent, parts) = in_parts(1, &"lorem ipsum ".repeat(20), 100);
+    assert_eq!(parts.len(), 3);
+    let found = |parts: &[&Submit]| {
+        let records: Vec<_> = parts
+            .iter()
+            .map(|part| CarrierRecord::Submit((*part).clone()))
+            .collect();
+        mt(std::slice::from_ref(&sent), &records)
+    };
+    let [one, two, three] = &parts[..] else {
+        panic!("{parts:?}")
+    };
+    let whole = found(&[three, one, two]);
+    assert_eq!(
+        (
+            whole.carried,
+            whole.missing.count,
+            whole.altered.count,
+            whole.without_token
+        ),
+        (1, 0, 0, 0)
+    );
+    let cut = found(&[one, two]);
+    assert_eq!((cut.carried, cut.missing.count), (0, 1));
+    let twice = found(&[one, two, three, two]);
+    assert_eq!((twice.carried, twice.doubled.count), (1, 1));
+    let swapped = Submit {
+        octets: three.octets.replacen("050003090303", "050003090302", 1),
+        ..three.clone()
+    };
+    let other = Submit {
+        octets: two.octets.replacen("050003090302", "050003090303", 1),
+        ..two.clone()
+    };
+    assert_eq!(found(&[one, &swapped, &other]).altered.count, 1);
+    assert_eq!(found(&[two, three]).without_token, 2);
+}
+
+#[test]
+fn what_comes_twice_within_a_window_is_excused_and_outside_it_is_not() {
+    let (sent, submit) = whole(1, "hello");
+    let doubled = |at: i64| {
+        let mut comparer = Comparer::new(vec![Window { from: 1000, to: 2000 }], true);
+        comparer.sent(&sent);
+        for (at, id) in [(10, "a"), (at, "b")] {
+            let submit = Submit {
+                at,
+                id: id.into(),
+                ..submit.clone()
+            };
+            comparer.carrier(&CarrierRecord::Submit(submit));
+        }
+        for (at, event) in [(20, "e1"), (at, "e2")] {
+            let report = callback("report", event, "id1", Some("delivered"), None, 200);
+            comparer.callback(&Callback { at, ..report });
+        }
+        let found = comparer.finish(true);
+        let reports = found.reports.clone().unwrap();
+        (
+            found.mt.doubled.count,
+            found.mt.resubmitted.count,
+            reports.doubled.count,
+            reports.excused.count,
+            found.nothing_invented(),
+        )
+    };
+    assert_eq!(doubled(1500), (0, 1, 0, 1, true));
+    assert_eq!(doubled(2500), (1, 0, 1, 0, false));
+}
+
+#[test]
+fn messages_from_phones_are_compared_both_ways() {
+    let taken = |number: u32, text: &str, again: bool| {
+        let CarrierRecord::MoTaken(taken) = taken(number) else {
+            panic!("no MO")
+        };
+        CarrierRecord::MoTaken(MoTaken {
+            text: Some(sum(text.as_bytes())),
+            again,
+            ..taken
+        })
+    };
+    let called = |number: u32, text: &str, to: &str| Callback {
+        text: Some(sum(text.as_bytes())),
+        from: Some("+49".into()),
+        to: Some(to.into()),
+        ..callback("mo", "e", "m", None, Some(number), 200)
+    };
+    let carrier = [
+        taken(1, "one", false),
+        taken(2, "two", false),
+        taken(3, "three", true),
+        taken(4, "four", false),
+    ];
+    let mut invented = called(9, "nine", "1");
+    invented.token = Some(Token {
+        run: 77,
+        ..token(Way::Mo, 9)
+    });
+    let callbacks = [
+        called(1, "one", "1"),
+        called(2, "other", "1"),
+        called(3, "three", "1"),
+        called(3, "three", "1"),
+        called(4, "four", "2"),
+        invented,
+    ];
+    let found = compare(Ledgers {
+        sent: &[],
+        carrier: &carrier,
+        callbacks: Some(&callbacks),
+        reports_expected: false,
+    });
+    let mo = found.mo.clone().unwrap();
+    assert_eq!(
+        (
+            mo.altered.count,
+            mo.excused.count,
+            mo.doubled.count,
+            mo.unknown.count
+        ),
+        (2, 1, 0, 1)
+    );
+    assert!(!found.nothing_invented() && found.nothing_lost());
+}
+
+#[test]
+fn a_message_costs_about_a_hundred_octets() {
+    let mut comparer = Comparer::new(Vec::new(), false);
+    for number in 0..50_000 {
+        comparer.sent(&sent(number, 202));
+    }
+    let memory = comparer.finish(false).memory / 50_000;
+    assert!((60..160).contains(&memory), "{memory} octets a message");
 }

@@ -1,14 +1,16 @@
 //! Messages to the HTTP API: each connection sends one request after the other on a kept-alive connection.
 //!
-//! Knows the API's request and the `id` of its answer. Invariants: a request is sent once, never again by itself; what
-//! became of it stands in the ledger (`status` 0: nobody knows).
+//! Knows the API's request and the `id` of its answer. Invariants: a request is sent again only under the same
+//! Idempotency-Key; what became of it stands in the ledger once (`status` 0: nobody knows).
 //!
 //! # Limits
 //! A connection that fails is opened again after 20 ms; after [`FAILURES`] failures in a row its worker ends.
 
+use super::mix::{Mix, MixItem, spread};
 use super::pace::{Pace, Plan};
 use super::report::{LoadReport, Tally};
 use crate::ledger::{Ledger, LedgerError, LedgerOptions, Sent};
+use crate::line::Line;
 use crate::token::{Token, Way};
 use bytes::{BufMut, Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
@@ -36,7 +38,7 @@ pub struct HttpLoad {
     /// Where to: `http://host:port`.
     #[arg(long)]
     pub url: String,
-    /// The client's key.
+    /// The client's key; several by commas: connections take them in turn.
     #[arg(long)]
     pub api_key: String,
     /// Connections at once.
@@ -48,12 +50,28 @@ pub struct HttpLoad {
     /// Characters of the text, 17 of them the token.
     #[arg(long, default_value_t = 100)]
     pub text_length: usize,
+    /// Kinds and lengths by weight instead: `gsm:100=70,ucs2:50=20,gsm:400=10`.
+    #[arg(long, value_delimiter = ',')]
+    pub mix: Vec<MixItem>,
+    /// Classes by weight: `otp=1,transactional=3,bulk=10`; absent: not given.
+    #[arg(long, default_value = "")]
+    pub class: String,
     /// From; absent: not given.
     #[arg(long)]
     pub from: Option<String>,
-    /// Recipients: this and eight digits of the number of the message.
+    /// Recipients: this and eight digits of the number of the message. Several by commas: in turn.
     #[arg(long, default_value = "49170")]
     pub to_prefix: String,
+    /// Different recipients; 0: each message has its own.
+    #[arg(long, default_value_t = 0)]
+    pub recipients: u32,
+    /// Send a request again, so often at most and under the same Idempotency-Key, that got no answer or 429, 500 or
+    /// 503; 0: no key is given.
+    #[arg(long, default_value_t = 0)]
+    pub retries: u32,
+    /// Time before it is sent again.
+    #[arg(long, value_parser = crate::span::parse, default_value = "200ms")]
+    pub retry_after: Duration,
     /// `none`, `final` or `all`; absent: not given.
     #[arg(long)]
     pub report: Option<String>,
@@ -75,8 +93,13 @@ impl HttpLoad {
             connections: 64,
             plan,
             text_length: 100,
+            mix: Vec::new(),
+            class: String::new(),
             from: None,
             to_prefix: "49170".into(),
+            recipients: 0,
+            retries: 0,
+            retry_after: Duration::from_millis(200),
             report: None,
             callback: None,
             timeout: Duration::from_secs(30),
@@ -90,6 +113,9 @@ pub enum LoadError {
     /// Not `http://host:port`.
     #[error("`{0}` is no address of the form http://host:port")]
     Url(String),
+    /// Not `<class>=<weight>`.
+    #[error("`{0}` is not of the form otp=1,transactional=3,bulk=10")]
+    Class(String),
     /// The key cannot stand in a header.
     #[error("the API key cannot stand in a header")]
     Key,
@@ -106,11 +132,12 @@ struct Job {
     load: HttpLoad,
     authority: String,
     uri: Uri,
-    headers: HeaderMap,
-    /// The body between token and number, and after it.
+    /// One set per API key.
+    headers: Vec<HeaderMap>,
     run: u32,
-    padding: String,
-    tail: String,
+    mix: Mix,
+    /// What follows the text, by class and weight.
+    tails: Vec<(String, u64)>,
     pace: Pace,
     ledger: Mutex<Ledger<Sent>>,
 }
@@ -128,24 +155,24 @@ pub async fn load_http(load: HttpLoad, ledger: &LedgerOptions) -> Result<(LoadRe
     let authority = authority
         .filter(|it| !it.contains('/'))
         .ok_or_else(|| LoadError::Url(load.url.clone()))?;
-    let mut headers = HeaderMap::new();
-    let key = HeaderValue::try_from(format!("Bearer {}", load.api_key)).map_err(|_| LoadError::Key)?;
-    headers.insert(AUTHORIZATION, key);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let host = HeaderValue::try_from(&authority).map_err(|_| LoadError::Url(load.url.clone()))?;
-    headers.insert(HOST, host);
+    let headers = load
+        .api_key
+        .split(',')
+        .map(|key| {
+            let mut headers = HeaderMap::new();
+            let key = HeaderValue::try_from(format!("Bearer {key}")).map_err(|_| LoadError::Key)?;
+            headers.insert(AUTHORIZATION, key);
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            headers.insert(HOST, host.clone());
+            Ok(headers)
+        })
+        .collect::<Result<Vec<_>, LoadError>>()?;
     let started = SystemClock.instant();
-    let padding = load
-        .text_length
-        .saturating_sub(crate::token::LENGTH.saturating_add(1));
     let connections = load.connections.max(1);
     let job = Arc::new(Job {
-        padding: "lorem ipsum dolor sit amet "
-            .chars()
-            .cycle()
-            .take(padding)
-            .collect(),
-        tail: tail(&load),
+        mix: Mix::new(&load.mix, load.text_length, &load.to_prefix, load.recipients),
+        tails: tails(&load)?,
         authority,
         uri: Uri::from_static("/v1/messages"),
         headers,
@@ -155,8 +182,13 @@ pub async fn load_http(load: HttpLoad, ledger: &LedgerOptions) -> Result<(LoadRe
         load,
     });
     let mut workers = JoinSet::new();
-    for _ in 0..connections {
-        workers.spawn(work(Arc::clone(&job)));
+    for worker in 0..connections {
+        let headers = job
+            .headers
+            .get(worker.checked_rem(job.headers.len()).unwrap_or(0))
+            .cloned()
+            .unwrap_or_default();
+        workers.spawn(work(Arc::clone(&job), headers));
     }
     let mut tally = Tally::default();
     while let Some(done) = workers.join_next().await {
@@ -177,12 +209,26 @@ pub async fn load_http(load: HttpLoad, ledger: &LedgerOptions) -> Result<(LoadRe
 }
 
 /// What follows the text: `"` and the fields that are the same in every request.
-fn tail(load: &HttpLoad) -> String {
+fn tails(load: &HttpLoad) -> Result<Vec<(String, u64)>, LoadError> {
+    if load.class.is_empty() {
+        return Ok(vec![(tail(load, None), 1)]);
+    }
+    let each = load.class.split(',').map(|item| {
+        let (class, weight) = item.split_once('=').unwrap_or((item, "1"));
+        let weight = weight.parse::<u32>().ok().filter(|weight| *weight > 0);
+        let weight: u32 = weight.ok_or_else(|| LoadError::Class(item.to_owned()))?;
+        Ok((tail(load, Some(class.to_owned())), u64::from(weight)))
+    });
+    each.collect()
+}
+
+fn tail(load: &HttpLoad, class: Option<String>) -> String {
     let mut tail = String::from("\"");
     for (name, value) in [
         ("from", &load.from),
         ("report", &load.report),
         ("callback", &load.callback),
+        ("class", &class),
     ] {
         if let Some(value) = value {
             tail.push_str(&format!(
@@ -216,94 +262,162 @@ async fn open(authority: &str) -> Result<Open, String> {
     Ok(Open { sender })
 }
 
-async fn work(job: Arc<Job>) -> Result<Tally, LedgerError> {
+async fn work(job: Arc<Job>, headers: HeaderMap) -> Result<Tally, LedgerError> {
     let mut tally = Tally::default();
     let mut connection: Option<Open> = None;
-    let mut failures = 0_u32;
-    let mut buffer = BytesMut::with_capacity(16 * 1024);
+    let mut scratch = Vec::new();
+    let mut lines = Vec::new();
     while let Some((number, due)) = job.pace.take(SystemClock.instant()) {
-        let mut open = loop {
-            // A connection the server closed while idle is opened again before anything is sent on it.
-            if let Some(mut known) = connection.take()
-                && known.sender.ready().await.is_ok()
-            {
-                break Some(known);
-            }
-            match open(&job.authority).await {
-                Ok(fresh) => connection = Some(fresh),
-                Err(error) => {
-                    debug!(error, "no connection");
-                    failures = failures.saturating_add(1);
-                    if failures >= FAILURES || job.pace.is_over(SystemClock.instant()) {
-                        break None;
-                    }
-                    sleep(Duration::from_millis(20)).await;
-                }
-            }
-        };
-        let Some(connected) = &mut open else {
-            return Ok(tally);
-        };
-        failures = 0;
-        if let Some(due) = due {
-            sleep_until(Instant::from_std(due)).await;
-        }
         let token = Token {
             way: Way::Mt,
             run: job.run,
             number: u32::try_from(number % (1 << 32)).unwrap_or(0),
         };
-        let request = request(&job, token, &mut buffer);
+        let body = body(&job, token, &mut scratch);
+        if let Some(due) = due {
+            sleep_until(Instant::from_std(due)).await;
+        }
         let start = SystemClock.instant();
         tally.sent = tally.sent.saturating_add(1);
-        let answer = timeout(job.load.timeout, send(connected, request)).await;
-        let end = SystemClock.instant();
-        let (status, id) = match answer {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => {
-                debug!(%error, "a request failed");
-                (0, None)
+        let mut tries = 0_u32;
+        let (status, id) = loop {
+            if connection.is_none() && !reopen(&job, &mut connection).await {
+                break (0, None);
             }
-            Err(_) => (0, None),
+            let Some(connected) = &mut connection else {
+                break (0, None);
+            };
+            let answer = timeout(
+                job.load.timeout,
+                send(connected, request(&job, &headers, token, &body)),
+            )
+            .await;
+            let (status, id) = match answer {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(error)) => {
+                    debug!(%error, "a request failed");
+                    (0, None)
+                }
+                Err(_) => (0, None),
+            };
+            // A connection the server closes is opened again before anything else is sent on it.
+            if status == 0 || connected.sender.ready().await.is_err() {
+                connection = None;
+            }
+            if !matches!(status, 0 | 429 | 500 | 503) || tries >= job.load.retries {
+                break (status, id);
+            }
+            tries = tries.saturating_add(1);
+            tally.retries = tally.retries.saturating_add(1);
+            sleep(job.load.retry_after).await;
         };
+        let end = SystemClock.instant();
         tally.count(status);
         if status != 0 {
             tally.latency.record(end.saturating_duration_since(start));
             tally
                 .from_due
                 .record(end.saturating_duration_since(due.unwrap_or(start)));
-            connection = open;
         }
         tally.accepted = tally.accepted.saturating_add(u64::from(id.is_some()));
-        let mut ledger = job.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        if ledger.is_wanted() {
-            let to = format!("{}{:08}", job.load.to_prefix, token.number % 100_000_000);
-            ledger.push(Sent {
-                at: SystemClock.now().as_millis(),
-                token,
-                to,
-                status,
-                id,
-            })?;
+        keep(&job, token, status, id, &mut scratch, &mut lines)?;
+        if connection.is_none() && !reopen(&job, &mut connection).await {
+            return Ok(tally);
         }
     }
     Ok(tally)
 }
 
-fn request(job: &Job, token: Token, buffer: &mut BytesMut) -> Request<Full<Bytes>> {
-    buffer.reserve(512);
-    let to = token.number % 100_000_000;
-    let (prefix, padding) = (&job.load.to_prefix, &job.padding);
-    write!(
-        buffer,
-        "{{\"to\":\"{prefix}{to:08}\",\"text\":\"{token} {padding}"
-    )
-    .expect("a buffer takes all text");
-    buffer.put_slice(job.tail.as_bytes());
-    let mut request = Request::new(Full::new(buffer.split().freeze()));
+/// Opens a connection; `false` after too many failures in a row, or when the plan is over.
+async fn reopen(job: &Job, connection: &mut Option<Open>) -> bool {
+    for _ in 0..FAILURES {
+        match open(&job.authority).await {
+            Ok(fresh) => {
+                *connection = Some(fresh);
+                return true;
+            }
+            Err(error) => {
+                debug!(error, "no connection");
+                if job.pace.is_over(SystemClock.instant()) {
+                    return false;
+                }
+                sleep(Duration::from_millis(20)).await;
+            }
+        }
+    }
+    false
+}
+
+/// One line of the ledger.
+fn keep(
+    job: &Job,
+    token: Token,
+    status: u32,
+    id: Option<String>,
+    scratch: &mut Vec<u8>,
+    lines: &mut Vec<u8>,
+) -> Result<(), LedgerError> {
+    let mut ledger = job.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(item) = job.mix.item(token.number).filter(|_| ledger.is_wanted()) else {
+        return Ok(());
+    };
+    let text = item.sum(token, scratch);
+    let mut digits = [0; crate::token::LENGTH];
+    token.write(&mut digits);
+    scratch.clear();
+    job.mix.write_to(token.number, scratch);
+    let mut line = Line::new(lines);
+    line.number("at", SystemClock.now().as_millis())
+        .text("token", &digits)
+        .text("to", scratch);
+    if let Some(from) = &job.load.from {
+        line.text("from", from.as_bytes());
+    }
+    line.sum("text", text)
+        .number("status", status)
+        .optional("id", id.as_deref().map(str::as_bytes))
+        .end();
+    ledger.push_lines(lines)
+}
+
+fn body(job: &Job, token: Token, to: &mut Vec<u8>) -> Bytes {
+    let mut body = BytesMut::with_capacity(512);
+    to.clear();
+    job.mix.write_to(token.number, to);
+    body.put_slice(b"{\"to\":\"");
+    body.put_slice(to);
+    let padding = job
+        .mix
+        .item(token.number)
+        .map_or("", |item| item.padding.as_str());
+    write!(body, "\",\"text\":\"{token}{padding}").expect("a buffer takes all text");
+    let total = job.tails.iter().map(|(_, weight)| weight).sum::<u64>().max(1);
+    // Other bits than those that choose the text.
+    let mut at = (spread(token.number) >> 20) % total;
+    let tail = job
+        .tails
+        .iter()
+        .find(|(_, weight)| match at.checked_sub(*weight) {
+            Some(rest) => {
+                at = rest;
+                false
+            }
+            None => true,
+        });
+    body.put_slice(tail.map_or(b"\"}", |(tail, _)| tail.as_bytes()));
+    body.freeze()
+}
+
+fn request(job: &Job, headers: &HeaderMap, token: Token, body: &Bytes) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::new(body.clone()));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = job.uri.clone();
-    *request.headers_mut() = job.headers.clone();
+    *request.headers_mut() = headers.clone();
+    if job.load.retries > 0
+        && let Ok(key) = HeaderValue::try_from(token.to_string())
+    {
+        request.headers_mut().insert("idempotency-key", key);
+    }
     request
 }
 
@@ -340,8 +454,16 @@ mod tests {
     #[test]
     fn the_fixed_fields_are_json() {
         let mut load = HttpLoad::new("http://127.0.0.1:1", "key", Plan::total(1));
-        assert_eq!(tail(&load), "\"}");
+        assert_eq!(tail(&load, None), "\"}");
         (load.from, load.report) = (Some("a\"b".into()), Some("none".into()));
-        assert_eq!(tail(&load), "\",\"from\":\"a\\\"b\",\"report\":\"none\"}");
+        assert_eq!(tail(&load, None), "\",\"from\":\"a\\\"b\",\"report\":\"none\"}");
+        load.class = "otp=1,bulk=3".into();
+        let made = tails(&load).unwrap();
+        assert!(
+            made.len() == 2 && made[1].0.ends_with(",\"class\":\"bulk\"}") && made[1].1 == 3,
+            "{made:?}"
+        );
+        load.class = "otp=x".into();
+        assert!(tails(&load).is_err());
     }
 }

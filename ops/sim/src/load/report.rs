@@ -11,6 +11,9 @@ use std::time::Duration;
 pub struct Quantiles {
     /// Half take no longer.
     pub p50_ms: f64,
+    /// 90 of 100 take no longer.
+    #[serde(default)]
+    pub p90_ms: f64,
     /// 99 of 100 take no longer.
     pub p99_ms: f64,
     /// 999 of 1000 take no longer.
@@ -24,6 +27,7 @@ impl From<&Histogram> for Quantiles {
         let ms = |latency: Duration| latency.as_secs_f64() * 1000.0;
         Self {
             p50_ms: ms(histogram.quantile(500)),
+            p90_ms: ms(histogram.quantile(900)),
             p99_ms: ms(histogram.quantile(990)),
             p999_ms: ms(histogram.quantile(999)),
             max_ms: ms(histogram.max()),
@@ -50,6 +54,24 @@ pub struct LoadReport {
     pub latency_from_due: Quantiles,
     /// Deliveries answered (SMPP only).
     pub delivered: u64,
+    /// Receipts among them.
+    #[serde(default)]
+    pub receipts: u64,
+    /// Messages from phones among them.
+    #[serde(default)]
+    pub mo: u64,
+    /// Deliveries that could not be read.
+    #[serde(default)]
+    pub unreadable: u64,
+    /// Connections made again.
+    #[serde(default)]
+    pub reconnects: u64,
+    /// Requests sent again under the same key (HTTP only).
+    #[serde(default)]
+    pub retries: u64,
+    /// CPU of the process per message sent, in microseconds; everything else the process does counts too.
+    #[serde(default)]
+    pub cpu_us_per_message: f64,
     /// What the process that generated the load has used.
     pub usage: Option<Usage>,
 }
@@ -60,6 +82,11 @@ pub(super) struct Tally {
     pub(super) sent: u64,
     pub(super) accepted: u64,
     pub(super) delivered: u64,
+    pub(super) receipts: u64,
+    pub(super) mo: u64,
+    pub(super) unreadable: u64,
+    pub(super) reconnects: u64,
+    pub(super) retries: u64,
     pub(super) statuses: BTreeMap<u32, u64>,
     pub(super) latency: Histogram,
     pub(super) from_due: Histogram,
@@ -75,6 +102,11 @@ impl Tally {
         self.sent = self.sent.saturating_add(other.sent);
         self.accepted = self.accepted.saturating_add(other.accepted);
         self.delivered = self.delivered.saturating_add(other.delivered);
+        self.receipts = self.receipts.saturating_add(other.receipts);
+        self.mo = self.mo.saturating_add(other.mo);
+        self.unreadable = self.unreadable.saturating_add(other.unreadable);
+        self.reconnects = self.reconnects.saturating_add(other.reconnects);
+        self.retries = self.retries.saturating_add(other.retries);
         for (status, more) in &other.statuses {
             let count = self.statuses.entry(*status).or_default();
             *count = count.saturating_add(*more);
@@ -85,6 +117,8 @@ impl Tally {
 
     pub(super) fn report(&self, took: Duration, name: impl Fn(u32) -> String) -> LoadReport {
         let accepted = f64::from(u32::try_from(self.accepted).unwrap_or(u32::MAX));
+        let sent = f64::from(u32::try_from(self.sent.max(1)).unwrap_or(u32::MAX));
+        let usage = crate::process::own_usage().ok();
         let seconds = took.as_secs_f64();
         LoadReport {
             sent: self.sent,
@@ -99,7 +133,13 @@ impl Tally {
             latency: Quantiles::from(&self.latency),
             latency_from_due: Quantiles::from(&self.from_due),
             delivered: self.delivered,
-            usage: crate::process::own_usage().ok(),
+            receipts: self.receipts,
+            mo: self.mo,
+            unreadable: self.unreadable,
+            reconnects: self.reconnects,
+            retries: self.retries,
+            cpu_us_per_message: usage.map_or(0.0, |usage| usage.cpu_seconds * 1e6 / sent),
+            usage,
         }
     }
 }

@@ -1,29 +1,46 @@
 //! What the carrier knows of one account: its binds, what waits for them, and how fast it submits.
 //!
-//! Invariant: at most `limit` submits are let through in any second, over all binds of the account.
+//! Invariant: at most `limit` SMS are let through in any second, over all binds of the account; a delivery is in exactly
+//! one place.
 
 use super::machine::SessionId;
-use super::mo::Mo;
-use super::receipt::ReceiptDue;
+use super::mo::MoPart;
+use bytes::Bytes;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// A delivery to an ESME.
+/// A delivery to an ESME, ready but for its number.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Outgoing {
-    Receipt(ReceiptDue),
-    Mo(Box<Mo>),
+pub(super) struct Outgoing {
+    /// deliver_sm or data_sm.
+    pub(super) command: u32,
+    pub(super) body: Bytes,
+    /// Whose submit it is about, of receipts.
+    pub(super) submitted_on: Option<SessionId>,
+    /// A part of a message from a phone; none: a receipt.
+    pub(super) mo: Option<Box<MoPart>>,
+    /// How often it was sent.
+    pub(super) sent: u32,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Account {
     name: String,
-    /// Binds that take deliveries.
+    /// Binds, in turn for deliveries.
     receivers: VecDeque<SessionId>,
+    /// All sessions bound.
+    pub(super) bound: usize,
+    /// Nobody may bind before.
+    pub(super) ghost_until: Option<Instant>,
     /// Deliveries not sent.
     outbox: VecDeque<Outgoing>,
-    /// When the submits of the last second came.
-    recent: VecDeque<Instant>,
+    /// Deliveries that wait for a certain bind.
+    reserved: VecDeque<Outgoing>,
+    /// When the SMS of the last second came, and how many at once.
+    recent: VecDeque<(Instant, usize)>,
+    in_second: usize,
+    /// When the queue of slow service is done with what it has.
+    served_until: Option<Instant>,
 }
 
 impl Account {
@@ -47,20 +64,28 @@ impl Account {
         self.receivers.retain(|known| *known != session);
     }
 
-    /// The next bind in turn for which `has_room` says so.
-    pub(super) fn next_receiver(&mut self, has_room: impl Fn(SessionId) -> bool) -> Option<SessionId> {
-        let at = self.receivers.iter().position(|session| has_room(*session))?;
+    /// The next bind in turn for which `fits` says so.
+    pub(super) fn next_receiver(&mut self, mut fits: impl FnMut(SessionId) -> bool) -> Option<SessionId> {
+        let at = self.receivers.iter().position(|session| fits(*session))?;
+        if at == 0 && self.receivers.len() == 1 {
+            return self.receivers.front().copied();
+        }
         self.receivers.rotate_left(at);
         let session = self.receivers.pop_front()?;
         self.receivers.push_back(session);
         Some(session)
     }
 
+    /// Whether there is a bind for which `fits` says so.
+    pub(super) fn has_receiver(&self, fits: impl FnMut(&SessionId) -> bool) -> bool {
+        self.receivers.iter().any(fits)
+    }
+
     /// Puts a delivery behind the others. Returns the oldest when there are more than `limit`.
     pub(super) fn enqueue(&mut self, outgoing: Outgoing, limit: usize) -> Option<Outgoing> {
         self.outbox.push_back(outgoing);
-        if self.outbox.len() > limit {
-            self.outbox.pop_front()
+        if self.waiting() > limit {
+            self.outbox.pop_front().or_else(|| self.reserved.pop_front())
         } else {
             None
         }
@@ -71,32 +96,72 @@ impl Account {
         self.outbox.push_front(outgoing);
     }
 
+    /// Sets a delivery aside until the binds have changed.
+    pub(super) fn reserve(&mut self, outgoing: Outgoing) {
+        self.reserved.push_back(outgoing);
+    }
+
+    /// The binds have changed: what was set aside is tried again, in its order and before the others.
+    pub(super) fn release_reserved(&mut self) {
+        while let Some(outgoing) = self.reserved.pop_back() {
+            self.outbox.push_front(outgoing);
+        }
+    }
+
     pub(super) fn take_outgoing(&mut self) -> Option<Outgoing> {
         self.outbox.pop_front()
     }
 
-    pub(super) fn waiting(&self) -> usize {
-        self.outbox.len()
+    pub(super) fn has_outgoing(&self) -> bool {
+        !self.outbox.is_empty()
     }
 
-    /// Whether a submit is within the limit of `limit` in any second; 0 is no limit.
-    pub(super) fn let_through(&mut self, now: Instant, limit: usize) -> bool {
+    pub(super) fn waiting(&self) -> usize {
+        self.outbox.len().saturating_add(self.reserved.len())
+    }
+
+    /// Whether `sms` are within the limit of `limit` in any second; 0 is no limit.
+    pub(super) fn let_through(&mut self, now: Instant, limit: usize, sms: usize) -> bool {
         if limit == 0 {
             return true;
         }
         let second = Duration::from_secs(1);
-        while self
-            .recent
-            .front()
-            .is_some_and(|at| now.saturating_duration_since(*at) >= second)
+        while let Some((at, count)) = self.recent.front().copied()
+            && now.saturating_duration_since(at) >= second
         {
+            self.in_second = self.in_second.saturating_sub(count);
             self.recent.pop_front();
         }
-        if self.recent.len() >= limit {
+        if self.in_second.saturating_add(sms) > limit {
             return false;
         }
-        self.recent.push_back(now);
+        self.in_second = self.in_second.saturating_add(sms);
+        self.recent.push_back((now, sms));
         true
+    }
+
+    /// How many wait in the queue of slow service.
+    pub(super) fn queued(&self, now: Instant, rate: f64) -> usize {
+        let ahead = self
+            .served_until
+            .map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a float becomes the nearest count that there is"
+        )]
+        let queued = (ahead.as_secs_f64() * rate).round() as usize;
+        queued
+    }
+
+    /// Puts `sms` into the queue of slow service; how long until they are through.
+    pub(super) fn serve(&mut self, now: Instant, rate: f64, sms: usize) -> Duration {
+        let sms = f64::from(u32::try_from(sms).unwrap_or(u32::MAX));
+        let takes = Duration::try_from_secs_f64(sms / rate).unwrap_or(Duration::MAX);
+        let from = self.served_until.map_or(now, |until| until.max(now));
+        let until = from.checked_add(takes).unwrap_or(from);
+        self.served_until = Some(until);
+        until.saturating_duration_since(now)
     }
 }
 
@@ -113,10 +178,13 @@ mod tests {
         let mut account = Account::default();
         let passed: Vec<u64> = (0..250)
             .map(|n| n * 10)
-            .filter(|millis| account.let_through(at(*millis), 3))
+            .filter(|millis| account.let_through(at(*millis), 3, 1))
             .collect();
         assert_eq!(passed, [0, 10, 20, 1000, 1010, 1020, 2000, 2010, 2020]);
-        assert!((0..100).all(|_| account.let_through(start, 0)));
+        assert!((0..100).all(|_| account.let_through(start, 0, 1)));
+        let mut account = Account::default();
+        assert!(account.let_through(start, 3, 2) && !account.let_through(start, 3, 2));
+        assert!(account.let_through(start, 3, 1));
     }
 
     #[test]
@@ -137,5 +205,23 @@ mod tests {
         account.remove_receiver(SessionId(1));
         account.remove_receiver(SessionId(3));
         assert_eq!(next(&mut account), None);
+    }
+
+    #[test]
+    fn slow_service_is_a_queue() {
+        let start = SystemClock.instant();
+        let mut account = Account::default();
+        let waits: Vec<_> = (0..3)
+            .map(|_| account.serve(start, 10.0, 1).as_millis())
+            .collect();
+        assert_eq!((waits, account.queued(start, 10.0)), (vec![100, 200, 300], 3));
+        let later = start + Duration::from_secs(1);
+        assert_eq!(
+            (
+                account.queued(later, 10.0),
+                account.serve(later, 10.0, 2).as_millis()
+            ),
+            (0, 200)
+        );
     }
 }

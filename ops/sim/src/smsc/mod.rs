@@ -1,11 +1,13 @@
 //! The simulated carrier.
 //!
-//! [`Smsc`] decides, [`SimSession`] is one connection's protocol with the faults that lie below messages, and
-//! [`SmscServer`] puts both on sockets. Invariant: one [`SmscOptions`] value and one seed make one behaviour, up to the
-//! order in which the network brings things.
+//! [`Smsc`] decides, [`Director`] changes its behaviour with time, and [`SmscServer`] puts both on sockets.
+//! `ops/docs/simulator.md` names every switch. Invariant: one [`SmscOptions`] value and one seed make one behaviour, up
+//! to the order in which the network brings things.
 
 mod account;
 mod agenda;
+mod chaos;
+pub(crate) mod gsm;
 mod id;
 mod machine;
 mod mo;
@@ -15,14 +17,20 @@ mod rule;
 mod server;
 mod session;
 mod stats;
+mod store;
+pub(crate) mod wire;
 
+pub use chaos::{Act, ChaosArg, Director, Order, Phase, Script};
 pub use id::IdFormat;
-pub use machine::{Action, Moment, SessionId, Smsc};
-pub use mo::MoBatch;
-pub use options::{ReceiptForm, ReceiptWhen, SmscOptions};
-pub use rule::{RejectRule, RuleError, StateShare};
+pub use machine::{Flow, Moment, SessionId, Smsc};
+pub use mo::{MoBatch, MoConcat, MoEncoding, MoOrder};
+pub use options::{
+    AnswerQuirks, AnswerStrings, BindQuirks, DateForm, DeliverQuirks, Disagreement, ErrorAnswer,
+    NetworkError, OptionsError, OptionsErrorKind, ReceiptBind, ReceiptForm, ReceiptQuirks, ReceiptText,
+    ReceiptWhen, ReceiptedPart, Sequences, SmscOptions, SubmitQuirks, Tail, ValidityForm,
+};
+pub use rule::{RejectRule, RuleError, StateShare, StateWord};
 pub use server::{ServerError, SmscReport, SmscServer, WaitError};
-pub use session::{SimCommand, SimEvent, SimSession};
 pub use stats::SmscStats;
 
 #[cfg(test)]

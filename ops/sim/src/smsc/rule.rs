@@ -3,7 +3,7 @@
 //! Knows nothing of sessions. Invariant: what is shown can be read again.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
-use smsgw_smpp::{CommandStatus, ReceiptState};
+use smsgw_smpp::CommandStatus;
 use std::fmt;
 use std::str::FromStr;
 use thiserror::Error;
@@ -17,7 +17,7 @@ pub struct RuleError {
 }
 
 const REJECT: &str = "`suffix:<digits>=<status>`, `prefix:<digits>=<status>` or `share:<0 to 1>=<status>`";
-const STATE: &str = "`<state>=<0 to 1>` with a state such as `undeliv`, `expired`, `rejectd`";
+const STATE: &str = "`<state>=<0 to 1>` with a state such as `undeliv`, `expired`, `buffred`";
 
 #[derive(Debug, Clone, PartialEq)]
 enum Matcher {
@@ -111,11 +111,102 @@ impl fmt::Display for RejectRule {
     }
 }
 
+/// A state as a carrier's receipts name it: those of SMPP and those seen beside them (quirk 9).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct StateWord {
+    word: &'static str,
+    number: u8,
+}
+
+/// Word and message_state (SMPP 3.4 §5.2.28, 5.0 §4.7.15).
+const STATES: [(&str, u8); 15] = [
+    ("ENROUTE", 1),
+    ("DELIVRD", 2),
+    ("EXPIRED", 3),
+    ("DELETED", 4),
+    ("UNDELIV", 5),
+    ("ACCEPTD", 6),
+    ("UNKNOWN", 7),
+    ("REJECTD", 8),
+    ("SCHEDULED", 0),
+    ("SKIPPED", 9),
+    ("ACKED", 6),
+    ("BUFFRED", 1),
+    ("BUFFERD", 1),
+    ("FAILED", 5),
+    ("0", 2),
+];
+
+impl StateWord {
+    /// At the phone.
+    pub const DELIVERED: Self = Self {
+        word: "DELIVRD",
+        number: 2,
+    };
+    /// Cancelled.
+    pub const DELETED: Self = Self {
+        word: "DELETED",
+        number: 4,
+    };
+    /// Refused.
+    pub const REJECTED: Self = Self {
+        word: "REJECTD",
+        number: 8,
+    };
+    /// On its way.
+    pub const ENROUTE: Self = Self {
+        word: "ENROUTE",
+        number: 1,
+    };
+
+    /// As the text says it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        self.word
+    }
+
+    /// As message_state says it.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        self.number
+    }
+
+    /// Whether the phone has it.
+    #[must_use]
+    pub const fn is_delivered(self) -> bool {
+        self.number == 2
+    }
+}
+
+impl FromStr for StateWord {
+    type Err = RuleError;
+
+    fn from_str(text: &str) -> Result<Self, RuleError> {
+        STATES
+            .iter()
+            .find(|(word, _)| word.eq_ignore_ascii_case(text))
+            .map(|(word, number)| Self {
+                word,
+                number: *number,
+            })
+            .ok_or_else(|| RuleError {
+                text: text.to_owned(),
+                form: "a state such as `delivrd`, `undeliv`, `acked`, `buffred`",
+            })
+    }
+}
+
+impl fmt::Display for StateWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.word.to_ascii_lowercase())
+    }
+}
+
 /// How many receipts have one state.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StateShare {
     /// Which state.
-    pub state: ReceiptState,
+    pub state: StateWord,
     /// From 0 to 1.
     pub share: f64,
 }
@@ -123,14 +214,14 @@ pub struct StateShare {
 impl StateShare {
     /// The state for a random number from 0 to 1: what no share takes is delivered.
     #[must_use]
-    pub fn choose(shares: &[Self], mut at: f64) -> ReceiptState {
+    pub fn choose(shares: &[Self], mut at: f64) -> StateWord {
         for choice in shares {
             if at < choice.share {
                 return choice.state;
             }
             at -= choice.share;
         }
-        ReceiptState::Delivered
+        StateWord::DELIVERED
     }
 }
 
@@ -140,10 +231,8 @@ impl FromStr for StateShare {
     fn from_str(text: &str) -> Result<Self, RuleError> {
         let parse = || {
             let (state, share) = text.split_once('=')?;
-            let state = ReceiptState::from_word(state);
-            (state != ReceiptState::Unrecognised).then_some(())?;
             Some(Self {
-                state,
+                state: state.parse().ok()?,
                 share: parse_share(share)?,
             })
         };
@@ -156,7 +245,7 @@ impl FromStr for StateShare {
 
 impl fmt::Display for StateShare {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}={}", self.state.word().to_ascii_lowercase(), self.share)
+        write!(f, "{}={}", self.state, self.share)
     }
 }
 
@@ -183,6 +272,7 @@ macro_rules! as_text {
 }
 as_text!(RejectRule);
 as_text!(StateShare);
+as_text!(StateWord);
 
 #[cfg(test)]
 mod tests {
@@ -235,12 +325,12 @@ mod tests {
     fn states_are_chosen_by_their_shares() {
         let shares = ["undeliv=0.25", "expired=0.25"].map(|text| text.parse().unwrap());
         for (at, state) in [
-            (0.0, ReceiptState::Undeliverable),
-            (0.25, ReceiptState::Expired),
-            (0.49, ReceiptState::Expired),
-            (0.5, ReceiptState::Delivered),
+            (0.0, "UNDELIV"),
+            (0.25, "EXPIRED"),
+            (0.49, "EXPIRED"),
+            (0.5, "DELIVRD"),
         ] {
-            assert_eq!(StateShare::choose(&shares, at), state, "{at}");
+            assert_eq!(StateShare::choose(&shares, at).word(), state, "{at}");
         }
     }
 }

@@ -1,34 +1,44 @@
-//! The carrier on sockets: one task holds the machine, one task drives each connection.
+//! The carrier on sockets: one machine behind a lock, one task a connection, one for time.
 //!
-//! Decides nothing. Invariants: the ledger's records of a turn are handed to the system before the turn's commands
-//! reach the sessions; every channel is bounded, and the machine's task never waits for a connection (a command channel
-//! holds more than a session's windows allow to be outstanding; a connection that overruns it is cut).
+//! Decides nothing. Invariants: the ledger's lines of a turn are handed to the system before any octet of that turn is
+//! written; nothing is read from a connection that does not take what is written to it.
+//!
+//! # Limits
+//! When the ledger cannot be written every connection is closed and nothing is answered any more; `stop` says why.
 
-use super::machine::{Moment, SessionId, Smsc};
+use super::chaos::{Act, ChaosArg, Director, Order};
+use super::machine::{Flow, Moment, SessionId, Smsc};
 use super::mo::MoBatch;
-use super::options::SmscOptions;
-use super::session::{SimCommand, SimEvent, SimSession};
+use super::options::{OptionsError, SmscOptions};
 use super::stats::SmscStats;
 use crate::ledger::{CarrierRecord, Ledger, LedgerError, LedgerOptions};
+use bytes::{Buf, BytesMut};
 use rustc_hash::FxHashMap;
 use smsgw_message::Clock;
 use smsgw_runtime::SystemClock;
-use smsgw_transport::{DriveOptions, Driven, ListenError, Listener, drive};
+use smsgw_transport::{ListenError, Listener};
+use std::io;
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use thiserror::Error;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, watch};
-use tokio::task::{AbortHandle, JoinError, JoinHandle, JoinSet};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::sync::Notify;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{debug, warn};
 
 /// Connections at most; further ones are closed at once.
 const CONNECTIONS: usize = 10_000;
-/// Batches of events under way to the machine.
-const EVENT_BATCHES: usize = 64;
-/// Commands a session may get beyond its windows: bind answers, cuts, malformed PDUs, answers to queries.
-const SPARE_COMMANDS: usize = 1024;
+/// Octets taken from a socket at once.
+const READ: usize = 64 * 1024;
+/// Unsent octets above which nothing more is read from a connection.
+const HIGH_WATER: usize = 1 << 20;
+/// How long a peer may take none of what is to be sent.
+const STALL: Duration = Duration::from_secs(30);
+/// How long our close waits for the peer's, so that the last octets are not lost to a reset.
+const LINGER: Duration = Duration::from_millis(500);
 
 /// The simulated carrier could not go on.
 #[derive(Debug, Error)]
@@ -39,6 +49,18 @@ pub enum ServerError {
     /// The ledger; nothing is answered that is not in it.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// Options or phases.
+    #[error(transparent)]
+    Options(#[from] OptionsError),
+    /// No connection to an ESME that is to bind.
+    #[error("failed to connect to {to}")]
+    Outbind {
+        /// Where to.
+        to: SocketAddr,
+        /// Why.
+        #[source]
+        kind: io::Error,
+    },
     /// Its task panicked.
     #[error("the simulated carrier ended unexpectedly")]
     Ended(#[from] JoinError),
@@ -63,19 +85,36 @@ pub struct SmscReport {
     pub records: Vec<CarrierRecord>,
 }
 
-enum Control {
-    Options(Box<SmscOptions>),
-    Mo(MoBatch),
-    CutAll,
+#[derive(Debug)]
+struct Core {
+    machine: Smsc,
+    director: Director,
+    ledger: Ledger<CarrierRecord>,
+    failed: Option<LedgerError>,
+    /// Told when their session has something new.
+    wakes: FxHashMap<SessionId, Arc<Notify>>,
+    next_session: u64,
+    /// When the task for time wakes up by itself.
+    armed: Option<std::time::Instant>,
+    connections: JoinSet<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    core: Mutex<Core>,
+    /// Something is due earlier than the task for time knows.
+    earlier: Notify,
+    /// Something may have been counted.
+    changed: Notify,
 }
 
 /// A running carrier. Dropping it cuts its connections.
 #[derive(Debug)]
 pub struct SmscServer {
     local_addr: SocketAddr,
-    control: mpsc::Sender<Control>,
-    stats: watch::Receiver<SmscStats>,
-    hub: JoinHandle<Result<SmscReport, ServerError>>,
+    shared: Arc<Shared>,
+    /// Accepts and keeps time; dropped with the server.
+    tasks: JoinSet<()>,
 }
 
 impl SmscServer {
@@ -88,29 +127,56 @@ impl SmscServer {
         listen: SocketAddr,
         ledger: &LedgerOptions,
     ) -> Result<Self, ServerError> {
+        Self::start_with(options, None, listen, ledger).await
+    }
+
+    /// Opens the port and starts, with behaviour that changes.
+    ///
+    /// # Errors
+    /// When the port or the ledger cannot be opened, or the phases cannot be read.
+    pub async fn start_with(
+        options: SmscOptions,
+        chaos: Option<&ChaosArg>,
+        listen: SocketAddr,
+        ledger: &LedgerOptions,
+    ) -> Result<Self, ServerError> {
+        let now = moment();
+        let director = match chaos {
+            Some(chaos) => Director::open(options.clone(), chaos, options.seed, now.instant)?,
+            None => Director::idle(options.clone(), now.instant),
+        };
         let listener = Listener::bind(listen).await?;
         let local_addr = listener.local_addr();
         let ledger = Ledger::open(ledger)?;
-        let machine = Smsc::new(options, moment(), ledger.is_wanted());
-        let (control, controls) = mpsc::channel(16);
-        let (told, stats) = watch::channel(machine.stats());
-        let (events, received) = mpsc::channel(EVENT_BATCHES);
-        let hub = Hub {
-            machine,
-            ledger,
-            listener,
-            sessions: FxHashMap::default(),
-            running: JoinSet::new(),
-            next_session: 0,
-            events,
-            received,
-            told,
-        };
+        let shared = Arc::new(Shared {
+            core: Mutex::new(Core {
+                machine: Smsc::new(options, now, ledger.is_wanted()),
+                director,
+                ledger,
+                failed: None,
+                wakes: FxHashMap::default(),
+                next_session: 0,
+                armed: None,
+                connections: JoinSet::new(),
+            }),
+            earlier: Notify::new(),
+            changed: Notify::new(),
+        });
+        let mut tasks = JoinSet::new();
+        tasks.spawn(keep_time(Arc::clone(&shared)));
+        let accepting = Arc::clone(&shared);
+        tasks.spawn(async move {
+            loop {
+                let (stream, peer) = listener.accept().await;
+                if accepting.open(stream).is_none() {
+                    warn!(%peer, limit = CONNECTIONS, "too many connections; closed at once");
+                }
+            }
+        });
         Ok(Self {
             local_addr,
-            control,
-            stats,
-            hub: tokio::spawn(hub.run(controls)),
+            shared,
+            tasks,
         })
     }
 
@@ -123,58 +189,114 @@ impl SmscServer {
     /// What it has counted.
     #[must_use]
     pub fn stats(&self) -> SmscStats {
-        self.stats.borrow().clone()
+        self.shared.lock().stats()
     }
 
     /// Waits until the counts are as wanted.
     ///
     /// # Errors
-    /// When they are not in time, or the carrier has ended.
+    /// When they are not in time.
     pub async fn wait_until(
         &self,
         within: Duration,
-        wanted: impl FnMut(&SmscStats) -> bool,
+        mut wanted: impl FnMut(&SmscStats) -> bool,
     ) -> Result<SmscStats, WaitError> {
-        let mut stats = self.stats.clone();
-        let found = match timeout(within, stats.wait_for(wanted)).await {
-            Ok(Ok(found)) => Some(found.clone()),
-            Ok(Err(_)) | Err(_) => None,
+        let waiting = async {
+            loop {
+                let changed = self.shared.changed.notified();
+                let stats = self.stats();
+                if wanted(&stats) {
+                    return stats;
+                }
+                changed.await;
+            }
         };
-        found.ok_or_else(|| WaitError {
+        timeout(within, waiting).await.map_err(|_| WaitError {
             within,
             stats: Box::new(self.stats()),
         })
     }
 
     /// Sends messages from phones, now or once somebody is bound.
-    pub async fn inject_mo(&self, batch: MoBatch) {
-        self.tell(Control::Mo(batch)).await;
+    pub fn inject_mo(&self, batch: MoBatch) {
+        self.shared
+            .turn(None, |core, now| core.machine.inject_mo(now, batch));
     }
 
-    /// Changes the behaviour; windows and names count for new connections.
-    pub async fn set_options(&self, options: SmscOptions) {
-        self.tell(Control::Options(Box::new(options))).await;
+    /// Changes the behaviour; windows, numbers and names count for new connections.
+    pub fn set_options(&self, options: SmscOptions) {
+        self.shared.turn(None, |core, _| core.set_base(options));
+    }
+
+    /// Changes some options.
+    ///
+    /// # Errors
+    /// When one is unknown or has a wrong value; nothing is changed then.
+    pub fn change_options(&self, changes: &serde_json::Value) -> Result<(), OptionsError> {
+        self.shared.turn(None, |core, _| {
+            let changed = core.director.base().with(changes)?;
+            core.set_base(changed);
+            Ok(())
+        })
+    }
+
+    /// The behaviour outside of phases.
+    #[must_use]
+    pub fn options(&self) -> SmscOptions {
+        self.shared.lock().director.base().clone()
     }
 
     /// Cuts every connection now.
-    pub async fn cut_all(&self) {
-        self.tell(Control::CutAll).await;
+    pub fn cut_all(&self) {
+        self.shared.turn(None, |core, now| core.machine.cut_all(now));
+    }
+
+    /// Unbinds every session.
+    pub fn unbind_all(&self) {
+        self.shared.turn(None, |core, _| core.machine.unbind_all());
+    }
+
+    /// Connects to an ESME and asks it to bind on that connection.
+    ///
+    /// # Errors
+    /// When it cannot be connected to.
+    pub async fn outbind(&self, to: SocketAddr, password: &str) -> Result<(), ServerError> {
+        let stream = TcpStream::connect(to)
+            .await
+            .map_err(|kind| ServerError::Outbind { to, kind })?;
+        if let Some(session) = self.shared.open(stream) {
+            self.shared
+                .turn(None, |core, _| core.machine.outbind(session, password));
+        }
+        Ok(())
     }
 
     /// Stops, cutting what is connected.
     ///
     /// # Errors
-    /// When it had ended before with an error.
-    pub async fn stop(self) -> Result<SmscReport, ServerError> {
-        drop(self.control);
-        self.hub.await?
-    }
-
-    async fn tell(&self, control: Control) {
-        // A carrier that has ended says why in `stop`.
-        if self.control.send(control).await.is_err() {
-            warn!(local = %self.local_addr, "the simulated carrier has ended and was told something");
+    /// When the ledger could not be written.
+    pub async fn stop(mut self) -> Result<SmscReport, ServerError> {
+        self.tasks.shutdown().await;
+        let mut connections = std::mem::take(&mut self.shared.lock().connections);
+        connections.shutdown().await;
+        let mut core = self.shared.lock();
+        core.keep_records();
+        if let Some(failed) = core.failed.take() {
+            return Err(failed.into());
         }
+        core.ledger.flush()?;
+        let stats = core.stats();
+        let ledger = std::mem::replace(&mut core.ledger, Ledger::open(&LedgerOptions::default())?);
+        Ok(SmscReport {
+            stats,
+            records: ledger.into_latest(),
+        })
+    }
+}
+
+impl Drop for SmscServer {
+    fn drop(&mut self) {
+        self.shared.lock().connections.abort_all();
     }
 }
 
@@ -185,53 +307,7 @@ fn moment() -> Moment {
     }
 }
 
-struct Hub {
-    machine: Smsc,
-    ledger: Ledger<CarrierRecord>,
-    listener: Listener,
-    sessions: FxHashMap<SessionId, (mpsc::Sender<SimCommand>, AbortHandle)>,
-    running: JoinSet<(SessionId, Driven<SimSession>)>,
-    next_session: u64,
-    events: mpsc::Sender<Vec<SimEvent>>,
-    received: mpsc::Receiver<Vec<SimEvent>>,
-    told: watch::Sender<SmscStats>,
-}
-
-impl Hub {
-    async fn run(mut self, mut controls: mpsc::Receiver<Control>) -> Result<SmscReport, ServerError> {
-        loop {
-            let due = self.machine.poll_timeout().map(Instant::from_std);
-            tokio::select! {
-                biased;
-                Some(batch) = self.received.recv() => {
-                    self.handle_events(batch);
-                    self.handle_waiting_events();
-                }
-                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
-                control = controls.recv() => match control {
-                    Some(control) => self.handle_control(control),
-                    None => break,
-                },
-                Some(ended) = self.running.join_next(), if !self.running.is_empty() => {
-                    // What it had told stands in the channel already.
-                    self.handle_waiting_events();
-                    self.handle_ended(ended);
-                }
-                (stream, peer) = self.listener.accept() => self.open(stream, peer),
-            }
-            self.machine.handle_timeout(moment());
-            self.carry_out()?;
-        }
-        self.running.shutdown().await;
-        self.ledger.flush()?;
-        let stats = self.stats();
-        self.told.send_replace(stats.clone());
-        Ok(SmscReport {
-            stats,
-            records: self.ledger.into_latest(),
-        })
-    }
-
+impl Core {
     fn stats(&self) -> SmscStats {
         SmscStats {
             records_forgotten: self.ledger.forgotten(),
@@ -239,92 +315,176 @@ impl Hub {
         }
     }
 
-    fn handle_events(&mut self, batch: Vec<SimEvent>) {
-        let now = moment();
-        for SimEvent { session, event } in batch {
-            self.machine.handle_event(now, session, event);
+    fn set_base(&mut self, options: SmscOptions) {
+        if let Some(Order::Options(options)) = self.director.set_base(options) {
+            self.machine.set_options(*options);
         }
     }
 
-    fn handle_waiting_events(&mut self) {
-        // Bounded, so that a turn ends although the connections go on.
-        for _ in 0..EVENT_BATCHES {
-            match self.received.try_recv() {
-                Ok(batch) => self.handle_events(batch),
-                Err(_) => return,
+    fn handle_timeout(&mut self, now: Moment) {
+        for order in self.director.handle_timeout(now.instant) {
+            match order {
+                Order::Options(options) => self.machine.set_options(*options),
+                Order::Act(Act::Cut) => self.machine.cut_all(now),
+                Order::Act(Act::Unbind) => self.machine.unbind_all(),
+                Order::Act(Act::None) => {}
             }
         }
+        self.machine.handle_timeout(now);
     }
 
-    fn handle_control(&mut self, control: Control) {
-        match control {
-            Control::Options(options) => self.machine.set_options(*options),
-            Control::Mo(batch) => self.machine.inject_mo(moment(), batch),
-            Control::CutAll => self.machine.cut_all(),
-        }
-    }
-
-    fn handle_ended(&mut self, ended: Result<(SessionId, Driven<SimSession>), JoinError>) {
-        match ended {
-            Ok((session, driven)) => {
-                debug!(session = session.0, end = ?driven.end, "a connection ended");
-                self.sessions.remove(&session);
-                self.handle_events(driven.undelivered);
-                self.machine.handle_ended(session);
-            }
-            Err(error) if error.is_cancelled() => {}
-            Err(error) => warn!(%error, "the task of a connection ended unexpectedly"),
-        }
-    }
-
-    fn open(&mut self, stream: TcpStream, peer: SocketAddr) {
-        if self.sessions.len() >= CONNECTIONS {
-            warn!(%peer, limit = CONNECTIONS, "too many connections; closed at once");
+    fn keep_records(&mut self) {
+        let Some(lines) = self.machine.records() else {
             return;
+        };
+        if self.failed.is_some() {
+            return lines.clear();
         }
-        self.next_session = self.next_session.wrapping_add(1);
-        let id = SessionId(self.next_session);
-        let config = self.machine.session_config();
-        let room = config
-            .requests
-            .saturating_add(config.window)
-            .saturating_add(SPARE_COMMANDS);
-        let (commands, taken) = mpsc::channel(room.min(1 << 20));
-        let ignore = self.machine.options().ignore_enquire_link;
-        let session = SimSession::new(id, config, ignore, SystemClock.instant());
-        let driven = drive(
-            session,
-            stream,
-            taken,
-            self.events.clone(),
-            DriveOptions::new("sim"),
-        );
-        let task = self.running.spawn(async move { (id, driven.await) });
-        self.sessions.insert(id, (commands, task));
-        self.machine.handle_opened(id);
-    }
-
-    /// Writes the ledger, then hands out the commands.
-    fn carry_out(&mut self) -> Result<(), LedgerError> {
-        while let Some(record) = self.machine.poll_record() {
-            self.ledger.push(record)?;
-        }
-        self.ledger.flush()?;
-        while let Some(action) = self.machine.poll_action() {
-            let Some((commands, task)) = self.sessions.get(&action.session) else {
-                continue;
-            };
-            if let Err(mpsc::error::TrySendError::Full(_)) = commands.try_send(action.command) {
-                warn!(
-                    session = action.session.0,
-                    "a connection does not take its commands; cut"
-                );
-                task.abort();
-                self.sessions.remove(&action.session);
-                self.machine.handle_ended(action.session);
+        let kept = self.ledger.push_lines(lines).and_then(|()| self.ledger.flush());
+        if let Err(error) = kept {
+            warn!(%error, "the ledger cannot be written; every connection is closed");
+            self.failed = Some(error);
+            for wake in self.wakes.values() {
+                wake.notify_one();
             }
         }
-        self.told.send_replace(self.stats());
-        Ok(())
+    }
+
+    fn transmit(&mut self, session: SessionId, out: &mut BytesMut) -> Flow {
+        if self.failed.is_some() {
+            out.clear();
+            return Flow::Closing;
+        }
+        self.machine.poll_transmit(session, out)
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something with the machine, keeps the records, and wakes whoever has something to send, except `own`.
+    fn turn<T>(&self, own: Option<SessionId>, act: impl FnOnce(&mut Core, Moment) -> T) -> T {
+        let mut core = self.lock();
+        let done = act(&mut core, moment());
+        core.keep_records();
+        while let Some(session) = core.machine.poll_dirty() {
+            if Some(session) != own
+                && let Some(wake) = core.wakes.get(&session)
+            {
+                wake.notify_one();
+            }
+        }
+        let next = [core.machine.poll_timeout(), core.director.poll_timeout()]
+            .into_iter()
+            .flatten()
+            .min();
+        let is_earlier = next.is_some_and(|next| core.armed.is_none_or(|armed| next < armed));
+        drop(core);
+        if is_earlier {
+            self.earlier.notify_one();
+        }
+        self.changed.notify_waiters();
+        done
+    }
+
+    /// Takes a connection in; `None` when there are too many.
+    fn open(self: &Arc<Self>, stream: TcpStream) -> Option<SessionId> {
+        let mut core = self.lock();
+        while core.connections.try_join_next().is_some() {}
+        if core.wakes.len() >= CONNECTIONS {
+            return None;
+        }
+        core.next_session = core.next_session.wrapping_add(1);
+        let session = SessionId(core.next_session);
+        let wake = Arc::new(Notify::new());
+        core.wakes.insert(session, Arc::clone(&wake));
+        let shared = Arc::clone(self);
+        drop(core);
+        self.turn(None, |core, now| core.machine.handle_opened(now, session));
+        let task = async move {
+            if let Err(error) = connection(&shared, session, stream, &wake).await {
+                debug!(session = session.0, %error, "a connection failed");
+            }
+            shared.turn(Some(session), |core, now| {
+                core.wakes.remove(&session);
+                core.machine.handle_ended(now, session);
+            });
+        };
+        self.lock().connections.spawn(task);
+        Some(session)
+    }
+}
+
+async fn keep_time(shared: Arc<Shared>) {
+    loop {
+        let due = {
+            let mut core = shared.lock();
+            let due = [core.machine.poll_timeout(), core.director.poll_timeout()];
+            core.armed = due.into_iter().flatten().min();
+            core.armed
+        };
+        match due {
+            Some(at) => tokio::select! {
+                () = sleep_until(Instant::from_std(at)) => {}
+                () = shared.earlier.notified() => {}
+            },
+            None => shared.earlier.notified().await,
+        }
+        shared.turn(None, Core::handle_timeout);
+    }
+}
+
+async fn connection(
+    shared: &Shared,
+    session: SessionId,
+    mut stream: TcpStream,
+    wake: &Notify,
+) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut input = vec![0; READ];
+    let mut out = BytesMut::new();
+    let mut flow = shared.lock().transmit(session, &mut out);
+    loop {
+        while !out.is_empty() {
+            match stream.try_write(&out) {
+                Ok(0) => return Ok(()),
+                Ok(written) => out.advance(written),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        if flow == Flow::Closing && out.is_empty() {
+            stream.shutdown().await?;
+            let read_out = async { while stream.read(&mut input).await.is_ok_and(|count| count > 0) {} };
+            // Whether the peer closes in time changes nothing.
+            timeout(LINGER, read_out).await.ok();
+            return Ok(());
+        }
+        let reads = flow == Flow::Open && out.len() < HIGH_WATER;
+        tokio::select! {
+            ready = stream.readable(), if reads => {
+                ready?;
+                match stream.try_read(&mut input) {
+                    Ok(0) => return Ok(()),
+                    Ok(count) => {
+                        let bytes = input.get(..count).unwrap_or(&[]);
+                        flow = shared.turn(Some(session), |core, now| {
+                            core.machine.handle_bytes(now, session, bytes);
+                            core.keep_records();
+                            core.transmit(session, &mut out)
+                        });
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            ready = stream.writable(), if !out.is_empty() => ready?,
+            () = wake.notified() => flow = shared.lock().transmit(session, &mut out),
+            () = sleep(STALL), if !out.is_empty() => {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes no octets"));
+            }
+        }
     }
 }

@@ -1,133 +1,179 @@
-//! One connection of the simulated carrier: an [`SmscSession`] with the faults that lie below messages.
+//! One connection of the simulated carrier: its bind, its octets in both directions, and what it owes.
 //!
-//! Sans-IO like the session inside. Invariant: without a fault asked for, it does exactly what the session inside does;
-//! `Closed` comes once and last, after a cut as well.
+//! A value without a will: the machine decides. Invariant: `out` holds whole PDUs, except those that are wrong on purpose.
 
-use super::machine::SessionId;
+use super::account::Outgoing;
+use super::options::Sequences;
 use bytes::{Bytes, BytesMut};
-use smsgw_session::Session;
-use smsgw_smpp::{SmscCommand, SmscConfig, SmscEvent, SmscSession};
+use rustc_hash::FxHashMap;
+use std::collections::VecDeque;
 use std::time::Instant;
 
-const ENQUIRE_LINK_RESP: [u8; 4] = [0x80, 0, 0, 0x15];
-
-/// What the carrier asks of a connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SimCommand {
-    /// Of the protocol.
-    Smsc(SmscCommand),
-    /// Send these bytes after what was sent before.
-    Raw(Bytes),
-    /// Close the connection without unbinding.
-    Cut,
+/// How an ESME is bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Transmitter,
+    Receiver,
+    Transceiver,
 }
 
-/// What a connection tells.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SimEvent {
-    /// Which connection.
-    pub session: SessionId,
-    /// What.
-    pub event: SmscEvent,
+impl Kind {
+    pub(super) const fn can_submit(self) -> bool {
+        matches!(self, Self::Transmitter | Self::Transceiver)
+    }
+
+    pub(super) const fn can_receive(self) -> bool {
+        matches!(self, Self::Receiver | Self::Transceiver)
+    }
+}
+
+/// Where the session stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// Not bound.
+    Open,
+    /// A bind waits for its answer.
+    Asked,
+    /// Bound.
+    Bound,
+    /// Our unbind is sent.
+    Unbinding,
+    /// Over: what is in `out` is sent, then the connection is closed.
+    Closed,
+}
+
+/// A delivery that waits for its answer.
+#[derive(Debug)]
+pub(super) struct Sent {
+    pub(super) outgoing: Outgoing,
+    /// Tells this delivery from another with the same number.
+    pub(super) stamp: u64,
 }
 
 /// See the module.
 #[derive(Debug)]
-pub struct SimSession {
-    id: SessionId,
-    inner: SmscSession,
-    ignore_enquire_link: bool,
-    /// Bytes whose place among the others is fixed already.
-    out: BytesMut,
+pub(super) struct Session {
+    pub(super) state: State,
+    pub(super) account: Option<usize>,
+    pub(super) kind: Option<Kind>,
+    /// interface_version of its bind.
+    pub(super) version: u8,
+    /// The start of a PDU that has not come whole.
+    pub(super) input: BytesMut,
+    pub(super) out: BytesMut,
+    /// It is in the list of sessions with something new.
+    pub(super) dirty: bool,
+    /// It takes everything and answers nothing.
+    pub(super) half_dead: bool,
+    /// Nothing is read from it any more.
+    pub(super) deaf: bool,
+    pub(super) window: usize,
+    pub(super) outstanding: FxHashMap<u32, Sent>,
+    /// When deliveries time out: by number and stamp; answered ones are left in and passed over.
+    pub(super) deadlines: VecDeque<(Instant, u32, u64)>,
+    /// Numbers of deliveries that timed out lately.
+    pub(super) late: VecDeque<u32>,
+    /// Submits without an answer.
+    pub(super) pending: usize,
+    /// Answers held to be sent in another order, with the id they give.
+    pub(super) held: Vec<(Bytes, Option<Box<str>>)>,
+    pub(super) submits: u64,
+    sequences: Sequences,
+    next_sequence: u32,
+    pub(super) opened: Instant,
+    pub(super) last_received: Instant,
+    pub(super) last_enquire: Instant,
+    pub(super) last_activity: Instant,
+    pub(super) enquire_sent: Option<Instant>,
+    /// When its times are looked at next.
+    pub(super) check_at: Option<Instant>,
 }
 
-impl SimSession {
-    /// A connection that waits for a bind.
-    #[must_use]
-    pub fn new(id: SessionId, config: SmscConfig, ignore_enquire_link: bool, now: Instant) -> Self {
+/// Numbers of timed-out deliveries kept.
+const LATE: usize = 1024;
+
+impl Session {
+    pub(super) fn new(now: Instant, window: usize, sequences: Sequences) -> Self {
+        let (window, next_sequence) = match sequences {
+            Sequences::Proper => (window, 1),
+            Sequences::Zero => (1, 0),
+            Sequences::Restarted => (window.min(8), 1),
+            Sequences::High => (window, 0x8000_0000),
+        };
         Self {
-            id,
-            inner: SmscSession::new(config, now),
-            ignore_enquire_link,
+            state: State::Open,
+            account: None,
+            kind: None,
+            version: 0,
+            input: BytesMut::new(),
             out: BytesMut::new(),
+            dirty: false,
+            half_dead: false,
+            deaf: false,
+            window: window.max(1),
+            outstanding: FxHashMap::default(),
+            deadlines: VecDeque::new(),
+            late: VecDeque::new(),
+            pending: 0,
+            held: Vec::new(),
+            submits: 0,
+            sequences,
+            next_sequence,
+            opened: now,
+            last_received: now,
+            last_enquire: now,
+            last_activity: now,
+            enquire_sent: None,
+            check_at: None,
         }
     }
 
-    /// Takes what the session inside has to send.
-    fn gather(&mut self) {
-        if !self.ignore_enquire_link {
-            while self.inner.poll_transmit(&mut self.out) {}
-            return;
-        }
-        let mut fresh = BytesMut::new();
-        while self.inner.poll_transmit(&mut fresh) {}
-        // What a session sends is whole PDUs, each with its length in front.
-        while let Some(length) = fresh.first_chunk::<4>() {
-            let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
-            let pdu = fresh.split_to(length.clamp(4, fresh.len()));
-            if pdu.get(4..8) != Some(&ENQUIRE_LINK_RESP) {
-                self.out.extend_from_slice(&pdu);
+    pub(super) fn is_over(&self) -> bool {
+        self.state == State::Closed
+    }
+
+    /// Whether a delivery may be sent on it now.
+    pub(super) fn has_room(&self) -> bool {
+        self.state == State::Bound
+            && self.outstanding.len() < self.window
+            && self.kind.is_some_and(Kind::can_receive)
+    }
+
+    /// The number of our next request.
+    pub(super) fn number(&mut self) -> u32 {
+        loop {
+            let number = self.next_sequence;
+            self.next_sequence = match self.sequences {
+                Sequences::Proper if number >= 0x7FFF_FFFF => 1,
+                Sequences::Restarted if number >= 8 => 1,
+                Sequences::Zero => 0,
+                Sequences::High if number == u32::MAX => 0x8000_0000,
+                Sequences::Proper | Sequences::Restarted | Sequences::High => number.saturating_add(1),
+            };
+            if !self.outstanding.contains_key(&number) || self.outstanding.len() >= self.window {
+                return number;
             }
         }
     }
-}
 
-impl Session for SimSession {
-    type Command = SimCommand;
-    type Event = SimEvent;
-
-    fn handle_bytes(&mut self, now: Instant, bytes: &[u8]) {
-        self.inner.handle_bytes(now, bytes);
-    }
-
-    fn handle_command(&mut self, now: Instant, command: SimCommand) {
-        match command {
-            SimCommand::Smsc(command) => self.inner.handle_command(now, command),
-            SimCommand::Raw(bytes) => {
-                self.gather();
-                if !self.inner.is_closed() {
-                    self.out.extend_from_slice(&bytes);
-                }
-            }
-            SimCommand::Cut => {
-                self.gather();
-                self.inner.handle_eof(now);
-            }
+    pub(super) fn note_late(&mut self, sequence: u32) {
+        if self.late.len() >= LATE {
+            self.late.pop_front();
         }
+        self.late.push_back(sequence);
     }
 
-    fn handle_timeout(&mut self, now: Instant) {
-        self.inner.handle_timeout(now);
-    }
-
-    fn handle_eof(&mut self, now: Instant) {
-        self.inner.handle_eof(now);
-    }
-
-    fn poll_transmit(&mut self, out: &mut BytesMut) -> bool {
-        if self.out.is_empty() && !self.ignore_enquire_link {
-            return self.inner.poll_transmit(out);
+    /// Forgets deadlines of what is answered, so that the list stays as short as the window.
+    pub(super) fn trim_deadlines(&mut self) {
+        while let Some((_, sequence, stamp)) = self.deadlines.front() {
+            if self
+                .outstanding
+                .get(sequence)
+                .is_some_and(|sent| sent.stamp == *stamp)
+            {
+                return;
+            }
+            self.deadlines.pop_front();
         }
-        self.gather();
-        let some = !self.out.is_empty();
-        out.extend_from_slice(&self.out);
-        self.out.clear();
-        some
-    }
-
-    fn poll_event(&mut self) -> Option<SimEvent> {
-        let event = self.inner.poll_event()?;
-        Some(SimEvent {
-            session: self.id,
-            event,
-        })
-    }
-
-    fn poll_timeout(&self) -> Option<Instant> {
-        self.inner.poll_timeout()
-    }
-
-    fn is_closed(&self) -> bool {
-        self.inner.is_closed()
     }
 }

@@ -54,12 +54,22 @@ pub struct SmscStats {
     pub malformed: u64,
     /// PDUs that could not be decoded.
     pub undecodable: u64,
-    /// PDUs with something wrong in them that was put up with.
-    pub tolerated: u64,
     /// Answers to nothing: those to malformed PDUs among them.
     pub unmatched: u64,
-    /// query_sm, cancel_sm and replace_sm; all answered as failed.
+    /// query_sm, cancel_sm and replace_sm.
     pub queries: u64,
+    /// Messages cancelled.
+    pub cancelled: u64,
+    /// Messages replaced.
+    pub replaced: u64,
+    /// alert_notification sent.
+    pub alerts: u64,
+    /// PDUs taken by a half-dead connection.
+    pub swallowed: u64,
+    /// Answers to deliveries lost on purpose.
+    pub answers_lost: u64,
+    /// Answers to deliveries that held an id.
+    pub ids_in_answers: u64,
     /// When the latest submit was accepted, in milliseconds since 1970.
     pub last_accepted_at: i64,
     /// When the latest MO was taken.

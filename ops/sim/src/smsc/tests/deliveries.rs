@@ -1,262 +1,167 @@
-//! Receipts and messages from phones: when, how often, to whom.
+//! Deliveries on their way: windows, order, redelivery, and how they look on the wire.
 
 use super::*;
+use serde_json::json;
 
-#[test]
-fn receipts_are_sent_when_asked_for_always_or_never_and_twice_if_so_told() {
-    let sent = |receipts, states: &[&str], duplicate_receipts, registered_delivery| {
-        let states = states.iter().map(|state| state.parse().unwrap()).collect();
-        let mut rig = Rig::bound(SmscOptions {
-            receipts,
-            states,
-            duplicate_receipts,
-            ..SmscOptions::default()
-        });
-        let message = SubmitSm {
-            registered_delivery,
-            short_message: "x".into(),
-            ..SubmitSm::default()
-        };
-        rig.event(
-            1,
-            SmscEvent::Submit {
-                sequence: 1,
-                operation: Operation::DataSm,
-                message,
-            },
-        )
-        .len()
-            - 1
-    };
-    for (when, states, duplicates, asked, expected) in [
-        (ReceiptWhen::Asked, &[][..], 0.0, 0, 0),
-        (ReceiptWhen::Asked, &[], 0.0, 1, 1),
-        (ReceiptWhen::Asked, &[], 0.0, 2, 0),
-        (ReceiptWhen::Asked, &["undeliv=1"], 0.0, 2, 1),
-        (ReceiptWhen::Asked, &["undeliv=1"], 0.0, 3, 0),
-        (ReceiptWhen::Asked, &[], 0.0, 3, 1),
-        (ReceiptWhen::Always, &[], 0.0, 0, 1),
-        (ReceiptWhen::Never, &[], 1.0, 1, 0),
-        (ReceiptWhen::Asked, &[], 1.0, 1, 2),
-    ] {
-        assert_eq!(
-            sent(when, states, duplicates, asked),
-            expected,
-            "{when:?} {states:?} {duplicates} {asked}"
-        );
-    }
-}
-
-#[test]
-fn states_are_mixed_by_their_shares() {
-    let states = ["undeliv=0.5", "expired=0.25"]
-        .map(|state| state.parse().unwrap())
-        .to_vec();
-    let mut rig = Rig::bound(SmscOptions {
-        states,
-        deliver_window: 2000,
-        ..SmscOptions::default()
-    });
-    let mut seen = [0_u32; 3];
-    for sequence in 0..1000 {
-        let did = rig.submit(sequence, "49");
-        match receipts(&did[1..])[0].2.state {
-            ReceiptState::Undeliverable => seen[0] += 1,
-            ReceiptState::Expired => seen[1] += 1,
-            ReceiptState::Delivered => seen[2] += 1,
-            other => panic!("{other:?}"),
-        }
-    }
-    assert!(
-        (450..550).contains(&seen[0]) && (200..300).contains(&seen[1]) && (200..300).contains(&seen[2]),
-        "{seen:?}"
-    );
-}
-
-#[test]
-fn the_receipt_has_the_id_in_its_other_form() {
-    let mut rig = Rig::bound(SmscOptions {
-        ids: IdFormat::HexThenDecimal,
-        ..SmscOptions::default()
-    });
-    let did = rig.submit(1, "49");
-    assert_eq!(did[0], ok(1, "65"));
-    assert_eq!(receipts(&did[1..])[0].2.id, "101");
+fn told(pdus: &[Pdu]) -> Vec<String> {
+    receipts(pdus)
+        .iter()
+        .map(|pdu| pdu.text()[3..].split(' ').next().unwrap().to_owned())
+        .collect()
 }
 
 #[test]
 fn deliveries_keep_to_the_window_and_follow_as_they_are_answered() {
-    let mut rig = Rig::bound(SmscOptions {
-        deliver_window: 2,
-        ..SmscOptions::default()
-    });
+    let mut rig = Rig::with(json!({"deliver_window": 2}));
     let sent: usize = (1..=5).map(|sequence| rig.submit(sequence, "49").len() - 1).sum();
-    assert_eq!(
-        (sent, rig.machine.stats().waiting, rig.machine.stats().outstanding),
-        (2, 3, 2)
-    );
-    let next = receipts(&rig.delivered(1, 1, CommandStatus::OK));
-    assert_eq!((next.len(), next[0].2.id.as_str()), (1, "103"));
+    let stats = rig.machine.stats();
+    assert_eq!((sent, stats.waiting, stats.outstanding), (2, 3, 2));
+    assert_eq!(told(&rig.delivered(1, 1, 0)), ["103"]);
 }
 
 #[test]
-fn what_was_unanswered_at_a_cut_goes_to_the_next_bind_in_order() {
-    let mut rig = Rig::bound(SmscOptions {
-        deliver_window: 2,
-        ..SmscOptions::default()
-    });
+fn quirk_16_what_was_unanswered_at_a_cut_goes_to_the_next_bind_in_order() {
+    let mut rig = Rig::with(json!({"deliver_window": 2}));
     for sequence in 1..=3 {
         rig.submit(sequence, "49");
     }
-    assert_eq!(rig.closed(1), []);
-    assert_eq!(rig.bind(2, BindKind::Transmitter), [(2, Did::Accepted)]);
-    let did = rig.bind(3, BindKind::Receiver);
-    assert_eq!(did[0], (3, Did::Accepted));
-    let again = receipts(&did[1..]);
-    assert_eq!(
-        again
-            .iter()
-            .map(|(_, _, receipt)| receipt.id.as_str())
-            .collect::<Vec<_>>(),
-        ["101", "102"]
-    );
-    let (_, tag, _) = again[0];
-    let next = receipts(&rig.delivered(3, tag, CommandStatus::OK));
-    assert_eq!(next[0].2.id, "103");
+    rig.lose(1);
+    assert_eq!(rig.bind(2, id::BIND_TRANSMITTER).len(), 1);
+    let again = rig.bind(3, id::BIND_RECEIVER);
+    assert_eq!(told(&again), ["101", "102"]);
+    assert_eq!(told(&rig.delivered(3, again[1].sequence, 0)), ["103"]);
     assert_eq!(rig.machine.stats().redelivered, 2);
     // The session's end is told twice: by itself and by whoever drives it.
-    rig.machine.handle_ended(SessionId(1));
-    assert_eq!((rig.did(), rig.machine.stats().redelivered), (vec![], 2));
+    rig.lose(1);
+    assert_eq!(rig.machine.stats().redelivered, 2);
 }
 
 #[test]
-fn receipts_of_one_account_never_go_to_another() {
-    let mut rig = Rig::bound(SmscOptions {
-        receipt_delay: Duration::from_millis(5),
-        ..SmscOptions::default()
-    });
-    assert_eq!(
-        rig.bind_as(2, BindKind::Transceiver, "other", ""),
-        [(2, Did::Accepted)]
-    );
+fn quirk_16_a_delivery_whose_answer_is_lost_comes_again() {
+    let mut rig = Rig::with(json!({"deliver_timeout": "2s", "deliveries": {"lost_answers": 1.0}}));
     rig.submit(1, "49");
-    assert_eq!(rig.closed(1), []);
-    assert_eq!(rig.at(5), []);
-    assert_eq!(rig.bind(3, BindKind::Receiver).len(), 2);
+    assert_eq!(rig.delivered(1, 1, 0), []);
+    assert_eq!(rig.at(1_999), []);
+    let again = rig.at(2_000);
+    assert_eq!(told(&again), ["101"]);
+    let proper = rig
+        .machine
+        .options()
+        .with(&json!({"deliveries": {"lost_answers": 0.0}}))
+        .unwrap();
+    rig.machine.set_options(proper);
+    assert_eq!(rig.delivered(1, again[0].sequence, 0), []);
+    let stats = rig.machine.stats();
+    assert_eq!(
+        (stats.answers_lost, stats.receipts_taken, stats.outstanding),
+        (1, 1, 0)
+    );
 }
 
 #[test]
 fn a_delivery_comes_again_after_a_temporary_error_or_a_timeout_and_not_after_a_final_one() {
     let mut rig = Rig::bound(SmscOptions::default());
     rig.submit(1, "49");
-    assert_eq!(rig.delivered(1, 1, CommandStatus::TEMPORARY_APP_ERROR), []);
+    assert_eq!(rig.delivered(1, 1, 0x64), []);
     assert_eq!(rig.at(999), []);
-    assert_eq!(receipts(&rig.at(1000))[0].1, 2);
-    assert_eq!(receipts(&rig.event(1, SmscEvent::TimedOut { tag: 2 }))[0].1, 3);
-    assert_eq!(rig.delivered(1, 3, CommandStatus::PERMANENT_APP_ERROR), []);
-    assert_eq!(rig.at(100_000), []);
+    assert_eq!(rig.at(1000)[0].sequence, 2);
+    rig.feed(1, &request(id::ENQUIRE_LINK, 77, |_| {}));
+    let again: Vec<Pdu> = rig
+        .at(31_000)
+        .into_iter()
+        .filter(|pdu| pdu.id == id::DELIVER_SM)
+        .collect();
+    assert_eq!(told(&again), ["101"]);
+    // The late answer is known as such.
+    rig.delivered(1, 2, 0);
+    assert_eq!(rig.delivered(1, again[0].sequence, 0x65), []);
     let stats = rig.machine.stats();
     assert_eq!(
-        (stats.redelivered, stats.deliveries_refused, stats.receipts_taken),
-        (2, 1, 0)
+        (
+            stats.redelivered,
+            stats.late_answers,
+            stats.deliveries_refused,
+            stats.receipts_taken
+        ),
+        (2, 1, 1, 0)
     );
+}
+
+#[test]
+fn receipts_of_one_account_never_go_to_another() {
+    let mut rig = Rig::with(json!({"receipt_delay": "5ms"}));
+    rig.bind_as(2, TRANSCEIVER, "other", "");
+    rig.submit(1, "49");
+    rig.lose(1);
+    rig.pass(5);
+    assert_eq!(rig.out(2), []);
+    assert_eq!(rig.bind(3, id::BIND_RECEIVER).len(), 2);
 }
 
 #[test]
 fn a_full_outbox_forgets_the_oldest_and_says_so() {
-    let mut rig = Rig::bound(SmscOptions {
-        deliver_window: 1,
-        outbox: 2,
-        ..SmscOptions::default()
-    });
+    let mut rig = Rig::with(json!({"deliver_window": 1, "outbox": 2}));
     for sequence in 1..=5 {
         rig.submit(sequence, "49");
     }
-    assert_eq!(
-        (
-            rig.machine.stats().waiting,
-            rig.machine.stats().deliveries_forgotten
-        ),
-        (2, 2)
-    );
-    assert_eq!(receipts(&rig.delivered(1, 1, CommandStatus::OK))[0].2.id, "104");
+    let stats = rig.machine.stats();
+    assert_eq!((stats.waiting, stats.deliveries_forgotten), (2, 2));
+    assert_eq!(told(&rig.delivered(1, 1, 0)), ["104"]);
 }
 
 #[test]
-fn messages_from_phones_wait_for_a_bind_and_are_recorded_when_taken() {
-    let mut rig = Rig::new(SmscOptions {
-        deliver_window: 2,
-        ..SmscOptions::default()
-    });
-    let now = rig.moment();
-    rig.machine.inject_mo(
-        now,
-        MoBatch {
-            total: 3,
-            ..MoBatch::default()
-        },
+fn quirk_19_a_nul_a_truncated_tlv_or_half_of_one_follows() {
+    let tail = |form: &str, receipt_form: &str| {
+        let mut rig = Rig::with(json!({"receipt_form": receipt_form, "deliveries": {"tail": form}}));
+        rig.submit(1, "49")[1].body.clone()
+    };
+    assert!(tail("nul", "text").ends_with(b"text:hello\0"));
+    let shifted = tail("nul", "both");
+    assert!(
+        shifted
+            .windows(17)
+            .any(|octets| octets.starts_with(b"text:hello\0\0\x1e\0\x04")),
+        "{shifted:?}"
     );
-    assert_eq!((rig.did(), rig.machine.poll_timeout()), (vec![], None));
-    let did = rig.bind(1, BindKind::Transceiver);
-    assert_eq!(did.len(), 3);
-    let Did::Delivered { tag, message } = &did[1].1 else {
-        panic!("{did:?}")
-    };
-    let token = Token::find(message.payload(), false, 0).unwrap();
-    assert_eq!((token.way, token.number, message.esm_class), (Way::Mo, 0, 0));
-    let tag = *tag;
-    assert_eq!(rig.delivered(1, tag, CommandStatus::OK).len(), 1);
-    let [CarrierRecord::MoTaken(taken)] = &rig.records[..] else {
-        panic!("{:?}", rig.records)
-    };
-    assert_eq!((taken.token, taken.destination.as_str()), (Some(token), "12345"));
-    assert_eq!((rig.machine.stats().mo, rig.machine.stats().mo_taken), (3, 1));
+    assert!(tail("truncated-tlv", "text").ends_with(b"hello\x14\x01\0\x20xy"));
+    assert!(tail("half-tlv", "both").ends_with(b"\x02\x14\x01\0"));
 }
 
 #[test]
-fn messages_from_phones_keep_to_their_rate() {
+fn quirk_20_strings_of_deliveries_are_longer_than_allowed() {
+    let mut rig = Rig::with(json!({"deliveries": {"overlong_strings": true}}));
+    let receipt = rig.submit(1, "491700000001")[1].clone();
+    let message = receipt.message();
+    assert_eq!((message.service_type.len(), message.source.value.len()), (21, 30));
+    assert!(message.source.value.ends_with(b"00491700000001"));
+}
+
+#[test]
+fn quirk_24_numbers_are_zero_restarted_or_too_high() {
+    let numbers = |form: &str| {
+        let mut rig = Rig::with(json!({"deliveries": {"sequences": form}}));
+        let mut seen = Vec::new();
+        for sequence in 1..=10 {
+            for receipt in receipts(&rig.submit(sequence, "49")) {
+                seen.push(receipt.sequence);
+            }
+            if let Some(last) = seen.last().copied() {
+                rig.delivered(1, last, 0);
+            }
+        }
+        seen
+    };
+    assert_eq!(numbers("proper"), (1..=10).collect::<Vec<_>>());
+    assert_eq!(numbers("zero"), [0; 10]);
+    assert_eq!(numbers("restarted"), [1, 2, 3, 4, 5, 6, 7, 8, 1, 2]);
+    assert_eq!(numbers("high")[..2], [0x8000_0000, 0x8000_0001]);
+}
+
+#[test]
+fn cut_all_cuts_every_session() {
     let mut rig = Rig::bound(SmscOptions::default());
+    rig.bind(2, id::BIND_RECEIVER);
     let now = rig.moment();
-    rig.machine.inject_mo(
-        now,
-        MoBatch {
-            total: 3,
-            rate: 10.0,
-            ..MoBatch::default()
-        },
-    );
-    assert_eq!(rig.did().len(), 1);
-    assert_eq!(
-        rig.machine.poll_timeout(),
-        Some(rig.start + Duration::from_millis(100))
-    );
-    assert_eq!(
-        (
-            rig.at(99).len(),
-            rig.at(100).len(),
-            rig.at(1000).len(),
-            rig.at(2000).len()
-        ),
-        (0, 1, 1, 0)
-    );
-    assert_eq!(rig.machine.poll_timeout(), None);
-}
-
-#[test]
-fn other_requests_are_answered_as_failed_and_cut_all_cuts_every_session() {
-    let mut rig = Rig::bound(SmscOptions::default());
-    let now = rig.moment();
-    let cancel = SmscEvent::Cancel {
-        sequence: 4,
-        cancel: smsgw_smpp::pdu::CancelSm::default(),
-    };
-    rig.machine.handle_event(now, SessionId(1), cancel);
-    let action = rig.machine.poll_action().unwrap();
-    let status = CommandStatus::CANCEL_FAILED;
-    assert_eq!(
-        action.command,
-        SimCommand::Smsc(SmscCommand::AnswerCancel { sequence: 4, status })
-    );
-    rig.machine.cut_all();
-    assert_eq!(rig.did(), [(1, Did::Cut)]);
+    rig.machine.cut_all(now);
+    assert_eq!((rig.flow(1), rig.flow(2)), (Flow::Closing, Flow::Closing));
 }

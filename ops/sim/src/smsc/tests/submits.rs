@@ -1,71 +1,47 @@
-//! Binds, submits and their answers.
+//! Submits: what is taken, refused, throttled, recorded.
 
 use super::*;
-
-#[test]
-fn a_bind_is_taken_from_the_right_account_only() {
-    let account = SmscOptions {
-        system_id: Some("a".into()),
-        password: Some("p".into()),
-        ..SmscOptions::default()
-    };
-    for (options, system_id, password, expected) in [
-        (SmscOptions::default(), "any", "thing", Did::Accepted),
-        (account.clone(), "a", "p", Did::Accepted),
-        (account.clone(), "b", "p", Did::Refused(0x0f)),
-        (account.clone(), "a", "q", Did::Refused(0x0e)),
-        (
-            SmscOptions {
-                refuse_binds: 0x0d,
-                ..account
-            },
-            "a",
-            "p",
-            Did::Refused(0x0d),
-        ),
-    ] {
-        let mut rig = Rig::new(options);
-        assert_eq!(
-            rig.bind_as(1, BindKind::Transceiver, system_id, password),
-            [(1, expected)]
-        );
-    }
-}
+use serde_json::json;
 
 #[test]
 fn by_default_a_submit_is_recorded_answered_and_reported_at_once() {
     let mut rig = Rig::bound(SmscOptions::default());
-    let did = rig.submit(7, "491700000001");
-    assert_eq!(did[0], ok(7, "101"));
-    let [(1, tag, receipt)] = &receipts(&did[1..])[..] else {
-        panic!("{did:?}")
-    };
-    assert_eq!(
-        (receipt.id.as_str(), receipt.state),
-        ("101", ReceiptState::Delivered)
+    let text = b"t0000000100000007 hello";
+    let out = rig.submit_on(
+        1,
+        7,
+        &Submit {
+            text,
+            ..Submit::default()
+        },
     );
-    let [CarrierRecord::Submit(record)] = &rig.records[..] else {
-        panic!("{:?}", rig.records)
+    assert_eq!(answers(&out), [(7, 0, "101".into())]);
+    let receipt = &out[1];
+    assert!(
+        receipt
+            .text()
+            .starts_with("id:101 sub:001 dlvrd:001 submit date:2611210800 "),
+        "{}",
+        receipt.text()
+    );
+    assert_eq!(receipt.message().source.value, b"491700000001");
+    let records = rig.records();
+    let [CarrierRecord::Submit(record)] = &records[..] else {
+        panic!("{records:?}")
     };
     assert_eq!(
         (record.id.as_str(), record.fate, record.sequence),
         ("101", Fate::Accepted, 7)
     );
     assert_eq!(
-        record.token,
-        Some(Token {
-            way: Way::Mt,
-            run: 1,
-            number: 7
-        })
+        (record.token.unwrap().number, record.destination.as_str()),
+        (7, "491700000001")
     );
     assert_eq!(
-        (record.destination.as_str(), record.system_id.as_str()),
-        ("491700000001", "test")
+        (record.system_id.as_str(), record.octets.as_str()),
+        ("test", crate::ledger::hex(text).as_str())
     );
-    assert!(record.octets.ends_with("2068656c6c6f"));
-    let tag = *tag;
-    assert_eq!(rig.delivered(1, tag, CommandStatus::OK), []);
+    assert_eq!(rig.delivered(1, receipt.sequence, 0), []);
     let stats = rig.machine.stats();
     assert_eq!(
         (
@@ -79,101 +55,184 @@ fn by_default_a_submit_is_recorded_answered_and_reported_at_once() {
 }
 
 #[test]
-fn answers_and_receipts_take_their_time() {
-    let millis = Duration::from_millis;
-    let options = SmscOptions {
-        answer_delay: millis(50),
-        receipt_delay: millis(20),
-        ..SmscOptions::default()
-    };
-    let mut rig = Rig::bound(options.clone());
-    assert_eq!(rig.submit(1, "49"), []);
-    assert_eq!(rig.machine.poll_timeout(), Some(rig.start + millis(50)));
-    assert_eq!(rig.at(49), []);
-    assert_eq!(rig.at(50), [ok(1, "101")]);
-    assert_eq!(rig.at(69), []);
-    assert_eq!(receipts(&rig.at(70)).len(), 1);
-
-    let mut rig = Rig::bound(SmscOptions {
-        receipt_first: true,
-        ..options
-    });
-    assert_eq!(rig.submit(1, "49"), []);
-    assert_eq!(receipts(&rig.at(20)).len(), 1);
-    assert_eq!(rig.at(50), [ok(1, "101")]);
-
-    let mut rig = Rig::bound(SmscOptions {
-        receipt_first: true,
-        ..SmscOptions::default()
-    });
-    let did = rig.submit(1, "49");
-    assert_eq!((receipts(&did[..1]).len(), &did[1]), (1, &ok(1, "101")));
+fn quirk_29_throttling_is_said_in_many_ways() {
+    for status in [0x58, 0x14, 0x64, 0x45, 0x08, 0x400, 0x4ff] {
+        let mut rig = Rig::with(json!({"throttle": 2, "throttle_status": status, "receipts": "never"}));
+        for (at, sequence, expected) in [
+            (0, 1, 0),
+            (0, 2, 0),
+            (0, 3, status),
+            (999, 4, status),
+            (1000, 5, 0),
+        ] {
+            rig.pass(at);
+            assert_eq!(rig.submit(sequence, "49")[0].status, expected);
+        }
+        assert_eq!(
+            (rig.machine.stats().throttled, rig.fates()[2]),
+            (2, (Fate::Refused, status))
+        );
+    }
 }
 
 #[test]
-fn jitter_spreads_answers_within_its_bound_and_the_seed_repeats_it() {
-    let options = SmscOptions {
-        answer_delay: Duration::from_millis(10),
-        answer_jitter: Duration::from_millis(100),
-        receipts: ReceiptWhen::Never,
-        ..SmscOptions::default()
-    };
-    let times = |seed| {
-        let mut rig = Rig::bound(SmscOptions {
-            seed,
-            ..options.clone()
-        });
-        for sequence in 0..20 {
-            rig.submit(sequence, "49");
-        }
-        let mut times = Vec::new();
-        for millis in 0..=110 {
-            times.extend(rig.at(millis).into_iter().map(|did| (millis, did)));
-        }
-        times
-    };
-    let first = times(1);
-    assert_eq!((first.len(), &first), (20, &times(1)));
-    assert!(first.iter().all(|(millis, _)| *millis >= 10));
-    assert_ne!(first, times(2));
+fn quirk_30_slow_service_delays_answers_and_refuses_beyond_its_queue() {
+    let submits = json!({"service_rate": 10.0, "service_queue": 3});
+    let mut rig = Rig::with(json!({"receipts": "never", "submits": submits}));
+    let refused: Vec<_> = (1..=5)
+        .flat_map(|sequence| answers(&rig.submit(sequence, "49")))
+        .collect();
+    assert_eq!(refused, [(4, 0x58, String::new()), (5, 0x58, String::new())]);
+    let counts = [99, 100, 199, 200, 300].map(|millis| answers(&rig.at(millis)).len());
+    assert_eq!(counts, [0, 1, 0, 1, 1]);
 }
 
 #[test]
-fn a_submit_above_the_rate_is_throttled_until_the_second_is_over() {
-    let mut rig = Rig::bound(SmscOptions {
-        throttle: 2,
-        receipts: ReceiptWhen::Never,
-        ..SmscOptions::default()
-    });
-    assert_eq!(rig.submit(1, "49"), [ok(1, "101")]);
-    assert_eq!(rig.submit(2, "49"), [ok(2, "102")]);
-    assert_eq!(rig.submit(3, "49"), [refused(3, 0x58)]);
-    rig.now = 999;
-    assert_eq!(rig.submit(4, "49"), [refused(4, 0x58)]);
-    rig.now = 1000;
-    assert_eq!(rig.submit(5, "49"), [ok(5, "103")]);
-    assert_eq!(rig.machine.stats().throttled, 2);
-    assert_eq!(rig.fates()[2], (Fate::Refused, 0x58));
+fn quirk_32_limits_are_per_account_and_may_count_sms_and_delivery_answers() {
+    let mut rig = Rig::with(json!({"receipts": "never", "throttle": 2}));
+    rig.bind(2, TRANSCEIVER);
+    rig.submit(1, "49");
+    assert_eq!(rig.submit_on(2, 1, &Submit::default())[0].status, 0);
+    assert_eq!(rig.submit(2, "49")[0].status, 0x58);
+
+    let long = vec![b'x'; 400];
+    let tlvs: &[(u16, &[u8])] = &[(wire::tag::MESSAGE_PAYLOAD, &long)];
+    let submit = Submit {
+        text: b"",
+        tlvs,
+        ..Submit::default()
+    };
+    let mut rig = Rig::with(json!({"receipts": "never", "throttle": 5, "submits": {"count_parts": true}}));
+    assert_eq!(rig.submit_on(1, 1, &submit)[0].status, 0);
+    assert_eq!(rig.submit_on(1, 2, &submit)[0].status, 0x58);
+    assert_eq!(
+        [
+            rig.submit(3, "49")[0].status,
+            rig.submit(4, "49")[0].status,
+            rig.submit(5, "49")[0].status
+        ],
+        [0, 0, 0x58]
+    );
+
+    let mut rig = Rig::with(json!({"throttle": 2, "submits": {"count_delivery_answers": true}}));
+    let receipt = rig.submit(1, "49")[1].sequence;
+    rig.delivered(1, receipt, 0);
+    assert_eq!(rig.submit(2, "49")[0].status, 0x58);
+}
+
+#[test]
+fn quirk_40_validity_is_refused_by_form_or_length() {
+    let status = |quirks: serde_json::Value, validity: &str| {
+        let mut rig = Rig::with(json!({"receipts": "never", "submits": quirks}));
+        rig.submit_on(
+            1,
+            1,
+            &Submit {
+                validity,
+                ..Submit::default()
+            },
+        )[0]
+        .status
+    };
+    let (absolute, relative) = ("261122080000000+", "000002000000000R");
+    for (form, of_absolute, of_relative, of_none) in [
+        ("any", 0, 0, 0),
+        ("absolute", 0, 0x62, 0),
+        ("relative", 0x62, 0, 0),
+        ("empty", 0x62, 0x62, 0),
+    ] {
+        let quirks = json!({"validity": form});
+        assert_eq!(status(quirks.clone(), absolute), of_absolute, "{form}");
+        assert_eq!(status(quirks.clone(), relative), of_relative, "{form}");
+        assert_eq!(status(quirks, ""), of_none, "{form}");
+    }
+    assert_eq!(status(json!({"validity_max": "48h"}), relative), 0);
+    assert_eq!(status(json!({"validity_max": "47h"}), relative), 0x62);
+}
+
+#[test]
+fn quirk_42_a_service_type_of_more_than_five_characters_is_refused() {
+    let status = |strict: bool, service_type: &str| {
+        let mut rig = Rig::with(json!({"receipts": "never", "submits": {"strict_service_type": strict}}));
+        rig.submit_on(
+            1,
+            1,
+            &Submit {
+                service_type,
+                ..Submit::default()
+            },
+        )[0]
+        .status
+    };
+    assert_eq!(
+        (
+            status(true, "PREM5"),
+            status(true, "PREM50"),
+            status(false, "PREM50")
+        ),
+        (0, 0x15, 0)
+    );
+}
+
+#[test]
+fn quirk_39_senders_and_numbers_are_checked_when_told() {
+    let status = |quirks: serde_json::Value, source: (u8, &str), to: (u8, &str)| {
+        let mut rig = Rig::with(json!({"receipts": "never", "submits": quirks}));
+        rig.submit_on(
+            1,
+            1,
+            &Submit {
+                source,
+                to,
+                ..Submit::default()
+            },
+        )[0]
+        .status
+    };
+    let strict = json!({"strict_addresses": true});
+    assert_eq!(status(strict.clone(), (5, "Shop"), (1, "49170")), 0);
+    assert_eq!(status(strict.clone(), (1, "Shop"), (1, "49170")), 0x48);
+    assert_eq!(status(strict.clone(), (5, "12345"), (1, "49170")), 0x48);
+    assert_eq!(status(strict.clone(), (3, "12345"), (1, "+49170")), 0x0b);
+    assert_eq!(status(strict, (3, "12345"), (1, "0049170")), 0x0b);
+    assert_eq!(
+        status(json!({"alphanumeric_max": 11}), (5, "TwelveLetter"), (1, "49170")),
+        0x0a
+    );
+}
+
+#[test]
+fn quirk_34_user_data_must_fit_its_coding_when_told() {
+    let status = |data_coding: u8, text: &[u8]| {
+        let mut rig = Rig::with(json!({"receipts": "never", "submits": {"strict_data_coding": true}}));
+        rig.submit_on(
+            1,
+            1,
+            &Submit {
+                data_coding,
+                text,
+                ..Submit::default()
+            },
+        )[0]
+        .status
+    };
+    assert_eq!(
+        (
+            status(0, b"a\x7f"),
+            status(0, b"\x80"),
+            status(8, b"ab"),
+            status(8, b"abc")
+        ),
+        (0, 0x45, 0, 0x45)
+    );
 }
 
 #[test]
 fn rules_refuse_by_number_and_by_share() {
-    let reject = ["suffix:000=0x0b", "prefix:4999=69"]
-        .map(|rule| rule.parse().unwrap())
-        .to_vec();
-    let mut rig = Rig::bound(SmscOptions {
-        reject,
-        receipts: ReceiptWhen::Never,
-        ..SmscOptions::default()
-    });
-    assert_eq!(rig.submit(1, "4917000"), [refused(1, 0x0b)]);
-    assert_eq!(rig.submit(2, "499911"), [refused(2, 69)]);
-    assert_eq!(rig.submit(3, "491711"), [ok(3, "101")]);
-    let reject = vec!["share:0.3=8".parse().unwrap()];
-    let mut rig = Rig::bound(SmscOptions {
-        reject,
-        ..SmscOptions::default()
-    });
+    let mut rig = Rig::with(json!({"receipts": "never", "reject": ["suffix:000=0x0b", "prefix:4999=69"]}));
+    let statuses = [(1, "4917000"), (2, "499911"), (3, "491711")].map(|(n, to)| rig.submit(n, to)[0].status);
+    assert_eq!(statuses, [0x0b, 69, 0]);
+    let mut rig = Rig::with(json!({"reject": ["share:0.3=8"]}));
     for sequence in 0..1000 {
         rig.submit(sequence, "49");
     }
@@ -185,77 +244,170 @@ fn rules_refuse_by_number_and_by_share() {
 }
 
 #[test]
+fn submits_beyond_the_window_or_without_a_bind_are_refused_and_wrong_lengths_named() {
+    let mut rig = Rig::with(json!({"window": 1, "answer_delay": "1s", "receipts": "never"}));
+    assert_eq!(rig.submit(1, "49"), []);
+    assert_eq!(rig.submit(2, "49")[0].status, 0x58);
+    rig.bind(2, id::BIND_RECEIVER);
+    assert_eq!(rig.submit_on(2, 1, &Submit::default())[0].status, 0x04);
+    let mut rig = Rig::bound(SmscOptions::default());
+    let mut cut = request(id::SUBMIT_SM, 3, |out| Submit::default().body(out));
+    cut.truncate(cut.len() - 3);
+    cut[3] -= 3;
+    assert_eq!(rig.feed(1, &cut)[0].status, 0x01);
+    assert_eq!(rig.feed(1, &request(id::SUBMIT_SM, 4, |_| {}))[0].status, 0x02);
+}
+
+#[test]
 fn an_answer_may_never_come_though_the_message_was_accepted() {
-    let mut rig = Rig::bound(SmscOptions {
-        never_answer: 1.0,
-        ..SmscOptions::default()
-    });
-    assert_eq!(receipts(&rig.submit(1, "49")).len(), 1);
-    assert_eq!(
-        (rig.at(3_600_000), rig.fates()),
-        (vec![], vec![(Fate::Unanswered, 0)])
-    );
+    let mut rig = Rig::with(json!({"never_answer": 1.0}));
+    let out = rig.submit(1, "49");
+    assert_eq!((receipts(&out).len(), out.len()), (1, 1));
+    assert_eq!(rig.fates(), [(Fate::Unanswered, 0)]);
 }
 
 #[test]
 fn every_nth_submit_cuts_the_connection_after_the_answers_before_it() {
-    let mut rig = Rig::bound(SmscOptions {
-        drop_every: 3,
-        receipts: ReceiptWhen::Never,
-        ..SmscOptions::default()
-    });
-    let did: Vec<_> = (1..=3).flat_map(|sequence| rig.submit(sequence, "49")).collect();
-    assert_eq!(did, [ok(1, "101"), ok(2, "102"), (1, Did::Cut)]);
-    assert_eq!(rig.fates()[2], (Fate::Cut, 0));
-    let mut rig = Rig::bound(SmscOptions {
-        drop_share: 1.0,
-        receipts: ReceiptWhen::Never,
-        ..SmscOptions::default()
-    });
-    assert_eq!(rig.submit(1, "49"), [(1, Did::Cut)]);
-}
-
-#[test]
-fn malformed_pdus_are_sent_after_every_nth_submit() {
-    let mut rig = Rig::bound(SmscOptions {
-        malformed_every: 2,
-        receipts: ReceiptWhen::Never,
-        ..SmscOptions::default()
-    });
-    let did: Vec<_> = (1..=4).flat_map(|sequence| rig.submit(sequence, "49")).collect();
-    assert_eq!(
-        did,
-        [
-            ok(1, "101"),
-            ok(2, "102"),
-            (1, Did::Raw),
-            ok(3, "103"),
-            ok(4, "104"),
-            (1, Did::Raw)
-        ]
-    );
-}
-
-#[test]
-fn a_cut_connection_brings_nothing_more_and_answers_it_still_owed_are_recorded_as_lost() {
-    let options = SmscOptions {
-        drop_every: 2,
-        answer_delay: Duration::from_millis(50),
-        receipts: ReceiptWhen::Never,
-        ..SmscOptions::default()
-    };
-    let mut rig = Rig::bound(options);
-    assert_eq!(rig.submit(1, "49"), []);
-    assert_eq!(rig.submit(2, "49"), [(1, Did::Cut)]);
+    let mut rig = Rig::with(json!({"drop_every": 2, "answer_delay": "50ms", "receipts": "never"}));
+    rig.submit(1, "49");
+    assert_eq!(rig.flow(1), Flow::Open);
+    assert_eq!(rig.submit(2, "49"), []);
+    assert_eq!(rig.flow(1), Flow::Closing);
     assert_eq!(rig.submit(3, "49"), []);
-    assert_eq!(rig.closed(1), []);
-    assert_eq!(rig.at(50), []);
+    rig.pass(50);
+    rig.out(1);
     assert_eq!(rig.fates(), [(Fate::Accepted, 0), (Fate::Cut, 0)]);
-    let lost = rig.records.last().unwrap();
+    let records = rig.records();
     assert!(
-        matches!(lost, CarrierRecord::AnswerLost(lost) if lost.id == "101"),
-        "{lost:?}"
+        matches!(records.last(), Some(CarrierRecord::AnswerLost(lost)) if lost.id == "101"),
+        "{records:?}"
     );
     let stats = rig.machine.stats();
     assert_eq!((stats.submits, stats.unanswered, stats.cut), (2, 1, 1));
+    let mut rig = Rig::with(json!({"drop_share": 1.0, "receipts": "never"}));
+    rig.submit(1, "49");
+    assert_eq!(rig.flow(1), Flow::Closing);
+}
+
+#[test]
+fn quirk_19_malformed_and_unknown_pdus_come_after_every_nth_submit() {
+    let quirks = json!({"receipts": "never", "malformed_every": 2, "deliveries": {"unknown_every": 3, "alert_every": 1}});
+    let mut rig = Rig::with(quirks);
+    let seen: Vec<u32> = (1..=3)
+        .flat_map(|sequence| ids(&rig.submit(sequence, "49")))
+        .collect();
+    let (answer, alert) = (ANSWER | id::SUBMIT_SM, id::ALERT_NOTIFICATION);
+    assert_eq!(
+        seen,
+        [
+            answer,
+            alert,
+            answer,
+            id::DELIVER_SM,
+            alert,
+            answer,
+            0x0001_0203,
+            alert
+        ]
+    );
+    let mut rig = Rig::with(json!({"receipts": "never", "deliveries": {"bad_length_every": 1}}));
+    let now = rig.moment();
+    let submit = request(id::SUBMIT_SM, 1, |out| Submit::default().body(out));
+    rig.machine.handle_bytes(now, SessionId(1), &submit);
+    assert!(
+        rig.raw(1)
+            .windows(8)
+            .any(|octets| octets == [0, 0, 0, 8, 0, 0, 0, 5])
+    );
+}
+
+#[test]
+fn data_sm_and_submit_multi_are_accepted() {
+    let mut rig = Rig::bound(SmscOptions::default());
+    let data_sm = request(id::DATA_SM, 5, |out| {
+        put_string(out, b"");
+        put_address(out, 0, 0, b"1");
+        put_address(out, 1, 1, b"49");
+        out.put_slice(&[0, 1, 0]);
+        put_tlv(out, wire::tag::MESSAGE_PAYLOAD, b"hi");
+    });
+    assert_eq!(
+        ids(&rig.feed(1, &data_sm)),
+        [ANSWER | id::DATA_SM, id::DELIVER_SM]
+    );
+    let multi = request(id::SUBMIT_MULTI, 6, |out| {
+        put_string(out, b"");
+        put_address(out, 0, 0, b"1");
+        out.put_u8(2);
+        for to in ["491", "492"] {
+            out.put_u8(1);
+            put_address(out, 1, 1, to.as_bytes());
+        }
+        out.put_slice(&[0, 0, 0, 0, 0, 1, 0, 0, 0, 2]);
+        out.put_slice(b"hi");
+    });
+    let out = rig.feed(1, &multi);
+    assert_eq!(
+        ids(&out),
+        [ANSWER | id::SUBMIT_MULTI, id::DELIVER_SM, id::DELIVER_SM]
+    );
+    assert_eq!(out[0].body, b"102\0\0");
+    let to: Vec<String> = rig
+        .records()
+        .into_iter()
+        .filter_map(|record| match record {
+            CarrierRecord::Submit(submit) => Some(submit.destination),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(to, ["49", "491", "492"]);
+}
+
+#[test]
+fn query_cancel_and_replace_are_answered_from_the_store() {
+    let mut rig = Rig::with(json!({"receipt_delay": "10s"}));
+    rig.submit(1, "491700000001");
+    let query = |sequence| {
+        request(id::QUERY_SM, sequence, |out| {
+            put_string(out, b"101");
+            put_address(out, 3, 0, b"12345");
+        })
+    };
+    assert_eq!(rig.feed(1, &query(2))[0].body, b"101\0\0\x01\0");
+    let replace = request(id::REPLACE_SM, 3, |out| {
+        put_string(out, b"101");
+        put_address(out, 3, 0, b"12345");
+        out.put_slice(&[0, 0, 1, 0, 3]);
+        out.put_slice(b"new");
+    });
+    assert_eq!(
+        (rig.feed(1, &replace)[0].status, rig.machine.stats().replaced),
+        (0, 1)
+    );
+    assert!(matches!(rig.records().last(), Some(CarrierRecord::Replaced(it)) if it.octets == "6e6577"));
+    let cancel = |sequence, from: &str| {
+        request(id::CANCEL_SM, sequence, |out| {
+            put_string(out, b"");
+            put_string(out, b"101");
+            put_address(out, 3, 0, from.as_bytes());
+            put_address(out, 1, 1, b"491700000001");
+        })
+    };
+    assert_eq!(rig.feed(1, &cancel(4, "other"))[0].status, 0x11);
+    let out = rig.feed(1, &cancel(5, "12345"));
+    assert_eq!(ids(&out), [ANSWER | id::CANCEL_SM, id::DELIVER_SM]);
+    assert!(out[1].text().contains("stat:DELETED"));
+    assert_eq!(
+        rig.feed(1, &query(6))[0].body,
+        b"101\x00261121080000000+\0\x04\x01"
+    );
+    // Final is final, and the receipt that was planned does not come.
+    assert_eq!(rig.feed(1, &cancel(7, "12345"))[0].status, 0x11);
+    assert_eq!(rig.feed(1, &replace)[0].status, 0x13);
+    assert_eq!(receipts(&rig.at(10_000)).len(), 0);
+    let unknown = request(id::QUERY_SM, 8, |out| {
+        put_string(out, b"nothing");
+        put_address(out, 3, 0, b"12345");
+    });
+    assert_eq!(rig.feed(1, &unknown)[0].status, 0x67);
 }

@@ -1,0 +1,577 @@
+//! Compares the ledgers of a run: what was accepted, what the carrier got, what was called back; nothing missing,
+//! doubled or altered, in either direction.
+//!
+//! Pure; takes records one by one (sent first, then carriers, then callbacks), so that memory is that of the messages and
+//! not of the ledgers. A submit belongs to the message whose token its text begins with, further parts to the first with
+//! the same ends, reference and total; a callback to the message whose id it names. Invariant: every record is counted in
+//! exactly one place of its section.
+//!
+//! # Limits
+//! An answer that the carrier had sent when the gateway was killed, or its connection lost on the way, counts as given:
+//! what the gateway then submits again is `doubled`, unless a window excuses it.
+//! Ids of carriers must differ (`--ids` and `--first-id`) when the ledgers of several are compared at once.
+//! Texts are compared by 64-bit sums. A text in a coding without certain meaning is counted as `unchecked`.
+//! A part of a long message costs about 60 octets more.
+
+mod parts;
+mod table;
+
+use crate::ledger::{Callback, CarrierRecord, Fate, MoTaken, Sent, Submit, Window, sum, unhex};
+use crate::load::delivered::{split_header, text_of};
+use crate::token::Way;
+use parts::{PartKey, Parts};
+use rustc_hash::FxHashSet;
+use serde::{Deserialize, Serialize};
+use table::{Table, ends, flag};
+
+/// Examples named per finding.
+const EXAMPLES: usize = 10;
+
+/// A number of things, the first of them by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Found {
+    /// How many.
+    pub count: u64,
+    /// The first ten.
+    pub examples: Vec<String>,
+}
+
+impl Found {
+    fn note(&mut self, name: impl FnOnce() -> String) {
+        self.count = self.count.saturating_add(1);
+        if self.examples.len() < EXAMPLES {
+            self.examples.push(name());
+        }
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_none(&self) -> bool {
+        self.count == 0
+    }
+}
+
+/// Messages from the client to the carrier.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MtComparison {
+    /// Requests answered with an id.
+    pub accepted: u64,
+    /// Requests whose answer is not known.
+    pub in_doubt: u64,
+    /// Ids answered more than once for different requests.
+    pub ids_repeated: Found,
+    /// Messages the carrier accepted with all their parts, each counted once.
+    pub carried: u64,
+    /// Accepted by the gateway, never (or not with all parts) by the carrier: lost, or still queued.
+    pub missing: Found,
+    /// Accepted by the carrier more than once, although it answered the first time.
+    pub doubled: Found,
+    /// Accepted by the carrier more than once after an answer it did not give, or within a window: in doubt, as
+    /// documented.
+    pub resubmitted: Found,
+    /// Accepted by the carrier with another text, sender or recipient than it was sent with.
+    pub altered: Found,
+    /// Accepted by the carrier, although the gateway had refused it or nobody had sent it.
+    pub unknown: Found,
+    /// Accepted by the carrier although the answer to the client was lost: allowed.
+    pub in_doubt_carried: u64,
+    /// Submits whose text begins with no token, and that are no part of a message that does.
+    pub without_token: u64,
+    /// Messages whose text could not be compared.
+    pub unchecked: u64,
+    /// Submits the carrier refused.
+    pub refused: u64,
+    /// Messages replaced by replace_sm.
+    pub replaced: u64,
+}
+
+/// Reports to the client.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ReportComparison {
+    /// Messages with a report taken, each counted once.
+    pub reported: u64,
+    /// Accepted and carried, without (all) final reports.
+    pub missing: Found,
+    /// With more than one report of the same event taken, or more final states than ids.
+    pub doubled: Found,
+    /// The same within a window: allowed.
+    pub excused: Found,
+    /// For ids never answered.
+    pub unknown: Found,
+}
+
+/// Messages from phones to the client.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MoComparison {
+    /// Taken from the carrier with all their parts.
+    pub taken: u64,
+    /// Called back, each counted once.
+    pub called_back: u64,
+    /// Taken, never called back.
+    pub missing: Found,
+    /// Called back more than once.
+    pub doubled: Found,
+    /// The same after the carrier had sent it again, or within a window: allowed.
+    pub excused: Found,
+    /// Called back with another text, sender or recipient than the carrier sent.
+    pub altered: Found,
+    /// Called back, not taken: the answer to the carrier was lost, so that it sends the message again.
+    pub not_taken: Found,
+    /// Called back, and no carrier ever sent the like.
+    pub unknown: Found,
+}
+
+/// What the ledgers say together.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Comparison {
+    /// To the carrier.
+    pub mt: MtComparison,
+    /// Reports; absent when no callback ledger was given or no reports were expected.
+    pub reports: Option<ReportComparison>,
+    /// From the carrier; absent when no callback ledger was given.
+    pub mo: Option<MoComparison>,
+    /// Octets the comparison held.
+    pub memory: u64,
+}
+
+impl Comparison {
+    /// Whether everything accepted arrived everywhere.
+    #[must_use]
+    pub fn nothing_lost(&self) -> bool {
+        self.mt.missing.is_none()
+            && self
+                .reports
+                .as_ref()
+                .is_none_or(|reports| reports.missing.is_none())
+            && self.mo.as_ref().is_none_or(|mo| mo.missing.is_none())
+    }
+
+    /// Whether nothing came twice, altered or from nowhere, but for what the carrier or a window left in doubt.
+    #[must_use]
+    pub fn nothing_invented(&self) -> bool {
+        let mt = &self.mt;
+        let none = |found: &[&Found]| found.iter().all(|found| found.is_none());
+        none(&[&mt.doubled, &mt.unknown, &mt.ids_repeated, &mt.altered])
+            && self
+                .reports
+                .as_ref()
+                .is_none_or(|reports| none(&[&reports.doubled, &reports.unknown]))
+            && self
+                .mo
+                .as_ref()
+                .is_none_or(|mo| none(&[&mo.doubled, &mo.altered, &mo.unknown]))
+    }
+}
+
+impl Comparison {
+    /// Adds the id to examples that are named by their token: to be called for every request once the comparison is done.
+    pub fn name_id(&mut self, sent: &Sent) {
+        let Some(id) = &sent.id else { return };
+        let mt = &mut self.mt;
+        let reports = self.reports.as_mut().map(|reports| &mut reports.missing);
+        let all = [
+            Some(&mut mt.missing),
+            Some(&mut mt.doubled),
+            Some(&mut mt.resubmitted),
+            Some(&mut mt.altered),
+            reports,
+        ];
+        if all.iter().flatten().all(|found| found.examples.is_empty()) {
+            return;
+        }
+        let token = sent.token.to_string();
+        for example in all.into_iter().flatten().flat_map(|found| &mut found.examples) {
+            if *example == token {
+                *example = format!("{token} ({id})");
+            }
+        }
+    }
+}
+
+/// What to compare, in memory.
+#[derive(Debug, Clone, Copy)]
+pub struct Ledgers<'a> {
+    /// Of the load generator.
+    pub sent: &'a [Sent],
+    /// Of the carriers.
+    pub carrier: &'a [CarrierRecord],
+    /// Of the callback sink or the client's binds, if there were any.
+    pub callbacks: Option<&'a [Callback]>,
+    /// Whether every message carried is to be reported.
+    pub reports_expected: bool,
+}
+
+/// Compares.
+#[must_use]
+pub fn compare(ledgers: Ledgers<'_>) -> Comparison {
+    let mut comparer = Comparer::new(Vec::new(), ledgers.reports_expected);
+    for sent in ledgers.sent {
+        comparer.sent(sent);
+    }
+    for record in ledgers.carrier {
+        comparer.note_lost(record);
+    }
+    for record in ledgers.carrier {
+        comparer.carrier(record);
+    }
+    for callback in ledgers.callbacks.unwrap_or_default() {
+        comparer.callback(callback);
+    }
+    let mut found = comparer.finish(ledgers.callbacks.is_some());
+    for sent in ledgers.sent {
+        found.name_id(sent);
+    }
+    found
+}
+
+/// A comparison under way; see the module for the order of calls.
+#[derive(Debug)]
+pub struct Comparer {
+    windows: Vec<Window>,
+    reports_expected: bool,
+    mt: Table,
+    phones: Table,
+    parts: Parts,
+    /// Carrier ids of submits whose answer was lost.
+    lost: FxHashSet<u64>,
+    /// Intermediate reports seen.
+    events: FxHashSet<u64>,
+    /// Runs of phones that a carrier has sent.
+    runs: FxHashSet<u32>,
+    result: MtComparison,
+    reports: ReportComparison,
+    mo: MoComparison,
+}
+
+impl Comparer {
+    /// Nothing seen yet. What happened within a window may have happened twice.
+    #[must_use]
+    pub fn new(windows: Vec<Window>, reports_expected: bool) -> Self {
+        Self {
+            windows,
+            reports_expected,
+            mt: Table::default(),
+            phones: Table::default(),
+            parts: Parts::default(),
+            lost: FxHashSet::default(),
+            events: FxHashSet::default(),
+            runs: FxHashSet::default(),
+            result: MtComparison::default(),
+            reports: ReportComparison::default(),
+            mo: MoComparison::default(),
+        }
+    }
+
+    fn in_window(&self, at: i64) -> bool {
+        self.windows.iter().any(|window| window.holds(at))
+    }
+
+    /// A request of a client.
+    pub fn sent(&mut self, sent: &Sent) {
+        let at = self.mt.place(sent.token);
+        let ids = sent.id.iter().chain(&sent.more_ids);
+        let mut count = 0_u16;
+        for id in ids {
+            count = count.saturating_add(1);
+            if !self.mt.note_id(id, at) {
+                self.result.ids_repeated.note(|| id.clone());
+            }
+        }
+        let Some(message) = self.mt.get_mut(at) else {
+            return;
+        };
+        message.ids = message.ids.saturating_add(count);
+        if sent.status == 0 {
+            add(&mut self.result.in_doubt);
+            message.set(flag::IN_DOUBT);
+        } else if sent.id.is_some() {
+            add(&mut self.result.accepted);
+            message.set(flag::ACCEPTED);
+        } else {
+            message.set(flag::REFUSED);
+        }
+        if let Some(text) = sent.text {
+            message.text = text.0;
+            message.set(flag::HAS_TEXT);
+        }
+        if sent.from.is_some() {
+            message.set(flag::HAS_SENDER);
+        }
+        message.ends = ends(sent.from.as_deref().unwrap_or_default(), &sent.to).0;
+    }
+
+    /// Takes note of answers that were lost: to be called for every record of a carrier before [`Self::carrier`].
+    pub fn note_lost(&mut self, record: &CarrierRecord) {
+        if let CarrierRecord::AnswerLost(lost) = record {
+            self.lost.insert(sum(lost.id.as_bytes()).0);
+        }
+    }
+
+    /// A record of a carrier.
+    pub fn carrier(&mut self, record: &CarrierRecord) {
+        match record {
+            CarrierRecord::Submit(submit) => self.submit(submit),
+            CarrierRecord::MoTaken(taken) => self.mo_taken(taken),
+            CarrierRecord::Replaced(_) => add(&mut self.result.replaced),
+            CarrierRecord::AnswerLost(_) => {}
+        }
+    }
+
+    fn submit(&mut self, submit: &Submit) {
+        let answered = match submit.fate {
+            Fate::Refused => return add(&mut self.result.refused),
+            Fate::Accepted => !self.lost.contains(&sum(submit.id.as_bytes()).0),
+            Fate::Unanswered | Fate::Cut => false,
+        };
+        let octets = unhex(&submit.octets).unwrap_or_default();
+        let (part, text) = split_header(&octets, submit.esm_class & 0x40 != 0);
+        let sar = submit
+            .sar
+            .map(|[reference, total, number]| crate::smsc::wire::Part {
+                reference,
+                total,
+                number,
+            });
+        let may_repeat = self.in_window(submit.at);
+        let token = submit.token.filter(|token| token.way == Way::Mt);
+        match (part.or(sar), token) {
+            (Some(part), _) => {
+                let key = PartKey::new(&submit.source, &submit.destination, part);
+                let place = token.map(|token| self.mt.place(token));
+                let seen = self.parts.note(key, part, text, place, answered);
+                if let Some(whole) = seen.whole {
+                    self.carried(whole.place, submit, &whole.octets);
+                }
+                if let Some(place) = seen.repeated {
+                    self.repeated(place, seen.repeated_answered, may_repeat);
+                }
+            }
+            (None, Some(token)) => {
+                let place = self.mt.place(token);
+                let Some(message) = self.mt.get_mut(place) else {
+                    return;
+                };
+                message.carried = message.carried.saturating_add(1);
+                message.answered = message.answered.saturating_add(u16::from(answered));
+                if may_repeat {
+                    message.set(flag::MAY_REPEAT);
+                }
+                self.check(place, submit, text);
+            }
+            (None, None) => add(&mut self.result.without_token),
+        }
+    }
+
+    /// All parts of a message are there.
+    fn carried(&mut self, place: u32, submit: &Submit, octets: &[u8]) {
+        if let Some(message) = self.mt.get_mut(place) {
+            message.carried = message.carried.max(1);
+            self.check(place, submit, octets);
+        }
+    }
+
+    /// A part came again.
+    fn repeated(&mut self, place: u32, answered_before: bool, may_repeat: bool) {
+        let Some(message) = self.mt.get_mut(place) else {
+            return;
+        };
+        message.carried = message.carried.max(2);
+        if may_repeat {
+            message.set(flag::MAY_REPEAT);
+        }
+        if answered_before {
+            message.answered = message.answered.max(2);
+        }
+    }
+
+    /// Compares text and ends with what was sent.
+    fn check(&mut self, place: u32, submit: &Submit, octets: &[u8]) {
+        let Some(message) = self.mt.get_mut(place) else {
+            return;
+        };
+        if !message.has(flag::ACCEPTED) && !message.has(flag::IN_DOUBT) {
+            return;
+        }
+        let from = if message.has(flag::HAS_SENDER) {
+            submit.source.as_str()
+        } else {
+            ""
+        };
+        if ends(from, &submit.destination).0 != message.ends {
+            message.set(flag::ALTERED);
+        }
+        if message.has(flag::HAS_TEXT) {
+            match text_of(submit.data_coding, octets) {
+                Some(text) if sum(&text).0 != message.text => message.set(flag::ALTERED),
+                Some(_) => {}
+                None => add(&mut self.result.unchecked),
+            }
+        }
+    }
+
+    fn mo_taken(&mut self, taken: &MoTaken) {
+        let may_repeat = taken.again || self.in_window(taken.at);
+        let Some(token) = taken.token else { return };
+        self.runs.insert(token.run);
+        let message = self.phones.message(token);
+        let bit = u32::from(taken.part.saturating_sub(1)).min(63);
+        message.parts |= 1_u64.wrapping_shl(bit);
+        message.ids = taken.parts;
+        if message.parts.count_ones() >= u32::from(taken.parts.min(64)) {
+            message.set(flag::TAKEN);
+        }
+        if may_repeat {
+            message.set(flag::MAY_REPEAT);
+        }
+        if let Some(text) = taken.text {
+            message.text = text.0;
+            message.set(flag::HAS_TEXT);
+        }
+        message.ends = ends(&taken.source, &taken.destination).0;
+    }
+
+    /// A callback, or a delivery on a client's bind.
+    pub fn callback(&mut self, callback: &Callback) {
+        if !(200..300).contains(&callback.answered) {
+            return;
+        }
+        if callback.kind == "mo" {
+            self.called_back(callback);
+        } else {
+            self.reported(callback);
+        }
+    }
+
+    fn called_back(&mut self, callback: &Callback) {
+        let may_repeat = self.in_window(callback.at);
+        let Some(token) = callback.token else { return };
+        let known_run = self.runs.contains(&token.run);
+        let message = self.phones.message(token);
+        if message.has(flag::CALLED) {
+            if message.has(flag::MAY_REPEAT) || may_repeat {
+                return self.mo.excused.note(|| token.to_string());
+            }
+            return self.mo.doubled.note(|| token.to_string());
+        }
+        message.set(flag::CALLED);
+        add(&mut self.mo.called_back);
+        if !message.has(flag::TAKEN) {
+            if known_run || self.runs.is_empty() {
+                self.mo.not_taken.note(|| token.to_string());
+            } else {
+                self.mo.unknown.note(|| token.to_string());
+            }
+            return;
+        }
+        let text_differs = callback
+            .text
+            .is_some_and(|text| message.has(flag::HAS_TEXT) && text.0 != message.text);
+        let ends_differ = match (&callback.from, &callback.to) {
+            (Some(from), Some(to)) => ends(from, to).0 != message.ends,
+            (None, _) | (_, None) => false,
+        };
+        if text_differs || ends_differ {
+            self.mo.altered.note(|| token.to_string());
+        }
+    }
+
+    fn reported(&mut self, callback: &Callback) {
+        let id = callback.message.as_str();
+        let may_repeat = self.in_window(callback.at);
+        let Some(message) = self.mt.find_id(id).and_then(|place| self.mt.get_mut(place)) else {
+            // With requests in doubt, an id nobody knows may be one of theirs.
+            let key = sum(format!("?{id}").as_bytes()).0;
+            if self.result.in_doubt == 0 && self.events.insert(key) {
+                self.reports.unknown.note(|| id.to_owned());
+            }
+            return;
+        };
+        if !message.has(flag::REPORTED) {
+            message.set(flag::REPORTED);
+            add(&mut self.reports.reported);
+        }
+        let repeated = if callback.state.as_deref().is_some_and(is_final) {
+            message.finals = message.finals.saturating_add(1);
+            message.finals > message.ids
+        } else {
+            !self
+                .events
+                .insert(sum(format!("{id}/{}", callback.event).as_bytes()).0)
+        };
+        match (repeated, may_repeat) {
+            (true, true) => self.reports.excused.note(|| id.to_owned()),
+            (true, false) => self.reports.doubled.note(|| id.to_owned()),
+            (false, _) => {}
+        }
+    }
+
+    /// What came of it. `callbacks`: whether there was a ledger of callbacks.
+    #[must_use]
+    pub fn finish(mut self, callbacks: bool) -> Comparison {
+        let mut result = self.result;
+        let reports_expected = self.reports_expected && callbacks;
+        for (token, message) in self.mt.iter() {
+            let name = || token.to_string();
+            let carried = message.carried > 0;
+            let accepted = message.has(flag::ACCEPTED);
+            if accepted && !carried {
+                result.missing.note(name);
+            }
+            if !carried {
+                continue;
+            }
+            add(&mut result.carried);
+            if message.has(flag::IN_DOUBT) {
+                add(&mut result.in_doubt_carried);
+            } else if !accepted {
+                result.unknown.note(name);
+            }
+            if message.has(flag::ALTERED) {
+                result.altered.note(name);
+            }
+            if message.carried > 1 {
+                // Each answer that was given makes one more submit than there should be, after the first.
+                if message.answered > 1 && !message.has(flag::MAY_REPEAT) {
+                    result.doubled.note(name);
+                } else {
+                    result.resubmitted.note(name);
+                }
+            }
+            if reports_expected && accepted && message.finals < message.ids {
+                self.reports.missing.note(name);
+            }
+        }
+        result.without_token = result.without_token.saturating_add(self.parts.orphans());
+        for (token, message) in self.phones.iter() {
+            if message.has(flag::TAKEN) {
+                add(&mut self.mo.taken);
+                if !message.has(flag::CALLED) {
+                    self.mo.missing.note(|| token.to_string());
+                }
+            }
+        }
+        let memory = self.mt.memory().saturating_add(self.phones.memory());
+        Comparison {
+            mt: result,
+            reports: reports_expected.then_some(self.reports),
+            mo: callbacks.then_some(self.mo),
+            memory: memory.saturating_add(self.parts.memory()),
+        }
+    }
+}
+
+/// The states of reports after which nothing follows.
+fn is_final(state: &str) -> bool {
+    ["delivered", "failed", "expired", "rejected", "cancelled"].contains(&state)
+}
+
+fn add(counter: &mut u64) {
+    *counter = counter.saturating_add(1);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+//! Submits over SMPP: as many as a window allows, or as many as are due, and what comes back on the same binds.
+//!
+//! Speaks SMPP by itself, so that its cost is its own. Knows nothing of a gateway. Invariants: at most `window` submits of
+//! a bind are unanswered; each message stands in the ledger once, with what became of it; a delivery stands in the ledger
+//! of received ones before it is answered.
+//!
+//! # Limits
+//! What is in doubt after a lost connection is not submitted again. What is unanswered when the plan is done is waited for
+//! as long as an answer may take.
+
+mod bind;
+mod submit;
+
+use super::mix::Mix;
+use super::options::{LoadBind, SmppLoad};
+use super::pace::Pace;
+use super::report::{LoadReport, Tally};
+use crate::ledger::{Callback, Ledger, LedgerError, LedgerOptions, Sent};
+use bind::Bind;
+use smsgw_message::Clock;
+use smsgw_runtime::SystemClock;
+use smsgw_smpp::CommandStatus;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
+
+/// The load could not be generated.
+#[derive(Debug, Error)]
+pub enum SmppLoadError {
+    /// No connection, or it was lost.
+    #[error("failed to {doing} {host}")]
+    Connection {
+        /// `connect to`, `talk to`.
+        doing: &'static str,
+        /// Where.
+        host: String,
+        /// Why.
+        #[source]
+        kind: io::Error,
+    },
+    /// The bind was refused.
+    #[error("the bind was refused: {0}")]
+    Refused(CommandStatus),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A bind's task panicked.
+    #[error("a bind's task ended unexpectedly")]
+    Ended(#[from] JoinError),
+}
+
+/// What all binds share.
+#[derive(Debug)]
+struct Job {
+    load: SmppLoad,
+    mix: Mix,
+    run: u32,
+    pace: Pace,
+    sent: Mutex<Ledger<Sent>>,
+    received: Mutex<Ledger<Callback>>,
+    keeps_sent: bool,
+    keeps_received: bool,
+}
+
+impl Job {
+    fn keep<T: serde::Serialize + serde::de::DeserializeOwned>(
+        ledger: &Mutex<Ledger<T>>,
+        lines: &mut Vec<u8>,
+    ) -> Result<(), LedgerError> {
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let mut ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        ledger.push_lines(lines)?;
+        ledger.flush()
+    }
+}
+
+/// What a load run leaves: what was measured, and the latest records of both ledgers.
+#[derive(Debug)]
+pub struct SmppLoaded {
+    /// What was measured.
+    pub report: LoadReport,
+    /// Messages sent.
+    pub sent: Vec<Sent>,
+    /// Receipts and MO received.
+    pub received: Vec<Callback>,
+}
+
+/// Binds, then submits according to the plan; returns what was measured and the latest records.
+///
+/// # Errors
+/// When a bind fails or is lost for good, or a ledger cannot be written.
+pub async fn load_smpp(
+    load: SmppLoad,
+    ledger: &LedgerOptions,
+    received: &LedgerOptions,
+) -> Result<SmppLoaded, SmppLoadError> {
+    let mut binds = Vec::new();
+    for client in 1..=load.clients.max(1) {
+        for _ in 0..load.binds.max(1) {
+            binds.push(Bind::open(&load, client, true).await?);
+        }
+        if load.bind == LoadBind::Pair {
+            binds.push(Bind::open(&load, client, false).await?);
+        }
+    }
+    let started = SystemClock.instant();
+    let job = Arc::new(Job {
+        mix: Mix::new(&load.mix, load.text_length, &load.to_prefix, load.recipients),
+        run: rand::random(),
+        pace: Pace::new(load.plan, started),
+        keeps_sent: ledger.is_wanted(),
+        keeps_received: received.is_wanted(),
+        sent: Mutex::new(Ledger::open(ledger)?),
+        received: Mutex::new(Ledger::open(received)?),
+        load,
+    });
+    let submitting = binds.iter().filter(|bind| bind.submits()).count();
+    let (done, is_done) = watch::channel(submitting);
+    let done = Arc::new(done);
+    let mut workers = JoinSet::new();
+    for bind in binds {
+        workers.spawn(bind.work(Arc::clone(&job), Arc::clone(&done), is_done.clone()));
+    }
+    let mut tally = Tally::default();
+    let mut last_answer = started;
+    while let Some(ended) = workers.join_next().await {
+        let (measured, last) = ended??;
+        tally.merge(&measured);
+        last_answer = last_answer.max(last);
+    }
+    let took = last_answer.saturating_duration_since(started);
+    let report = tally.report(took, |status| {
+        if status == 0 {
+            "no_answer".into()
+        } else {
+            CommandStatus(status.wrapping_sub(Sent::SMPP)).to_string()
+        }
+    });
+    Ok(SmppLoaded {
+        report,
+        sent: finish(&job.sent)?,
+        received: finish(&job.received)?,
+    })
+}
+
+fn finish<T: serde::Serialize + serde::de::DeserializeOwned>(
+    ledger: &Mutex<Ledger<T>>,
+) -> Result<Vec<T>, LedgerError> {
+    let mut ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
+    ledger.flush()?;
+    let done = std::mem::replace(&mut *ledger, Ledger::open(&LedgerOptions::default())?);
+    Ok(done.into_latest())
+}
