@@ -3,6 +3,7 @@
 //! It is the only place that knows how the project is checked; CI calls it and adds nothing.
 
 mod check;
+mod fuzz;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -30,6 +31,8 @@ enum Task {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Run the fuzz targets of ops/fuzz, guided by coverage, on the stable toolchain.
+    Fuzz(fuzz::Options),
 }
 
 fn main() -> ExitCode {
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(&root),
         Task::Test(options) => check::run(&root, &options),
         Task::Bench { arguments } => bench(&root, &arguments),
+        Task::Fuzz(options) => fuzz::run(&root, &options),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,13 +1,18 @@
-//! The peers of the tests understand each other: what they find in the gateway is the gateway's.
+//! The peers of the tests understand each other, and the texts of the gateway: what they find in the gateway is the
+//! gateway's.
 //!
-//! Runs `ops/peers/check.py`, which holds the assertions. A missing peer fails this test; it is never skipped.
-#![allow(clippy::unwrap_used, reason = "tests")]
+//! Runs `ops/peers/check.py` and `ops/peers/text_check.py`, which hold the assertions. A missing peer fails these tests;
+//! they are never skipped.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+#[path = "peers/text.rs"]
+mod text;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
-#[test]
-fn peers_understand_each_other_and_the_dissector_finds_what_is_planted() {
+/// The root of the workspace, the place of the peers, and their Python.
+fn peers() -> (PathBuf, PathBuf, PathBuf) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../..")
         .canonicalize()
@@ -19,11 +24,11 @@ fn peers_understand_each_other_and_the_dissector_finds_what_is_planted() {
         "no peers under {}: run `cargo xtask test --only install`, and name another place in SMSGW_PEERS",
         peers.display()
     );
-    let output = Command::new(python)
-        .arg(root.join("ops/peers/check.py"))
-        .env("SMSGW_PEERS", &peers)
-        .output()
-        .unwrap();
+    (root, peers, python)
+}
+
+/// Fails with what a check said, or prints it.
+fn report(output: &Output) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(
         output.status.success(),
@@ -32,4 +37,15 @@ fn peers_understand_each_other_and_the_dissector_finds_what_is_planted() {
         text(&output.stderr)
     );
     println!("{}", text(&output.stdout).trim());
+}
+
+#[test]
+fn peers_understand_each_other_and_the_dissector_finds_what_is_planted() {
+    let (root, peers, python) = peers();
+    let output = Command::new(python)
+        .arg(root.join("ops/peers/check.py"))
+        .env("SMSGW_PEERS", &peers)
+        .output()
+        .unwrap();
+    report(&output);
 }

@@ -49,6 +49,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("smsgw-testkit", Layer::Testkit),
     ("smsgw-daemon", Layer::L4),
     ("xtask", Layer::L4),
+    ("smsgw-fuzz", Layer::L4),
 ];
 
 const DAEMON: &str = "smsgw-daemon";
