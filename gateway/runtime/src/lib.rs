@@ -11,9 +11,13 @@ mod metric;
 mod supervisor;
 
 pub use clock::SystemClock;
-pub use metric::{CHILD_KILLS_TOTAL, CHILD_RESTARTS_TOTAL, ESCALATIONS_TOTAL};
+pub use metric::{
+    ACTOR_CHANNEL_DEPTH, ACTOR_MAILBOX_DEPTH, ACTOR_RESTARTS, ACTOR_STATE, CHILD_KILLS_TOTAL,
+    CHILD_RESTARTS_TOTAL, ESCALATIONS_TOTAL,
+};
 pub use smsgw_message::Clock;
 pub use supervisor::{
-    AddError, ChildContext, ChildError, ChildSpec, ChildState, Escalation, Exit, Intensity, RemoveError,
-    RestartBackoff, RestartPolicy, Strategy, Supervisor, SupervisorHandle, Tree, TreeStatus,
+    AddError, ChannelStatus, ChildContext, ChildError, ChildSpec, ChildState, Escalation, Exit, Intensity,
+    RemoveError, RestartBackoff, RestartPolicy, Strategy, Supervisor, SupervisorHandle, Tree, TreeGauges,
+    TreeStatus,
 };

@@ -5,7 +5,7 @@
 mod common;
 
 use common::*;
-use smsgw_runtime::{ChildContext, ChildSpec, ChildState, Exit, Intensity, Strategy, Supervisor};
+use smsgw_runtime::{ChildContext, ChildSpec, ChildState, Exit, Intensity, Strategy, Supervisor, TreeGauges};
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -270,4 +270,125 @@ async fn a_child_that_blocks_its_thread_is_abandoned_and_does_not_hold_up_the_st
     let begin = Instant::now();
     assert_eq!(tree.stop().await, Exit::Stopped);
     assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
+}
+
+/// The series of a metric: labels and value.
+fn series(name: &str) -> Vec<String> {
+    let text = smsgw_telemetry::exposition();
+    let own = text.lines().filter_map(|line| line.strip_prefix(name));
+    own.map(str::to_owned).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_tree_shows_kind_time_next_start_and_last_failure() {
+    let starts = Arc::default();
+    let diary = Diary::default();
+    let links = Supervisor::new("links", Strategy::OneForOne)
+        .intensity(Intensity::UNLIMITED)
+        .child(steady("sound", Duration::ZERO, &diary).kind("link"))
+        .child(crashing(&starts).backoff(exact(Duration::from_secs(20))));
+    let begun = smsgw_runtime::Clock::now(&smsgw_runtime::SystemClock);
+    let tree = Supervisor::new("root", Strategy::RestForOne)
+        .child(ChildSpec::supervisor(links))
+        .spawn()
+        .await;
+    sleep(Duration::from_secs(1)).await;
+    let status = tree.status();
+    let sound = status.find(&["links", "sound"]).unwrap();
+    assert_eq!((sound.kind, sound.state), ("link", ChildState::Running));
+    assert!(sound.since >= begun && sound.restart_at.is_none() && sound.failed_at.is_none());
+    let failing = status.find(&["links", "crashing"]).unwrap();
+    assert_eq!(failing.state, ChildState::BackingOff);
+    assert_eq!(failing.last_error.as_deref(), Some("cannot work"));
+    let pause = failing.restart_at.unwrap().since(failing.failed_at.unwrap());
+    assert!((19_900..=20_100).contains(&pause.as_millis()), "{pause:?}");
+    assert_eq!(status.find(&["links"]).unwrap().mailbox, Some(0));
+    assert_eq!(
+        (status.kind, status.mailbox, sound.mailbox),
+        ("supervisor", Some(0), None)
+    );
+    tree.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_with_a_long_text_is_cut() {
+    let tree = Supervisor::new("root", Strategy::OneForOne)
+        .child(ChildSpec::task("wordy", |_| async {
+            Err(smsgw_runtime::ChildError::new("ä".repeat(10_000)))
+        }))
+        .spawn()
+        .await;
+    settle().await;
+    let reason = tree.status().children[0].last_error.clone().unwrap();
+    assert_eq!(reason.chars().count(), 501);
+    assert!(reason.ends_with("ä…"));
+    tree.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn parts_that_come_and_go_leave_no_series_behind() {
+    let diary = Diary::default();
+    let links = Supervisor::new("links", Strategy::OneForOne);
+    let handle = links.handle();
+    let tree = Supervisor::new("gauged", Strategy::RestForOne)
+        .child(ChildSpec::supervisor(links))
+        .spawn()
+        .await;
+    assert!(tree.started().await);
+    let gauges = TreeGauges::default();
+    let actors = |part: &str| {
+        let own = series("smsgw_runtime_actor_").into_iter();
+        own.filter(|line| line.contains(&format!("\"gauged/{part}")))
+            .collect::<Vec<_>>()
+    };
+    for round in 0..50 {
+        let busy = ChildSpec::task(format!("link-{round}"), |ctx: ChildContext| async move {
+            let (sender, mut receiver) = tokio::sync::mpsc::channel(4);
+            ctx.shows("events", &sender);
+            sender.send(()).await?;
+            sender.send(()).await?;
+            ctx.ready();
+            ctx.draining().await;
+            receiver.close();
+            Ok(())
+        });
+        handle.add(busy).unwrap();
+        handle.add(steady("other", Duration::ZERO, &diary)).unwrap();
+        settle().await;
+        gauges.show(&tree.status());
+        let mut seen = actors("links/link-");
+        seen.sort();
+        let path = format!("actor=\"gauged/links/link-{round}\"");
+        assert_eq!(
+            seen,
+            [
+                format!("channel_depth{{{path},channel=\"events\"}} 2"),
+                format!("restarts{{{path}}} 0"),
+                format!("state{{{path}}} 2"),
+            ],
+        );
+        assert_eq!(
+            tree.status()
+                .find(&["links", &format!("link-{round}")])
+                .unwrap()
+                .channels[0]
+                .capacity,
+            4
+        );
+        handle.remove(&format!("link-{round}")).await.unwrap();
+        handle.remove("other").await.unwrap();
+    }
+    gauges.show(&tree.status());
+    assert_eq!(actors("links/"), Vec::<String>::new());
+    assert_eq!(
+        actors("links\"").len(),
+        3,
+        "state, restarts and mailbox of the supervisor stay"
+    );
+    let depths = series("smsgw_runtime_actor_mailbox_depth{actor=\"gauged");
+    assert!(
+        !depths.is_empty() && depths.iter().all(|line| line.ends_with(" 0")),
+        "{depths:?}"
+    );
+    tree.stop().await;
 }

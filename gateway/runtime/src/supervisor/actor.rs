@@ -7,6 +7,7 @@
 use super::context::{ChildContext, Phase};
 use super::handle::Exit;
 use super::live::{Control, End, Finish};
+use super::mailbox::{Envelope, Mailbox};
 use super::spec::{ChildFuture, Escalation, Start};
 use super::table::Shared;
 use super::ward::Ward;
@@ -37,7 +38,7 @@ pub(super) enum Role {
         exit: watch::Sender<Option<Exit>>,
     },
     Nested {
-        parent: ActorRef<Message>,
+        parent: Mailbox<Message>,
         key: u64,
         generation: u64,
     },
@@ -53,6 +54,7 @@ pub(super) struct Arguments {
 
 pub(super) struct State {
     ward: Ward,
+    mailbox: Mailbox<Message>,
     role: Role,
     announced: bool,
     exit: Exit,
@@ -71,33 +73,34 @@ pub(super) async fn spawn_root(
     shared: Arc<Shared>,
     started: watch::Sender<bool>,
     exit: watch::Sender<Option<Exit>>,
-) -> ActorRef<Message> {
+) {
     let path = shared.name.clone();
     let arguments = Arguments {
         shared,
         path,
         role: Role::Root { started, exit },
     };
-    let (actor, _join) = Actor::spawn(None, SupervisorActor, arguments)
+    Actor::spawn(None, SupervisorActor, arguments)
         .await
         .expect("the actor has no registered name to clash with and its pre_start cannot fail");
-    actor
 }
 
 impl Actor for SupervisorActor {
-    type Msg = Message;
+    type Msg = Envelope<Message>;
     type State = State;
     type Arguments = Arguments;
 
     async fn pre_start(
         &self,
-        myself: ActorRef<Message>,
+        myself: ActorRef<Envelope<Message>>,
         Arguments { shared, path, role }: Arguments,
     ) -> Result<State, ActorProcessingErr> {
-        let ward = Ward::new(shared, path, myself.clone());
-        myself.cast(Message::Changed)?;
+        let mailbox = Mailbox::of(myself);
+        let ward = Ward::new(shared, path, mailbox.clone());
+        mailbox.post(Message::Changed);
         Ok(State {
             ward,
+            mailbox,
             role,
             announced: false,
             exit: Exit::Crashed,
@@ -107,23 +110,23 @@ impl Actor for SupervisorActor {
 
     async fn handle(
         &self,
-        myself: ActorRef<Message>,
-        message: Message,
+        _myself: ActorRef<Envelope<Message>>,
+        message: Envelope<Message>,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         let now = Instant::now();
-        match message {
+        match message.open() {
             Message::Ready { key, generation } => state.ward.handle_ready(now, key, generation),
             Message::ShutDown { drain } => state.ward.handle_shut_down(drain),
             Message::Changed => {}
             Message::Wake => state.wake = None,
         }
-        state.act(&myself).await
+        state.act().await
     }
 
     async fn handle_supervisor_evt(
         &self,
-        myself: ActorRef<Message>,
+        _myself: ActorRef<Envelope<Message>>,
         event: SupervisionEvent,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
@@ -138,7 +141,7 @@ impl Actor for SupervisorActor {
             SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => return Ok(()),
         };
         state.ward.handle_end(Instant::now(), cell.get_id(), end);
-        state.act(&myself).await
+        state.act().await
     }
 }
 
@@ -148,10 +151,10 @@ fn cell_was_killed(reason: Option<&str>) -> bool {
 }
 
 impl State {
-    async fn act(&mut self, myself: &ActorRef<Message>) -> Result<(), ActorProcessingErr> {
+    async fn act(&mut self) -> Result<(), ActorProcessingErr> {
         let now = Instant::now();
         for key in self.ward.advance(now) {
-            self.start(myself, now, key).await;
+            self.start(now, key).await;
         }
         if self.ward.is_started() && !self.announced {
             self.announced = true;
@@ -164,31 +167,40 @@ impl State {
                     key,
                     generation,
                 } => {
-                    parent.cast(Message::Ready {
+                    // A parent that is gone takes this actor with it.
+                    parent.post(Message::Ready {
                         key: *key,
                         generation: *generation,
-                    })?;
+                    });
                 }
             }
         }
         if let Some(finish) = self.ward.finish() {
-            return self.finish(myself, finish);
+            return self.finish(finish);
         }
-        self.rearm(myself);
+        self.rearm();
         Ok(())
     }
 
-    async fn start(&mut self, myself: &ActorRef<Message>, now: Instant, key: u64) {
+    async fn start(&mut self, now: Instant, key: u64) {
         let Some(order) = self.ward.begin_start(key) else {
             return;
         };
+        let cell = self.mailbox.actor().get_cell();
         let (control, spawned) = match order.start {
             Start::Task(task) => {
                 let (phase, receiver) = watch::channel(Phase::Run);
-                let ctx = ChildContext::new(&order.path, receiver, myself.clone(), key, order.generation);
+                let ctx = ChildContext::new(
+                    &order.path,
+                    receiver,
+                    self.mailbox.clone(),
+                    key,
+                    order.generation,
+                    order.channels,
+                );
                 // The factory runs inside the child, so that its panic is the child's.
                 let run: ChildFuture = Box::pin(async move { task(ctx).await });
-                let spawned = Actor::spawn_linked(None, TaskActor, run, myself.get_cell()).await;
+                let spawned = Actor::spawn_linked(None, TaskActor, run, cell).await;
                 (
                     Control::Task(phase),
                     spawned.map(|(actor, _join)| actor.get_cell()),
@@ -196,7 +208,7 @@ impl State {
             }
             Start::Supervisor(shared) => {
                 let role = Role::Nested {
-                    parent: myself.clone(),
+                    parent: self.mailbox.clone(),
                     key,
                     generation: order.generation,
                 };
@@ -206,9 +218,9 @@ impl State {
                     role,
                 };
                 // Boxed: the type of this future contains itself through the nested actor.
-                let spawned: SpawnNested = Box::pin(spawn_nested(arguments, myself.get_cell()));
+                let spawned: SpawnNested = Box::pin(spawn_nested(arguments, cell));
                 match spawned.await {
-                    Ok(actor) => (Control::Supervisor(actor.clone(), shared), Ok(actor.get_cell())),
+                    Ok(actor) => (Control::Supervisor(shared), Ok(actor.get_cell())),
                     Err(error) => return self.ward.handle_start_failure(now, key, &error),
                 }
             }
@@ -219,7 +231,7 @@ impl State {
         }
     }
 
-    fn rearm(&mut self, myself: &ActorRef<Message>) {
+    fn rearm(&mut self) {
         let due = self.ward.next_wake();
         if self.wake.as_ref().map(|(at, _)| *at) == due {
             return;
@@ -228,17 +240,18 @@ impl State {
             timer.abort();
         }
         self.wake = due.map(|at| {
-            let actor = myself.clone();
+            let mailbox = self.mailbox.clone();
+            // Owned: aborted with this state, and it cannot fail.
             let timer = tokio::spawn(async move {
                 tokio::time::sleep_until(at).await;
                 // An actor that is gone needs no wake.
-                actor.cast(Message::Wake).ok();
+                mailbox.post(Message::Wake);
             });
             (at, timer)
         });
     }
 
-    fn finish(&mut self, myself: &ActorRef<Message>, finish: Finish) -> Result<(), ActorProcessingErr> {
+    fn finish(&mut self, finish: Finish) -> Result<(), ActorProcessingErr> {
         // Told to the owner when this state is dropped: by then the table is up to date.
         self.exit = match &finish {
             Finish::Stopped => Exit::Stopped,
@@ -246,7 +259,7 @@ impl State {
         };
         match finish {
             Finish::Stopped => {
-                myself.stop(None);
+                self.mailbox.actor().stop(None);
                 Ok(())
             }
             Finish::Escalated(escalation) => Err(Box::new(escalation)),
@@ -267,12 +280,12 @@ impl Drop for State {
 }
 
 type SpawnNested =
-    std::pin::Pin<Box<dyn Future<Output = Result<ActorRef<Message>, ractor::SpawnErr>> + Send>>;
+    std::pin::Pin<Box<dyn Future<Output = Result<ActorRef<Envelope<Message>>, ractor::SpawnErr>> + Send>>;
 
 async fn spawn_nested(
     arguments: Arguments,
     parent: ActorCell,
-) -> Result<ActorRef<Message>, ractor::SpawnErr> {
+) -> Result<ActorRef<Envelope<Message>>, ractor::SpawnErr> {
     let (actor, _join) = Actor::spawn_linked(None, SupervisorActor, arguments, parent).await?;
     Ok(actor)
 }

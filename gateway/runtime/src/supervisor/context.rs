@@ -3,11 +3,12 @@
 //! Invariant: stopping implies draining; a supervisor that is gone counts as stopping.
 
 use super::actor::Message;
-use ractor::ActorRef;
+use super::channels::Channels;
+use super::mailbox::Mailbox;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 /// What the supervisor wants of a child; only ever moves forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,11 +24,12 @@ pub struct ChildContext {
     name: Arc<str>,
     phase: watch::Receiver<Phase>,
     readiness: Arc<Readiness>,
+    channels: Arc<Channels>,
 }
 
 struct Readiness {
     said: AtomicBool,
-    supervisor: ActorRef<Message>,
+    supervisor: Mailbox<Message>,
     key: u64,
     generation: u64,
 }
@@ -45,9 +47,10 @@ impl ChildContext {
     pub(super) fn new(
         path: &str,
         phase: watch::Receiver<Phase>,
-        supervisor: ActorRef<Message>,
+        supervisor: Mailbox<Message>,
         key: u64,
         generation: u64,
+        channels: Arc<Channels>,
     ) -> Self {
         let readiness = Readiness {
             said: AtomicBool::new(false),
@@ -59,6 +62,7 @@ impl ChildContext {
             name: Arc::from(path),
             phase,
             readiness: Arc::new(readiness),
+            channels,
         }
     }
 
@@ -77,13 +81,16 @@ impl ChildContext {
         } = &*self.readiness;
         if !said.swap(true, Ordering::Relaxed) {
             // A supervisor that is gone needs no answer; its end stops this child.
-            supervisor
-                .cast(Message::Ready {
-                    key: *key,
-                    generation: *generation,
-                })
-                .ok();
+            supervisor.post(Message::Ready {
+                key: *key,
+                generation: *generation,
+            });
         }
+    }
+
+    /// Shows how full a bounded channel of this child is, under a fixed name, while it has a sender and the child lives.
+    pub fn shows<T: Send + 'static>(&self, channel: &'static str, sender: &mpsc::Sender<T>) {
+        self.channels.show(channel, sender);
     }
 
     /// Told to take no new work, or to stop.

@@ -6,7 +6,6 @@ use super::actor::{self, Message};
 use super::spec::{ChildSpec, Escalation, Intensity, Strategy};
 use super::status::{ChildState, TreeStatus};
 use super::table::Shared;
-use ractor::ActorRef;
 use std::sync::Arc;
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
@@ -65,10 +64,9 @@ impl Supervisor {
     pub async fn spawn(self) -> Tree {
         let (started, is_started) = watch::channel(false);
         let (exit, has_exited) = watch::channel(None);
-        let actor = actor::spawn_root(Arc::clone(&self.shared), started, exit).await;
+        actor::spawn_root(Arc::clone(&self.shared), started, exit).await;
         Tree {
             shared: self.shared,
-            actor,
             started: is_started,
             exit: has_exited,
         }
@@ -109,7 +107,7 @@ impl SupervisorHandle {
     /// Adds a child; it starts at once, or with the supervisor when that is not running now.
     pub fn add(&self, spec: ChildSpec) -> Result<(), AddError> {
         let mut table = self.shared.lock();
-        let at_once = table.actor.is_some();
+        let at_once = table.mailbox.is_some();
         table
             .insert(spec, self.shared.strategy, at_once)
             .map_err(|child| AddError {
@@ -155,7 +153,6 @@ impl SupervisorHandle {
 #[derive(Debug, Clone)]
 pub struct Tree {
     shared: Arc<Shared>,
-    actor: ActorRef<Message>,
     started: watch::Receiver<bool>,
     exit: watch::Receiver<Option<Exit>>,
 }
@@ -218,7 +215,7 @@ impl Tree {
 
     async fn shut_down(&self, drain: bool) -> Exit {
         // A tree that has ended already says how below.
-        self.actor.cast(Message::ShutDown { drain }).ok();
+        self.shared.lock().post(Message::ShutDown { drain });
         self.ended().await
     }
 

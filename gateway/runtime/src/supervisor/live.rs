@@ -2,11 +2,11 @@
 //!
 //! Values only; the ward decides over them.
 
-use super::actor::Message;
+use super::channels::Channels;
 use super::context::Phase;
 use super::spec::{Escalation, Start};
 use super::table::Shared;
-use ractor::{ActorCell, ActorRef};
+use ractor::ActorCell;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -43,7 +43,7 @@ pub(super) struct Live {
 #[derive(Debug)]
 pub(super) enum Control {
     Task(watch::Sender<Phase>),
-    Supervisor(ActorRef<Message>, Arc<Shared>),
+    Supervisor(Arc<Shared>),
 }
 
 /// How a child ended.
@@ -67,4 +67,5 @@ pub(super) struct StartOrder {
     pub(super) start: Start,
     pub(super) path: String,
     pub(super) generation: u64,
+    pub(super) channels: Arc<Channels>,
 }

@@ -1,5 +1,8 @@
 //! A snapshot of the tree for `/readyz` and people.
 
+use super::channels::ChannelStatus;
+use smsgw_message::Timestamp;
+
 /// What a child is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ChildState {
@@ -36,6 +39,20 @@ impl ChildState {
         }
     }
 
+    /// The value of `smsgw_runtime_actor_state`.
+    pub fn number(self) -> i64 {
+        match self {
+            Self::Waiting => 0,
+            Self::Starting => 1,
+            Self::Running => 2,
+            Self::BackingOff => 3,
+            Self::Draining => 4,
+            Self::Stopping => 5,
+            Self::Stopped => 6,
+            Self::Failed => 7,
+        }
+    }
+
     /// There is something running under this state.
     pub(super) fn is_live(self) -> bool {
         match self {
@@ -58,12 +75,24 @@ impl ChildState {
 pub struct TreeStatus {
     /// Name below its supervisor.
     pub name: String,
+    /// The word of its spec under which restarts are counted.
+    pub kind: &'static str,
     /// What it is doing.
     pub state: ChildState,
+    /// Since when.
+    pub since: Timestamp,
+    /// When it starts again, while it backs off.
+    pub restart_at: Option<Timestamp>,
     /// Restarts since it was added.
     pub restarts: u64,
     /// How it failed last, if it ever did.
     pub last_error: Option<String>,
+    /// When that was.
+    pub failed_at: Option<Timestamp>,
+    /// Messages that wait for a supervisor; a task has no mailbox, it has channels.
+    pub mailbox: Option<u64>,
+    /// The bounded channels that a task shows.
+    pub channels: Vec<ChannelStatus>,
     /// Children of a supervisor, in starting order; none for a task.
     pub children: Vec<TreeStatus>,
 }

@@ -6,11 +6,14 @@
 //! Invariant: an entry lives until it is removed or, being temporary, has ended; names are unique.
 
 use super::actor::Message;
+use super::channels::Channels;
+use super::mailbox::Mailbox;
 use super::spec::{ChildSpec, Intensity, Start, Strategy};
 use super::status::{ChildState, TreeStatus};
-use ractor::ActorRef;
+use crate::clock::SystemClock;
+use smsgw_message::{Clock, Timestamp};
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -28,9 +31,10 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct Table {
     /// The actor that acts on this table, while there is one.
-    pub(super) actor: Option<ActorRef<Message>>,
-    /// The supervisor's own state.
+    pub(super) mailbox: Option<Mailbox<Message>>,
+    /// The supervisor's own state; changed by [`Table::enter`].
     pub(super) state: ChildState,
+    since: Timestamp,
     pub(super) intensity: Intensity,
     pub(super) starts: u64,
     /// Sorted by rank, then age.
@@ -43,9 +47,13 @@ pub(super) struct Entry {
     pub(super) key: u64,
     pub(super) spec: ChildSpec,
     pub(super) rank: u32,
+    /// Changed by [`Entry::enter`].
     pub(super) state: ChildState,
+    since: Timestamp,
     pub(super) restarts: u64,
-    pub(super) last_error: Option<String>,
+    pub(super) last_failure: Option<Failure>,
+    /// The channels that the present life of the child shows.
+    pub(super) channels: Arc<Channels>,
     /// Starts without waiting for lower ranks.
     pub(super) at_once: bool,
     /// Failures in a row, for the backoff.
@@ -53,15 +61,41 @@ pub(super) struct Entry {
     pub(super) ready_since: Option<Instant>,
     /// End of the pause while backing off.
     pub(super) due: Option<Instant>,
+    /// The same for people; of no meaning in another state.
+    pub(super) restart_at: Option<Timestamp>,
     /// Somebody waits until the entry is gone.
     pub(super) removal: Option<Vec<oneshot::Sender<()>>>,
+}
+
+/// How a child failed last.
+#[derive(Debug, Clone)]
+pub(super) struct Failure {
+    reason: String,
+    at: Timestamp,
+}
+
+impl Failure {
+    /// Longest reason that is kept, in characters: an error may carry as much text as it likes.
+    const LONGEST: usize = 500;
+
+    pub(super) fn new(reason: String) -> Self {
+        let reason = match reason.char_indices().nth(Self::LONGEST) {
+            Some((end, _)) => format!("{}…", reason.get(..end).unwrap_or_default()),
+            None => reason,
+        };
+        Self {
+            reason,
+            at: SystemClock.now(),
+        }
+    }
 }
 
 impl Shared {
     pub(super) fn new(name: String, strategy: Strategy) -> Self {
         let table = Table {
-            actor: None,
+            mailbox: None,
             state: ChildState::Waiting,
+            since: SystemClock.now(),
             intensity: Intensity::default(),
             starts: 0,
             entries: Vec::new(),
@@ -106,9 +140,15 @@ impl Shared {
         let table = self.lock();
         TreeStatus {
             name: self.name.clone(),
+            kind: "supervisor",
             state: table.state,
+            since: table.since,
+            restart_at: None,
             restarts: table.starts.saturating_sub(1),
             last_error: None,
+            failed_at: None,
+            mailbox: Some(table.waiting()),
+            channels: Vec::new(),
             children: table.entries.iter().map(Entry::status).collect(),
         }
     }
@@ -138,12 +178,15 @@ impl Table {
             spec,
             rank,
             state: ChildState::Waiting,
+            since: SystemClock.now(),
             restarts: 0,
-            last_error: None,
+            last_failure: None,
+            channels: Arc::default(),
             at_once,
             failures: 0,
             ready_since: None,
             due: None,
+            restart_at: None,
             removal: None,
         };
         self.entries.insert(at, entry);
@@ -168,23 +211,59 @@ impl Table {
 
     /// Tells the actor, if there is one, that the table changed.
     pub(super) fn notify(&self) -> bool {
-        self.actor
-            .as_ref()
-            .is_some_and(|actor| actor.cast(Message::Changed).is_ok())
+        self.post(Message::Changed)
+    }
+
+    /// Sends to the actor; false when there is none.
+    pub(super) fn post(&self, message: Message) -> bool {
+        self.mailbox.as_ref().is_some_and(|mailbox| mailbox.post(message))
+    }
+
+    pub(super) fn enter(&mut self, state: ChildState) {
+        if self.state != state {
+            self.state = state;
+            self.since = SystemClock.now();
+        }
+    }
+
+    /// Messages that wait for the actor.
+    fn waiting(&self) -> u64 {
+        self.mailbox.as_ref().map_or(0, Mailbox::depth)
     }
 }
 
 impl Entry {
+    pub(super) fn enter(&mut self, state: ChildState) {
+        if self.state != state {
+            self.state = state;
+            self.since = SystemClock.now();
+        }
+    }
+
     fn status(&self) -> TreeStatus {
-        let children = match &self.spec.start {
-            Start::Task(_) => Vec::new(),
-            Start::Supervisor(below) => below.status().children,
+        let (mailbox, children) = match &self.spec.start {
+            Start::Task(_) => (None, Vec::new()),
+            Start::Supervisor(below) => {
+                let below = below.status();
+                (below.mailbox, below.children)
+            }
         };
+        let backs_off = self.state == ChildState::BackingOff;
         TreeStatus {
             name: self.spec.name.clone(),
+            kind: self.spec.kind,
             state: self.state,
+            since: self.since,
+            restart_at: self.restart_at.filter(|_| backs_off),
             restarts: self.restarts,
-            last_error: self.last_error.clone(),
+            last_error: self.last_failure.as_ref().map(|failure| failure.reason.clone()),
+            failed_at: self.last_failure.as_ref().map(|failure| failure.at),
+            mailbox,
+            channels: if self.state.is_live() {
+                self.channels.status()
+            } else {
+                Vec::new()
+            },
             children,
         }
     }

@@ -6,13 +6,17 @@
 //! Invariant: a child that is waited for has a deadline, and the log names it every second and at the deadline.
 
 use super::actor::Message;
+use super::channels::Channels;
 use super::context::Phase;
 use super::live::{Control, End, Finish, Goal, Live, StartOrder};
+use super::mailbox::Mailbox;
 use super::spec::{Escalation, RestartPolicy, Strategy};
 use super::status::ChildState;
-use super::table::{Entry, KILL_GRACE, Shared};
+use super::table::{Entry, Failure, KILL_GRACE, Shared};
+use crate::clock::SystemClock;
 use crate::metric;
-use ractor::{ActorCell, ActorId, ActorRef, SpawnErr};
+use ractor::{ActorCell, ActorId, SpawnErr};
+use smsgw_message::Clock;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +30,7 @@ const REMIND_EVERY: Duration = Duration::from_secs(1);
 pub(super) struct Ward {
     shared: Arc<Shared>,
     path: String,
-    myself: ActorRef<Message>,
+    myself: Mailbox<Message>,
     live: HashMap<u64, Live>,
     goal: Goal,
     /// Rest-for-one: everything above this rank has to end before anything starts.
@@ -38,14 +42,14 @@ pub(super) struct Ward {
 
 impl Ward {
     /// Takes over the table: everything in it waits for its start.
-    pub(super) fn new(shared: Arc<Shared>, path: String, myself: ActorRef<Message>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, path: String, myself: Mailbox<Message>) -> Self {
         {
             let mut table = shared.lock();
-            table.actor = Some(myself.clone());
+            table.mailbox = Some(myself.clone());
             table.starts += 1;
-            table.state = ChildState::Starting;
+            table.enter(ChildState::Starting);
             for entry in &mut table.entries {
-                entry.state = ChildState::Waiting;
+                entry.enter(ChildState::Waiting);
                 entry.at_once = false;
                 entry.failures = 0;
                 entry.due = None;
@@ -81,7 +85,7 @@ impl Ward {
         let mut table = self.shared.lock();
         let Some(entry) = table.entry(key) else { return };
         if entry.state == ChildState::Starting {
-            entry.state = ChildState::Running;
+            entry.enter(ChildState::Running);
             entry.ready_since = Some(now);
             live.deadline = None;
             debug!(child = %live.path, took = ?(now - live.asked), "child ready");
@@ -130,7 +134,8 @@ impl Ward {
         let mut table = self.shared.lock();
         let entry = table.entry(key)?;
         self.generation += 1;
-        entry.state = ChildState::Starting;
+        entry.enter(ChildState::Starting);
+        entry.channels = Arc::new(Channels::default());
         entry.at_once = false;
         entry.due = None;
         entry.ready_since = None;
@@ -140,6 +145,7 @@ impl Ward {
             start: entry.spec.start.clone(),
             path,
             generation: self.generation,
+            channels: Arc::clone(&entry.channels),
         })
     }
 
@@ -152,7 +158,7 @@ impl Ward {
         let deadline = match &control {
             Control::Task(_) => now.checked_add(entry.spec.start_timeout),
             // Each of its children has a deadline of its own.
-            Control::Supervisor(..) => None,
+            Control::Supervisor(_) => None,
         };
         let live = Live {
             generation: self.generation,
@@ -187,12 +193,12 @@ impl Ward {
         {
             self.started = true;
         }
-        table.state = match &self.goal {
+        table.enter(match &self.goal {
             Goal::Run if self.started => ChildState::Running,
             Goal::Run => ChildState::Starting,
             Goal::Drain => ChildState::Draining,
             Goal::Stop | Goal::GiveUp(_) => ChildState::Stopping,
-        };
+        });
         starts
     }
 
@@ -318,7 +324,7 @@ impl Ward {
             .iter_mut()
             .filter(|entry| entry.due.is_some_and(|due| due <= now))
         {
-            entry.state = ChildState::Waiting;
+            entry.enter(ChildState::Waiting);
             entry.due = None;
             entry.at_once = one_for_one;
         }
@@ -347,7 +353,7 @@ impl Ward {
                 .filter(|entry| !entry.state.is_past_start())
             {
                 if entry.state != ChildState::Starting {
-                    entry.state = ChildState::Stopped;
+                    entry.enter(ChildState::Stopped);
                     entry.due = None;
                 }
             }
@@ -388,11 +394,11 @@ impl Ward {
         if already || live.killed.is_some() {
             return;
         }
-        entry.state = if drain {
+        entry.enter(if drain {
             ChildState::Draining
         } else {
             ChildState::Stopping
-        };
+        });
         let patience = match &live.control {
             Control::Task(phase) => {
                 phase.send_replace(if drain { Phase::Drain } else { Phase::Stop });
@@ -402,9 +408,9 @@ impl Ward {
                     entry.spec.stop_timeout
                 }
             }
-            Control::Supervisor(actor, below) => {
+            Control::Supervisor(below) => {
                 // One that is gone has already sent its end.
-                actor.cast(Message::ShutDown { drain }).ok();
+                below.lock().post(Message::ShutDown { drain });
                 below.shutdown_budget(drain)
             }
         };
@@ -421,10 +427,11 @@ impl Ward {
             let mut table = self.shared.lock();
             let Some(entry) = table.entry(key) else { return };
             let was = entry.state;
-            entry.state = ChildState::Stopped;
-            if live.halted {
-                entry.state = ChildState::Waiting;
-            }
+            entry.enter(if live.halted {
+                ChildState::Waiting
+            } else {
+                ChildState::Stopped
+            });
             (was, entry.removal.is_some(), entry.spec.restart)
         };
         let asked_to_end = matches!(state, ChildState::Draining | ChildState::Stopping);
@@ -447,7 +454,7 @@ impl Ward {
                 Some((reason, _)) => {
                     warn!(child = %path, error = %reason, "child failed while it was stopping");
                     if let Some(entry) = self.shared.lock().entry(key) {
-                        entry.last_error = Some(reason);
+                        entry.last_failure = Some(Failure::new(reason));
                     }
                 }
                 None => debug!(child = %path, took = ?(now - live.asked), "child stopped"),
@@ -487,7 +494,7 @@ impl Ward {
         let mut table = self.shared.lock();
         let intensity = table.intensity;
         let Some(entry) = table.entry(key) else { return };
-        entry.last_error = Some(reason.clone());
+        entry.last_failure = Some(Failure::new(reason.clone()));
         while self
             .restarts
             .front()
@@ -497,7 +504,7 @@ impl Ward {
         }
         let unlimited = intensity.max_restarts == usize::MAX;
         if fatal || (!unlimited && self.restarts.len() >= intensity.max_restarts) {
-            entry.state = ChildState::Failed;
+            entry.enter(ChildState::Failed);
             metric::ESCALATIONS_TOTAL.with(&[kind]).inc();
             error!(supervisor = %self.path, child = %path, error = %reason, fatal, "supervisor gives up");
             self.goal = Goal::GiveUp(Escalation {
@@ -522,8 +529,9 @@ impl Ward {
         entry.restarts += 1;
         entry.ready_since = None;
         let pause = entry.spec.backoff.pause(entry.failures);
-        entry.state = ChildState::BackingOff;
+        entry.enter(ChildState::BackingOff);
         entry.due = Some(now + pause);
+        entry.restart_at = Some(SystemClock.now().after(pause));
         metric::CHILD_RESTARTS_TOTAL.with(&[kind]).inc();
         warn!(child = %path, error = %reason, retry_in = ?pause, restarts = entry.restarts, "child failed");
         if self.shared.strategy == Strategy::RestForOne {
@@ -531,7 +539,7 @@ impl Ward {
             self.halt_above = Some(self.halt_above.map_or(rank, |above| above.min(rank)));
             for above in table.entries.iter_mut().filter(|entry| entry.rank > rank) {
                 if above.state == ChildState::BackingOff {
-                    above.state = ChildState::Waiting;
+                    above.enter(ChildState::Waiting);
                     above.due = None;
                 }
                 above.at_once = false;
@@ -545,21 +553,21 @@ impl Ward {
     pub(super) fn release(&mut self) {
         let mut table = self.shared.lock();
         if table
-            .actor
+            .mailbox
             .as_ref()
-            .is_none_or(|actor| actor.get_id() != self.myself.get_id())
+            .is_none_or(|mailbox| mailbox.actor().get_id() != self.myself.actor().get_id())
         {
             return; // done already, or a successor has taken over
         }
-        table.actor = None;
-        table.state = match &self.goal {
+        table.mailbox = None;
+        table.enter(match &self.goal {
             Goal::Drain | Goal::Stop => ChildState::Stopped,
             Goal::Run | Goal::GiveUp(_) => ChildState::Failed,
-        };
+        });
         for entry in &mut table.entries {
             entry.due = None;
             if entry.state != ChildState::Failed {
-                entry.state = ChildState::Stopped;
+                entry.enter(ChildState::Stopped);
             }
         }
         let unwanted = table.entries.iter().filter(|entry| entry.removal.is_some());
