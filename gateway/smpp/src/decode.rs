@@ -7,7 +7,7 @@
 //!
 //! # Limits
 //! An answer with an error status may hold TLVs without the id before them, and nothing marks the difference: TLVs win
-//! when they fill the body exactly and the first is known or a vendor's.
+//! when they fill the body exactly, the first is known or a vendor's, and not all are empty.
 
 mod bodies;
 mod fields;

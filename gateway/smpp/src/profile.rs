@@ -6,10 +6,11 @@
 //! |---|---|
 //! | `version`, `window*`, `response_timeout`, `enquire_link*`, `silence_limit`, `unanswered_limit`, `max_*` | [`EsmeConfig::with_profile`], the session |
 //! | `receipts`, `receipt_offset` | [`Profile::receipt`], [`Profile::receipt_time`] |
-//! | `addresses`, `service_type`, `validity*`, `long`, `receipt_parts`, `nul_terminated`, `gsm7_coding` | [`crate::submit::SubmitBuilder::for_profile`] |
+//! | `addresses`, `service_type`, `long`, `receipt_parts`, `nul_terminated`, `gsm7_coding` | [`crate::submit::SubmitBuilder::for_profile`] |
 //! | `reconnect` | [`Profile::reconnect_floor`] |
 //!
-//! Three things are per operator in the configuration and not repeated here: how ids of receipts follow from those of
+//! Four things are per operator in the configuration and not repeated here: how validity is told (the operator node's, which
+//! has the times of the message model), how ids of receipts follow from those of
 //! answers (the router's), what a status means for a message (the operator node's), and what data_coding 0 of an MO means
 //! (the operator node's). deliver_sm_resp always has an empty id (SMPP 3.4 §4.6.2), so there is no field for it.
 //!
@@ -26,7 +27,7 @@ use crate::{
     pdu::ShortMessage,
     receipt::{Reading, Receipt, ReceiptProfile},
     status::CommandStatus,
-    time::{self, LocalTime},
+    time::LocalTime,
     version::Version,
 };
 use std::{fmt, time::Duration};
@@ -68,18 +69,6 @@ impl ReceiptParts {
             Self::Last => number == total,
         }
     }
-}
-
-/// How validity_period is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ValidityForm {
-    /// A point in time, UTC.
-    #[default]
-    Absolute,
-    /// A length of time.
-    Relative,
-    /// Not at all: the carrier's default holds.
-    None,
 }
 
 /// Least pauses before the next bind, by what ended the session. 0 s to a day.
@@ -156,10 +145,6 @@ pub struct Profile {
     pub addresses: AddressRules,
     /// Of submits, 5 octets at most. Default empty.
     pub service_type: COctets,
-    /// Default absolute.
-    pub validity: ValidityForm,
-    /// The longest validity the carrier takes, 1 s and more; longer ones are told as this. `None`: any. Default `None`.
-    pub validity_max: Option<Duration>,
     /// Default 8-bit references.
     pub long: LongMode,
     /// Default all.
@@ -190,8 +175,6 @@ impl Default for Profile {
             receipt_offset: None,
             addresses: AddressRules::default(),
             service_type: COctets::new(),
-            validity: ValidityForm::Absolute,
-            validity_max: None,
             long: LongMode::Udh8,
             receipt_parts: ReceiptParts::All,
             nul_terminated: false,
@@ -367,12 +350,6 @@ impl Profile {
             &self.service_type,
             "5 octets at most",
         );
-        check(
-            "validity_max",
-            self.validity_max.is_none_or(|most| most >= SECOND),
-            &self.validity_max,
-            "1s and more",
-        );
         let tlvs = self.version >= Version::V3_4;
         let needs_tlvs = match self.long {
             LongMode::Udh8 | LongMode::Udh16 => false,
@@ -412,20 +389,6 @@ impl Profile {
         let ahead = i64::from(self.receipt_offset?).checked_mul(60)?;
         let local = i64::try_from(local.to_unix()?).ok()?;
         u64::try_from(local.checked_sub(ahead)?).ok()
-    }
-
-    /// validity_period of a message that is valid until `until`, both in seconds since 1970. Empty where the carrier is
-    /// not to be told, and where SMPP has no words for that time.
-    #[must_use]
-    pub fn validity_period(&self, now: u64, until: u64) -> COctets {
-        let left = Duration::from_secs(until.saturating_sub(now));
-        let left = self.validity_max.map_or(left, |most| left.min(most));
-        match self.validity {
-            ValidityForm::None => None,
-            ValidityForm::Absolute => time::absolute(now.saturating_add(left.as_secs())),
-            ValidityForm::Relative => time::relative(left),
-        }
-        .unwrap_or_default()
     }
 
     /// The least pause before the next bind.

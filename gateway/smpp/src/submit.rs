@@ -223,14 +223,14 @@ impl SubmitBuilder {
         self
     }
 
-    /// Validity, from [`crate::time::absolute`] or [`crate::time::relative`].
+    /// Validity, as SMPP 3.4 §7.1.1 writes times; empty for the carrier's default.
     #[must_use]
     pub fn validity(mut self, validity: COctets) -> Self {
         self.message.validity_period = validity;
         self
     }
 
-    /// Time of delivery, from [`crate::time`].
+    /// Time of delivery, in the same form; empty for at once.
     #[must_use]
     pub fn schedule(mut self, schedule: COctets) -> Self {
         self.message.schedule_delivery_time = schedule;

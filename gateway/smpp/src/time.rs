@@ -1,54 +1,9 @@
-//! Times as SMPP writes them (SMPP 3.4 §7.1): `YYMMDDhhmmsstnnp` absolute, `YYMMDDhhmmss000R` relative.
+//! Times in receipts (SMPP 3.4 Appendix B): `YYMMDDhhmm`, in the local time of the carrier. Those of validity_period and
+//! schedule_delivery_time are the message model's (`smsgw_message::validity::SmppTime`).
 //!
-//! Counts days itself: the calendar of the two-digit years is all that is needed, and no clock is read. Invariant: what is
-//! written has 16 characters and UTC offset 00.
-
-use crate::octets::COctets;
-use std::time::Duration;
+//! Counts days itself: the calendar of the two-digit years is all that is needed, and no clock is read.
 
 const DAY: u64 = 86_400;
-
-/// A point in time as absolute UTC, from seconds since 1970. `None` outside 2000 to 2099, which two digits of a year mean
-/// here.
-#[must_use]
-pub fn absolute(unix_seconds: u64) -> Option<COctets> {
-    let (year, month, day) = date_of(unix_seconds.checked_div(DAY)?)?;
-    let in_day = unix_seconds.checked_rem(DAY)?;
-    let (hour, minute, second) = clock_of(in_day);
-    if !(2000..2100).contains(&year) {
-        return None;
-    }
-    text(&format!(
-        "{:02}{month:02}{day:02}{hour:02}{minute:02}{second:02}000+",
-        year.saturating_sub(2000)
-    ))
-}
-
-/// A relative time, in days of 24 hours, months of 30 days and years of 365 days as SMSCs count them. `None` from a
-/// hundred years on.
-#[must_use]
-pub fn relative(time: Duration) -> Option<COctets> {
-    let total = time.as_secs();
-    let (days, in_day) = (total.checked_div(DAY)?, total.checked_rem(DAY)?);
-    // Only days: month and year have no length that everybody agrees on.
-    let (years, days) = if days > 99 {
-        (days.checked_div(365)?, days.checked_rem(365)?)
-    } else {
-        (0, days)
-    };
-    let (months, days) = if days > 99 {
-        (days.checked_div(30)?, days.checked_rem(30)?)
-    } else {
-        (0, days)
-    };
-    if years > 99 {
-        return None;
-    }
-    let (hour, minute, second) = clock_of(in_day);
-    text(&format!(
-        "{years:02}{months:02}{days:02}{hour:02}{minute:02}{second:02}000R"
-    ))
-}
 
 /// Date and time of day, from `YYMMDDhhmm` as receipts use it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,10 +120,6 @@ impl LocalTime {
     }
 }
 
-fn text(text: &str) -> Option<COctets> {
-    COctets::try_new(text.as_bytes()).ok()
-}
-
 fn clock_of(seconds: u64) -> (u64, u64, u64) {
     let part = |by: u64, of: u64| {
         seconds
@@ -217,40 +168,6 @@ fn date_of(mut days: u64) -> Option<(u64, u64, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn absolute_times_follow_the_calendar() {
-        for (seconds, expected) in [
-            (1_795_248_000, "261121080000000+"),
-            (951_782_400, "000229000000000+"),
-            (1_709_251_199, "240229235959000+"),
-            (4_102_444_799, "991231235959000+"),
-        ] {
-            assert_eq!(
-                absolute(seconds).map(|time| time.to_string_lossy()),
-                Some(expected.to_owned()),
-                "{seconds}"
-            );
-        }
-        assert_eq!(absolute(0), None);
-        assert_eq!(absolute(4_102_444_800), None);
-        assert_eq!(absolute(u64::MAX), None);
-    }
-
-    #[test]
-    fn relative_times_count_days() {
-        for (seconds, expected) in [
-            (600, "000000001000000R"),
-            (48 * 3600, "000002000000000R"),
-            (99 * DAY + 1, "000099000001000R"),
-            (100 * DAY, "000310000000000R"),
-            (366 * DAY, "010001000000000R"),
-        ] {
-            let time = relative(Duration::from_secs(seconds)).map(|time| time.to_string_lossy());
-            assert_eq!(time, Some(expected.to_owned()), "{seconds}");
-        }
-        assert_eq!(relative(Duration::MAX), None);
-    }
 
     #[test]
     fn local_times_have_10_12_or_14_digits() {

@@ -162,14 +162,10 @@ pub(crate) fn pdu(octets: &[u8]) {
 }
 
 /// Whether the octets of a PDU have two readings, of which the decoder takes the likelier. Four NULs behind a body are
-/// filling rather than a TLV of the reserved tag 0; behind an error, an id of unprintable octets and a TLV look the same.
+/// filling rather than a TLV of the reserved tag 0; behind an error, an id and TLVs without one may look the same.
 fn is_ambiguous(pdu: &Pdu) -> bool {
     let reserved = pdu.body.tlvs().is_some_and(|tlvs| tlvs.get(0).is_some());
-    let unprintable = pdu.body.message_id().is_some_and(|id| {
-        let printable = |octet: &u8| octet.is_ascii_graphic() || *octet == b' ';
-        !id.as_bytes().iter().all(printable)
-    });
-    reserved || (unprintable && !pdu.status.is_ok())
+    reserved || (pdu.body.message_id().is_some() && !pdu.status.is_ok())
 }
 
 /// The first PDU of the octets; its length field is put right, so that mutations reach the body.

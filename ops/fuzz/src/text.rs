@@ -65,7 +65,11 @@ pub(crate) fn text(octets: &[u8]) {
         parsed,
         "reserved bits apart, no data coding is lost"
     );
-    let (_, lossy) = decode_octets(parsed.charset(), rest);
+    let (read, _) = decode_octets(parsed.charset(), rest);
+    assert!(
+        read.chars().count() <= rest.len().max(1),
+        "no octet makes more than one character"
+    );
     for encoding in [Encoding::Gsm7, Encoding::Latin1, Encoding::Ucs2, Encoding::Binary] {
         let shifts = udh_shifts(rest);
         let decoded = text::decode_shifted(encoding, shifts, rest);
@@ -77,7 +81,6 @@ pub(crate) fn text(octets: &[u8]) {
             assert_eq!(twice.text, decoded.text);
         }
     }
-    drop(lossy);
 
     let message: String = String::from_utf8_lossy(rest).chars().take(1000).collect();
     let languages = match choice & 1 {

@@ -61,7 +61,9 @@ impl Fields<'_> {
             .iter()
             .next()
             .is_some_and(|first| tlv::class(first.tag) != TagClass::Reserved);
-        (left == 0 && known).then(|| self.tlvs())
+        // An id of two digits, its NUL and a count of nothing look like one vendor TLV without a value.
+        let says_something = tlvs.iter().any(|tlv| !tlv.value.is_empty());
+        (left == 0 && known && says_something).then(|| self.tlvs())
     }
 
     pub(super) fn message_resp(&mut self, status: CommandStatus, bodyless_error: bool) -> MessageResp {

@@ -48,7 +48,6 @@ fn everything_that_is_wrong_is_told_at_once() {
             ..AddressRules::default()
         },
         service_type: COctets::until_nul(b"SIXSIX"),
-        validity_max: Some(zero),
         long: LongMode::Sar,
         reconnect: ReconnectFloors {
             credentials: long,
@@ -74,7 +73,6 @@ fn everything_that_is_wrong_is_told_at_once() {
             "receipt_offset",
             "addresses.max_alphanumeric",
             "service_type",
-            "validity_max",
             "long",
             "reconnect.credentials",
             "reconnect.already_bound",
@@ -165,25 +163,6 @@ fn receipts_are_recognised_and_read_as_the_carrier_writes_them() {
         None,
         "nobody knows the offset"
     );
-}
-
-#[test]
-fn validity_is_told_in_the_carriers_form_and_not_beyond_its_most() {
-    let (now, until) = (1_795_248_000, 1_795_248_000 + 3 * 86_400);
-    let told = |validity, validity_max| {
-        let profile = Profile {
-            validity,
-            validity_max,
-            ..Profile::default()
-        };
-        profile.validity_period(now, until).to_string_lossy()
-    };
-    let most = Some(Duration::from_secs(48 * 3600));
-    assert_eq!(told(ValidityForm::Absolute, None), "261124080000000+");
-    assert_eq!(told(ValidityForm::Absolute, most), "261123080000000+");
-    assert_eq!(told(ValidityForm::Relative, None), "000003000000000R");
-    assert_eq!(told(ValidityForm::Relative, most), "000002000000000R");
-    assert_eq!(told(ValidityForm::None, None), "");
 }
 
 #[test]
