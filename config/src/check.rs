@@ -10,7 +10,7 @@ use crate::problem::Code;
 use crate::reader::{Reader, nearest};
 use crate::schema::Config;
 use crate::schema::client::Client;
-use crate::schema::operator::{Operator, Protocol};
+use crate::schema::operator::{CertificateCheck, Operator, Protocol};
 use crate::types::{ClientId, OperatorId, Sha256Digest};
 use crate::value::join;
 
@@ -18,10 +18,14 @@ use crate::value::join;
 const UCP_WINDOW: u32 = 100;
 
 /// Keys of an operator that only SMPP has.
-const SMPP_ONLY: [&str; 19] = [
+const SMPP_ONLY: [&str; 36] = [
     "system_id",
     "system_type",
     "address_range",
+    "address_ton",
+    "address_npi",
+    "interface_version",
+    "already_bound_retry",
     "service_type",
     "bind",
     "source_ton",
@@ -30,6 +34,9 @@ const SMPP_ONLY: [&str; 19] = [
     "dest_npi",
     "validity",
     "alphabet",
+    "rejected",
+    "receipts_unflagged",
+    "receipt_words",
     "throttled",
     "throttled_retry",
     "queue_full",
@@ -38,6 +45,16 @@ const SMPP_ONLY: [&str; 19] = [
     "temporary_retry",
     "temporary_attempts",
     "states",
+    "addresses",
+    "sender_alphabet",
+    "validity_max",
+    "data_coding",
+    "message_class",
+    "long_messages",
+    "more_messages",
+    "protocol_id",
+    "priority",
+    "tlvs",
 ];
 
 /// Keys of an operator that only UCP has.
@@ -199,6 +216,13 @@ fn one_operator(config: &Config, id: &OperatorId, operator: &Operator, reader: &
         && tls.cert_file.is_some() != tls.key_file.is_some()
     {
         let message = format!("{}: cert_file and key_file go together", key("tls"));
+        reader.at_key(Code::MissingKey, &key("tls"), message, None);
+    }
+    if let Some(tls) = &operator.tls
+        && tls.verify == CertificateCheck::Pin
+        && tls.pin_sha256.is_empty()
+    {
+        let message = format!("{}: verify = \"pin\" needs pin_sha256", key("tls"));
         reader.at_key(Code::MissingKey, &key("tls"), message, None);
     }
 }

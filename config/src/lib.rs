@@ -20,6 +20,7 @@ mod reader;
 mod routes;
 pub mod schema;
 mod secrets;
+mod status;
 mod types;
 mod value;
 
@@ -30,19 +31,23 @@ pub use parse::ReadSecret;
 pub use problem::{Code, Problem};
 pub use schema::callback::CallbackSection;
 pub use schema::client::Client;
+pub use schema::content::{
+    Addresses, ClassForm, DataCodings, LongMessages, Priorities, SenderAlphabet, TlvTag, TlvValue, TonNpi,
+};
 pub use schema::node::{
     AdminSection, EngineKind, EngineSection, HttpSection, LimitsSection, LogFormat, LogLevel, LogSection,
     NodeSection, Role, SmppSection,
 };
 pub use schema::operator::{
-    Alphabet, BindMode, InDoubt, NumberFormat, Operator, Protocol, ReceiptState, Receipts, StateWord,
-    TlsSection, ValidityFormat,
+    Alphabet, BindMode, CertificateCheck, InDoubt, InterfaceVersion, LongReceipts, MessageIds, NumberFormat,
+    Operator, Protocol, ReceiptState, Receipts, StateWord, TlsSection, Unflagged, ValidityFormat,
 };
 pub use schema::route::{MoRoute, MtRoute, Routes, Strategy};
 pub use schema::{Config, key_table};
 pub use secrets::{SecretFile, SecretPlace};
 pub use section::KeyInfo;
+pub use status::StatusRange;
 pub use types::{
-    ByteSize, CallbackUrl, Digits, HostPort, Ladder, LogFilter, Rung, Secret, SecretSource, Sha256Digest,
-    duration_from_text,
+    ByteSize, CallbackUrl, Digits, HostPort, Ladder, LogFilter, ReceiptWord, Rung, Secret, SecretSource,
+    Sha256Digest, SpkiPin, duration_from_text,
 };

@@ -49,14 +49,6 @@ pub(crate) fn if_set<T: 'static>(check: Check<T>) -> Check<Option<T>> {
     }
 }
 
-/// The check holds for every item of a list.
-pub(crate) fn each<T: 'static>(check: Check<T>) -> Check<Vec<T>> {
-    Check {
-        text: format!("each {}", check.text),
-        test: Box::new(move |value| value.iter().all(|v| (check.test)(v))),
-    }
-}
-
 /// A list or text that says something.
 pub(crate) fn not_empty<T: IsEmpty>() -> Check<T> {
     Check {

@@ -242,6 +242,38 @@ impl fmt::Display for HostPort {
     }
 }
 
+/// SHA-256 of the SubjectPublicKeyInfo of a certificate (RFC 7469 section 2.4): public, so it is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SpkiPin([u8; 32]);
+
+impl SpkiPin {
+    /// Reads 64 hex digits, with colons between octets or without.
+    pub fn from_text(text: &str) -> Option<Self> {
+        let digits: Vec<char> = text.chars().filter(|c| *c != ':').collect();
+        if digits.len() != 64 {
+            return None;
+        }
+        let mut octets = [0; 32];
+        for (octet, pair) in octets.iter_mut().zip(digits.chunks_exact(2)) {
+            for digit in pair {
+                *octet = *octet << 4 | u8::try_from(digit.to_digit(16)?).ok()?;
+            }
+        }
+        Some(Self(octets))
+    }
+
+    /// The digest.
+    pub fn octets(&self) -> [u8; 32] {
+        self.0
+    }
+}
+
+impl fmt::Display for SpkiPin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+    }
+}
+
 /// Target of a callback: http or https, with a host.
 ///
 /// A URL may carry a password or token, so it is shown without user, query and fragment.
@@ -296,6 +328,31 @@ impl Digits {
     /// The digits.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// What a carrier writes after `stat:` in its receipts, or the number in its message_state; in capitals.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReceiptWord(String);
+
+impl ReceiptWord {
+    /// Reads a word in any case: 1 to 20 letters, digits or `_`.
+    pub fn from_text(text: &str) -> Option<Self> {
+        let right = (1..=20).contains(&text.len())
+            && text
+                .bytes()
+                .all(|octet| octet.is_ascii_alphanumeric() || octet == b'_');
+        right.then(|| Self(text.to_ascii_uppercase()))
+    }
+
+    /// The word.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The message_state that it is, when it is a number.
+    pub fn as_number(&self) -> Option<u8> {
+        self.0.parse().ok()
     }
 }
 

@@ -4,7 +4,7 @@
 //! Invariant: `show` of a secret says only that it is one.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,11 +14,13 @@ use toml::de::DeValue;
 
 use crate::diff::{Change, Impact};
 use crate::reader::Reader;
+use crate::schema::content::{TlvTag, TlvValue, TonNpi};
 use crate::schema::operator::ReceiptState;
 use crate::section::KeyInfo;
+use crate::status::StatusRange;
 use crate::types::{
-    ByteSize, CallbackUrl, Class, ClientId, Digits, HostPort, InDoubt, Ladder, LogFilter, OperatorId, Report,
-    Rung, Secret, Sha256Digest, duration_from_text, duration_to_text,
+    ByteSize, CallbackUrl, Class, ClientId, Digits, HostPort, InDoubt, Ladder, LogFilter, OperatorId,
+    ReceiptWord, Report, Rung, Secret, Sha256Digest, SpkiPin, duration_from_text, duration_to_text,
 };
 
 /// A type that can stand in the file.
@@ -148,6 +150,8 @@ from_text! {
     String, "text", false, |text| Some(text.to_owned()), |value| format!("{value:?}");
     PathBuf, "path", false, |text| (!text.is_empty()).then(|| PathBuf::from(text)), |value| format!("{value:?}");
     SocketAddr, "address and port such as \"127.0.0.1:8080\"", false, |text| text.parse().ok(), |value| format!("\"{value}\"");
+    IpAddr, "address such as \"192.0.2.1\" or \"2001:db8::1\"", false, |text| text.parse().ok(), |value| format!("\"{value}\"");
+    SpkiPin, "64 hex digits", false, SpkiPin::from_text, |value| format!("\"{value}\"");
     IpNet, "network such as \"10.0.0.0/8\"", false, |text| text.parse().ok(), |value| format!("\"{value}\"");
     Duration, "time such as \"30s\", \"10m\", \"48h\", \"1d\"", false, duration_from_text, |value| format!("\"{}\"", duration_to_text(*value));
     ByteSize, "size such as \"64KiB\", \"256MiB\", \"1GiB\"", false, ByteSize::from_text, |value| format!("\"{value}\"");
@@ -157,6 +161,8 @@ from_text! {
     CallbackUrl, "http or https URL", false, CallbackUrl::from_text, |value| format!("\"{value}\"");
     Digits, "digits", false, Digits::from_text, |value| format!("{:?}", value.as_str());
     InDoubt, "\"resubmit\" | \"wait:30s\" | \"query\" | \"reject\"", false, InDoubt::from_text, |value| format!("\"{value}\"");
+    TonNpi, "\"TON/NPI\" such as \"1/1\"; TON 0 to 6, NPI 0 to 18", false, TonNpi::from_text, |value| format!("\"{value}\"");
+    TlvValue, "\"text:abc\" | \"hex:0102\", at most 1024 octets", false, TlvValue::from_text, |value| format!("{:?}", value.as_str());
     Rung, "time such as \"30s\" or \"1m for 10m\"", false, Rung::from_text, |value| format!("\"{value}\"");
     LogFilter, "level such as \"info\" or \"info,smsgw_node_operator=debug\"", false, LogFilter::from_text, |value| format!("{:?}", value.as_str());
     OperatorId, "name of an operator", false, |text| OperatorId::try_new(text).ok(), |value| format!("{:?}", value.as_str());
@@ -191,6 +197,32 @@ macro_rules! integers {
 }
 
 integers!(u8, u32, u64);
+
+impl Value for StatusRange {
+    fn kind() -> String {
+        "command_status (0x58, \"ESME_RTHROTTLED\" or \"0x400-0x4ff\")".to_owned()
+    }
+
+    fn read(reader: &mut Reader, at: &Spanned<DeValue<'_>>) -> Option<Self> {
+        if let Some(text) = at.get_ref().as_str() {
+            let range = Self::from_text(text);
+            if range.is_none() {
+                reader.not_a::<Self>(at, text);
+            }
+            return range;
+        }
+        let number = reader.integer::<Self>(at)?;
+        let range = u32::try_from(number).ok().and_then(Self::one);
+        if range.is_none() {
+            reader.out_of_range(at, &number.to_string(), "1 to 0xFFFFFFFF");
+        }
+        range
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
 
 impl Value for bool {
     fn kind() -> String {
@@ -353,6 +385,28 @@ impl Key for ReceiptState {
         "the states are DELIVRD, EXPIRED, DELETED, UNDELIV, ACCEPTD, ENROUTE, UNKNOWN and REJECTD";
     fn from_key(text: &str) -> Option<Self> {
         Self::from_word(text)
+    }
+    fn as_key(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl Key for TlvTag {
+    const ANY: &'static str = "<tag>";
+    const HELP: &'static str = "a tag is written \"0x1400\": four hexadecimal digits, not that of a TLV which the gateway writes itself";
+    fn from_key(text: &str) -> Option<Self> {
+        Self::from_text(text)
+    }
+    fn as_key(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl Key for ReceiptWord {
+    const ANY: &'static str = "<word>";
+    const HELP: &'static str = "a word has 1 to 20 letters, digits or '_'";
+    fn from_key(text: &str) -> Option<Self> {
+        Self::from_text(text)
     }
     fn as_key(&self) -> &str {
         self.as_str()

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use smsgw_config::{
-    BindMode, Client, Config, InDoubt, NodeSection, Operator, Protocol, Receipts, SecretSource, key_table,
+    BindMode, Client, Config, InDoubt, NodeSection, Operator, Protocol, Receipts, SecretSource, StatusRange,
+    key_table,
 };
 
 const GATEWAY: &str = include_str!("../samples/gateway.toml");
@@ -47,6 +48,10 @@ fn the_example_of_the_design_is_complete() {
     assert_eq!(config.route.mo[0].client.as_str(), "acme");
 }
 
+fn codes(list: &[StatusRange]) -> Vec<u32> {
+    list.iter().map(|range| range.bounds().0).collect()
+}
+
 #[test]
 fn defaults_are_those_of_the_design() {
     let operator = Operator::default();
@@ -63,8 +68,8 @@ fn defaults_are_those_of_the_design() {
     );
     assert_eq!(operator.credentials_retry, Duration::from_secs(60));
     assert_eq!(
-        (&operator.throttled, &operator.queue_full, &operator.temporary),
-        (&vec![0x58], &vec![0x14], &vec![0x08, 0x64, 0x45])
+        [&operator.throttled, &operator.queue_full, &operator.temporary].map(|list| codes(list)),
+        [vec![0x58], vec![0x14], vec![0x08, 0x64, 0x45]]
     );
     assert_eq!(operator.temporary_attempts, 5);
     let config = Config::default();

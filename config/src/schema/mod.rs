@@ -12,6 +12,7 @@ use crate::value::Value;
 
 pub mod callback;
 pub mod client;
+pub mod content;
 pub mod node;
 pub mod operator;
 pub mod route;

@@ -152,6 +152,19 @@ section! {
         min_free_disk: ByteSize = ByteSize::mib(256), Restart;
         /// Memory for blocks read from the database. Since 0.1.
         cache: ByteSize = ByteSize::mib(64), Restart where between(ByteSize::mib(1), ByteSize::gib(64));
+        /// Records that may wait in all queues together (a part of a message, a receipt, a report each); from then on clients
+        /// get `503 overloaded` and carriers ESME_RMSGQFUL, while what is inside goes its way. 0: no bound. Since 0.1.
+        max_records: u64 = 20_000_000, Live where between(0, 1_000_000_000);
+        /// Octets of these records, likewise. 0: no bound. Since 0.1.
+        max_octets: ByteSize = ByteSize::gib(16), Live;
+        /// Records that may wait in one queue, likewise: one slow carrier does not fill the gateway for all. 0: no bound but
+        /// the one for all queues. Since 0.1.
+        queue_max_records: u64 = 0, Live where between(0, 1_000_000_000);
+        /// Octets of the records of one queue, likewise. 0: no bound but the one for all queues. Since 0.1.
+        queue_max_octets: ByteSize = ByteSize::bytes(0), Live;
+        /// Octets of the dead letters that a queue keeps, and as much of records that cannot be decoded; the oldest are
+        /// deleted above it, and all after 7 days. Since 0.1.
+        max_dead_letters: ByteSize = ByteSize::mib(256), Live where between(ByteSize::mib(1), ByteSize::gib(64));
     }
 }
 

@@ -4,12 +4,17 @@
 //! Invariant: a key that the operator's protocol does not use is refused, so that nothing is set in vain.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::section::{at_most_chars, between, each, if_set};
+use super::content::{
+    Addresses, ClassForm, DataCodings, LongMessages, Priorities, SenderAlphabet, TlvTag, TlvValue,
+};
+use crate::section::{at_most_chars, between, if_set};
+use crate::status::{StatusRange, codes};
 pub use crate::types::InDoubt;
-use crate::types::{HostPort, Ladder, Secret, SecretSource};
+use crate::types::{HostPort, Ladder, ReceiptWord, Secret, SecretSource, SpkiPin};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -34,6 +39,30 @@ words! {
         Transceiver = "transceiver",
         /// A transmitter and a receiver that belong together.
         TransmitterReceiver = "transmitter+receiver",
+        /// A transceiver; the pair when the carrier refuses transceivers.
+        Auto = "auto",
+    }
+}
+
+words! {
+    /// Version of SMPP that the bind claims.
+    InterfaceVersion {
+        /// SMPP 3.3: no optional parameters, no transceivers.
+        V3_3 = "3.3",
+        /// SMPP 3.4.
+        V3_4 = "3.4",
+        /// SMPP 5.0.
+        V5_0 = "5.0",
+    }
+}
+
+words! {
+    /// What a carrier's certificate is checked for.
+    CertificateCheck {
+        /// Its signers, its dates, its name, and its key where one is pinned.
+        Full = "full",
+        /// Its key alone.
+        Pin = "pin",
     }
 }
 
@@ -66,8 +95,54 @@ words! {
     Alphabet {
         /// GSM 03.38, one septet in each octet.
         Gsm7 = "gsm7",
+        /// GSM 03.38, eight septets packed in seven octets.
+        Gsm7Packed = "gsm7-packed",
         /// ISO 8859-1.
         Latin1 = "latin1",
+        /// ASCII.
+        Ascii = "ascii",
+        /// UTF-8.
+        Utf8 = "utf8",
+    }
+}
+
+words! {
+    /// Which receipts speak for a long message.
+    LongReceipts {
+        /// One of each part.
+        All = "all",
+        /// The first final one, of whichever part: the carrier sends one for the whole.
+        Any = "any",
+        /// That of the first part, the only one that is requested.
+        First = "first",
+        /// That of the last part, the only one that is requested.
+        Last = "last",
+    }
+}
+
+words! {
+    /// How the id in a carrier's receipts follows from that in its answers; case and leading zeros never matter.
+    MessageIds {
+        /// Found out from the first receipts that leave no doubt.
+        Auto = "auto",
+        /// The same.
+        Same = "same",
+        /// Hexadecimal in the answer, decimal in the receipt.
+        HexToDecimal = "hex-to-decimal",
+        /// Decimal in the answer, hexadecimal in the receipt.
+        DecimalToHex = "decimal-to-hex",
+    }
+}
+
+words! {
+    /// When a delivery that does not say so (esm_class) is a receipt all the same.
+    Unflagged {
+        /// Never.
+        Never = "never",
+        /// When it has receipted_message_id and message_state, which no phone can set.
+        Tlvs = "tlvs",
+        /// Also when its text has the whole form of SMPP 3.4 appendix B, which any phone can write.
+        Text = "text",
     }
 }
 
@@ -126,14 +201,23 @@ words! {
 section! {
     /// `[operator.<id>.tls]`: present means TLS.
     TlsSection {
-        /// Certificates (PEM) that sign the carrier's; absent: those of the system. Since 0.1.
+        /// Certificates (PEM) that sign the carrier's; absent: those of the system. The three files are read again at each
+        /// connect: a renewed certificate is used from the next connect on and no link is dropped for it; a file that is broken
+        /// or half written is logged, and what was read before stays in use. Since 0.1.
         ca_file: Option<PathBuf> = None, Relink;
-        /// Name in the carrier's certificate; absent: the host. Since 0.1.
+        /// Name in the carrier's certificate, also asked for by SNI; absent: the host. Since 0.1.
         server_name: Option<String> = None, Relink;
         /// Our certificate chain (PEM), when the carrier asks for one. Since 0.1.
         cert_file: Option<PathBuf> = None, Relink;
         /// Our private key (PEM), with `cert_file`. Since 0.1.
         key_file: Option<PathBuf> = None, Relink;
+        /// Keys that the carrier may have: SHA-256 of the SubjectPublicKeyInfo of its certificate (RFC 7469), 64 hex digits, as
+        /// told by `openssl x509 -in cert.pem -noout -pubkey | openssl pkey -pubin -outform der | sha256sum`. Name the next key
+        /// too before the carrier changes it. Empty: any. Since 0.1.
+        pin_sha256: Vec<SpkiPin> = Vec::new(), Relink;
+        /// What the carrier's certificate is checked for: `full` (signers, dates, name, and the key where there are pins) or
+        /// `pin` (the key alone, for a certificate that the carrier signed itself). Since 0.1.
+        verify: CertificateCheck = CertificateCheck::Full, Relink;
     }
 }
 
@@ -142,10 +226,25 @@ section! {
     Operator {
         /// What the carrier speaks. Since 0.1.
         protocol: Protocol = Protocol::Smpp, Relink [required];
-        /// `host:port`, tried in turn; links are spread over them. Since 0.1.
+        /// Whether its links are open. Without: nothing connects, and its parts wait in their queue until their validity ends.
+        /// Since 0.1.
+        enabled: bool = true, Relink;
+        /// `host:port`; at each connect a link tries them all in order until one takes it, the first link from the first host
+        /// on, the second from the second and so on, so that links spread over them. A link that came up elsewhere goes back to
+        /// its first host when it connects the next time, not before. Names are looked up at each connect; the IPv6 and IPv4
+        /// addresses of a name in turn, 250 ms apart. Since 0.1.
         hosts: Vec<HostPort> = Vec::new(), Relink [required];
+        /// Our address towards the carrier, for its allow list; hosts are then reached over its family (IPv4 or IPv6) only.
+        /// Absent: the system's choice. Since 0.1.
+        source_address: Option<IpAddr> = None, Relink;
         /// TLS to the carrier; absent: plain TCP. Since 0.1.
         tls: Option<TlsSection> = None, Relink;
+        /// Type and plan of each kind of address (SMPP). `source_ton` and the like, where set, come before it. Since 0.1.
+        addresses: Addresses = Addresses::default(), Live;
+        /// data_coding of texts, where the carrier's differs (SMPP). Since 0.1.
+        data_coding: DataCodings = DataCodings::default(), Live;
+        /// priority_flag by class (SMPP). Since 0.1.
+        priority: Priorities = Priorities::default(), Live;
         /// SMPP account. Since 0.1.
         system_id: Option<String> = None, Relink where if_set(at_most_chars(15));
         /// UCP account (operation 60). Since 0.1.
@@ -158,9 +257,17 @@ section! {
         system_type: String = String::new(), Relink where at_most_chars(12);
         /// SMPP address_range of the bind. Since 0.1.
         address_range: String = String::new(), Relink where at_most_chars(40);
+        /// SMPP addr_ton of the bind: type of the numbers in `address_range`. Since 0.1.
+        address_ton: u8 = 0, Relink where between(0, 6);
+        /// SMPP addr_npi of the bind: plan of the numbers in `address_range`. Since 0.1.
+        address_npi: u8 = 0, Relink where between(0, 18);
+        /// SMPP interface_version of the bind. A 3.3 session sends no optional parameters. Since 0.1.
+        interface_version: InterfaceVersion = InterfaceVersion::V3_4, Relink;
         /// SMPP service_type of messages. Since 0.1.
         service_type: String = String::new(), Live where at_most_chars(5);
-        /// Which SMPP binds make one link. Since 0.1.
+        /// Which SMPP binds make one link. `auto`: a transceiver; when the carrier answers it with ESME_RINVCMDID,
+        /// ESME_RINVBNDSTS or ESME_RBINDFAIL, a transmitter is tried, and once one is bound all links of the operator are pairs
+        /// until they are relinked. SMPP 3.3 has no transceivers: with it `auto` is the pair. Since 0.1.
         bind: BindMode = BindMode::Transceiver, Relink;
         /// Number of links. Since 0.1.
         binds: u32 = 1, Relink where between(1, 1_000);
@@ -170,11 +277,36 @@ section! {
         rate: f64 = 0.0, Live where between(0.0, 1_000_000.0);
         /// Parts that may go at once after a pause; they count in the same second. Since 0.1.
         burst: u32 = 1, Live where between(1, 100_000);
+        /// Deliveries (MO and receipts) taken in any sliding second over all links; beyond it the carrier is answered
+        /// ESME_RX_T_APPN and delivers again later. 0 = unlimited. Since 0.1.
+        inbound_rate: f64 = 0.0, Live where between(0.0, 1_000_000.0);
+        /// Each link narrows its window while the carrier answers late, throttles, leaves submits unanswered or reports
+        /// congestion_state (SMPP 5.0), and widens it again up to `window`. It begins with 10, doubling until that is too
+        /// many; late is a median answer time above twice the best of the last minute and at least 50 ms above it, which
+        /// takes a quarter off (half, when very late), anything else takes half, once a second at most; never below 1.
+        /// Since 0.1.
+        adaptive: bool = true, Live;
         /// When receipts are requested. Since 0.1.
         receipts: Receipts = Receipts::Always, Live;
+        /// Which receipts speak for a long message: of `all` parts, of `any` part (the carrier sends one for the whole), of
+        /// the `first` or the `last` part (requested on that part only). Since 0.1.
+        long_receipts: LongReceipts = LongReceipts::All, Live;
+        /// How the id in a receipt follows from that in the answer: `auto`, `same`, `hex-to-decimal` or `decimal-to-hex`.
+        /// Case and leading zeros never matter. Since 0.1.
+        message_ids: MessageIds = MessageIds::Auto, Live;
         /// What happens to a part that was written and never answered: `resubmit`, `wait:<time>` for its receipt,
         /// `query` the carrier, or `reject`. Since 0.1.
         in_doubt: InDoubt = InDoubt::Resubmit, Live;
+        /// How often a part in doubt is sent again at most; then it ends as rejected with error `in_doubt`, so that a message
+        /// which breaks the carrier or its link does not do so for ever. Kept across restarts; 0 never sends again. Since 0.1.
+        in_doubt_max: u32 = 5, Live where between(0, 1_000);
+        /// An MO that was answered within this time before its session ended is recognised when the carrier delivers it
+        /// again, and not taken twice; 0 takes every delivery for a new MO. Since 0.1.
+        redelivery_window: Duration = 2 * SECOND, Live where between(Duration::ZERO, 5 * MINUTE);
+        /// Whether every PDU of the operator's links is logged, in both directions, one line each: target `smsgw::pdu`, level
+        /// info, without passwords and texts, addresses hidden unless `log.bodies` is on. At most 5000 lines a second and bind.
+        /// Since 0.1.
+        pdu_log: bool = false, Live;
         /// How long connecting and, with TLS, the handshake may take. Since 0.1.
         connect_timeout: Duration = 10 * SECOND, Relink where between(Duration::from_millis(100), 5 * MINUTE);
         /// How long the carrier may take to answer a request. Since 0.1.
@@ -187,6 +319,9 @@ section! {
         reconnect_max: Duration = 30 * SECOND, Live where between(Duration::from_millis(10), HOUR);
         /// Delay after the carrier refused the credentials. Since 0.1.
         credentials_retry: Duration = 60 * SECOND, Live where between(SECOND, 24 * HOUR);
+        /// Least delay after the carrier said that we are bound already (ESME_RALYBND): it keeps the ghost of a lost session for
+        /// 10 to 60 s, and more tries may keep it alive. Since 0.1.
+        already_bound_retry: Duration = 30 * SECOND, Live where between(SECOND, HOUR);
         /// Sender of messages that have none, when their client has none either. Since 0.1.
         default_from: Option<String> = None, Live where if_set(at_most_chars(20));
         /// Type of number of every sender, instead of the one derived from it. Since 0.1.
@@ -199,24 +334,56 @@ section! {
         dest_npi: Option<u8> = None, Live where if_set(between(0, 18));
         /// How an international recipient is written (UCP). Since 0.1.
         number_format: NumberFormat = NumberFormat::DoubleZero, Live;
+        /// How the letters of a sender are written (SMPP); a sender with a character that it lacks is refused. Since 0.1.
+        sender_alphabet: SenderAlphabet = SenderAlphabet::Latin1, Live;
         /// How validity is told (SMPP). Since 0.1.
         validity: ValidityFormat = ValidityFormat::Absolute, Live;
-        /// What data_coding 0 means to the carrier (SMPP). Since 0.1.
+        /// The longest validity that the carrier takes; a longer one is told as this, and kept here as it is. Absent: any.
+        /// Since 0.1.
+        validity_max: Option<Duration> = None, Live where if_set(between(SECOND, 365 * 24 * HOUR));
+        /// What data_coding 0 means to the carrier (SMPP), in both directions. Text that a carrier's `latin1` or `ascii`
+        /// lacks goes as UCS-2 where that fits. Since 0.1.
         alphabet: Alphabet = Alphabet::Gsm7, Live;
+        /// How the message class is told (SMPP). Since 0.1.
+        message_class: ClassForm = ClassForm::DataCoding, Live;
+        /// How long messages go (SMPP). A change counts for messages routed from then on, `sar` for those in the queue too.
+        /// Since 0.1.
+        long_messages: LongMessages = LongMessages::Udh8, Live;
+        /// Whether more_messages_to_send is told with the parts of a long message (SMPP). Since 0.1.
+        more_messages: bool = false, Live;
+        /// protocol_id of messages (SMPP; TP-PID). Since 0.1.
+        protocol_id: u8 = 0, Live;
+        /// Optional parameters of every message (SMPP), as in `tlvs = { "0x1400" = "text:abc", "0x1401" = "hex:0102" }`.
+        /// The text goes as it is, without a NUL. Since 0.1.
+        tlvs: BTreeMap<TlvTag, TlvValue> = BTreeMap::new(), Live;
+        /// When a delivery without the receipt bits of esm_class is a receipt all the same: `never`, by its `tlvs`
+        /// (receipted_message_id and message_state), or also by its `text`. With `text` anybody with a phone can claim that a
+        /// message was delivered: only for a carrier that never sets the bits. Since 0.1.
+        receipts_unflagged: Unflagged = Unflagged::Tlvs, Live;
+        /// Words (or numbers of message_state) of this carrier's receipts and the state that each stands for, as in
+        /// `receipt_words = { ACKED = "ENROUTE", BUFFRED = "ENROUTE" }`; what that state means is said by `states`. Words
+        /// that nobody knows are not final. Since 0.1.
+        receipt_words: BTreeMap<ReceiptWord, ReceiptState> = BTreeMap::new(), Live;
         /// What receipt states mean, where the carrier differs from the default, as in
         /// `states = { UNKNOWN = "intermediate" }`; keys are DELIVRD, EXPIRED, DELETED, UNDELIV, ACCEPTD, ENROUTE,
         /// UNKNOWN and REJECTD. Since 0.1.
         states: BTreeMap<ReceiptState, StateWord> = BTreeMap::new(), Live;
-        /// Answers (command_status) that slow the link and bring the part back at no cost. Since 0.1.
-        throttled: Vec<u32> = vec![0x58], Live where each(between(1, 0xFFFF));
+        /// Answers that end the part as refused even where another list holds them too: exceptions from a range. Any answer
+        /// but success that no list holds does the same. Since 0.1.
+        rejected: Vec<StatusRange> = Vec::new(), Live;
+        /// Answers (command_status) that slow the link and bring the part back at no cost, until its validity ends. Each is a
+        /// number (vendors' up to 32 bits), a name of the specification or a range, as in `[0x58, "ESME_RX_T_APPN",
+        /// "0x400-0x4ff"]`; the first of `rejected`, `throttled`, `queue_full` and `temporary` that holds an answer counts. Since 0.1.
+        throttled: Vec<StatusRange> = codes(&[0x58]), Live;
         /// How soon a throttled part comes back. Since 0.1.
         throttled_retry: Duration = SECOND, Live where between(Duration::from_millis(100), 10 * MINUTE);
-        /// Answers that retry that part only, at no cost. Since 0.1.
-        queue_full: Vec<u32> = vec![0x14], Live where each(between(1, 0xFFFF));
-        /// Delays after `queue_full` answers; the last one repeats. Since 0.1.
+        /// Answers that retry that part only, at no cost, until its validity ends. Since 0.1.
+        queue_full: Vec<StatusRange> = codes(&[0x14]), Live;
+        /// Delays after `queue_full` answers; the last one repeats. How often a part has met them is kept across
+        /// restarts. Since 0.1.
         queue_full_retry: Ladder = Ladder::doubling(), Live;
         /// Answers that retry at the cost of one attempt. Since 0.1.
-        temporary: Vec<u32> = vec![0x08, 0x64, 0x45], Live where each(between(1, 0xFFFF));
+        temporary: Vec<StatusRange> = codes(&[0x08, 0x64, 0x45]), Live;
         /// Delays after `temporary` answers; the last one repeats. Since 0.1.
         temporary_retry: Ladder = Ladder::doubling(), Live;
         /// Attempts at most, the first included, for `temporary` answers. Since 0.1.
