@@ -7,10 +7,14 @@ mod connect;
 mod driver;
 mod listen;
 mod metric;
+mod tap;
 mod tls;
 
 pub use connect::{Attempt, AttemptError, ConnectError, ConnectOptions, Connection, connect};
 pub use driver::{DriveEnd, DriveOptions, Driven, drive};
 pub use listen::{ListenError, Listener};
 pub use metric::{BYTES_TOTAL, EVENTS_STALLED_TOTAL, WRITE_STALLS_TOTAL};
-pub use tls::{TlsClient, TlsError, TlsErrorKind, TlsRoots};
+pub use tap::{Tap, Tapped};
+pub use tls::{
+    SPKI_PIN_BYTES, TlsClient, TlsError, TlsErrorKind, TlsIdentity, TlsOptions, TlsRoots, TlsVerify, spki_pin,
+};
