@@ -1,7 +1,9 @@
 //! What goes down to clients: reports and MO. Records of `down.callback` and `down.smpp`.
 
+use crate::dcs::Charset;
 use crate::life::MessageState;
 use crate::record::Record;
+use crate::text::ByteOrder;
 use crate::{Address, ClientId, Encoding, MessageId, OperatorId, Timestamp};
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
@@ -98,4 +100,19 @@ pub struct MoDown {
     /// Whether a part is missing (its time ran out) or a character could not be read.
     #[n(8)]
     pub incomplete: bool,
+    /// The characters, where `encoding` does not name them.
+    #[n(9)]
+    pub charset: Option<Charset>,
+    /// The octets as they came, parts joined, headers removed, where `data` is not: packed septets.
+    #[n(10)]
+    pub raw: Option<ByteVec>,
+    /// The user data header of each part, with its length octet, in the order of the parts; absent when none has one.
+    #[n(11)]
+    pub headers: Option<Vec<ByteVec>>,
+    /// How many parts are missing; absent when none is.
+    #[n(12)]
+    pub missing: Option<u8>,
+    /// How the octets of a UCS-2 body were ordered, where not as the standards want it.
+    #[n(13)]
+    pub byte_order: Option<ByteOrder>,
 }

@@ -3,6 +3,7 @@
 use crate::record::Record;
 use crate::{MessageId, Timestamp};
 use minicbor::{Decode, Encode};
+use std::collections::BTreeMap;
 
 /// Something an administrator, a signal or a watch asks of the running gateway.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -10,7 +11,7 @@ pub struct Instruction {
     /// Identity, under which the result is found.
     #[n(0)]
     pub id: MessageId,
-    /// The verb: `reload`, `rollback`.
+    /// The verb: `reload`, `rollback`; of an operator `stop`, `start`, `hold`, `release`.
     #[n(1)]
     pub verb: String,
     /// Who asked: `SIGHUP`, `watch`, a user.
@@ -19,6 +20,9 @@ pub struct Instruction {
     /// When.
     #[n(3)]
     pub at: Timestamp,
+    /// What it is about: the operator of a verb of operators.
+    #[n(4)]
+    pub target: Option<String>,
 }
 
 impl Record for Instruction {
@@ -42,5 +46,18 @@ pub struct InstructionResult {
 
 impl Record for InstructionResult {
     const KIND: u8 = 9;
+    const VERSION: u8 = 1;
+}
+
+/// What administrators ordered of operators, whatever the file says: state under `orders`, kept until ordered otherwise.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct OperatorOrders {
+    /// By operator: true when its links are to be open, false when they are to be closed.
+    #[n(0)]
+    pub enabled: BTreeMap<String, bool>,
+}
+
+impl Record for OperatorOrders {
+    const KIND: u8 = 10;
     const VERSION: u8 = 1;
 }

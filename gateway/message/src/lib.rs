@@ -30,7 +30,7 @@ pub use address::*;
 pub use down::*;
 pub use event::Event;
 pub use id::{ClientId, LinkGroup, LinkId, MAX_NAME, MessageId, NameError, OperatorId};
-pub use instruction::{Instruction, InstructionResult};
+pub use instruction::{Instruction, InstructionResult, OperatorOrders};
 pub use life::*;
 pub use mt::*;
 pub use record::{Record, RecordError};

@@ -4,7 +4,7 @@
 
 use crate::mt::{MtMessage, Via};
 use crate::record::Record;
-use crate::{MessageId, Timestamp};
+use crate::{LinkId, MessageId, Timestamp};
 use minicbor::{Decode, Encode};
 
 /// State of a message or of one of its parts, as clients see it.
@@ -127,6 +127,9 @@ pub struct PartLife {
     /// Nothing more will happen to it.
     #[n(4)]
     pub is_final: bool,
+    /// Over which link it went last, once a carrier has answered.
+    #[n(5)]
+    pub link: Option<LinkId>,
 }
 
 /// One line of a message's life.
@@ -189,6 +192,12 @@ pub enum EventName {
     /// A receipt whose id belongs to nothing we know.
     #[n(12)]
     DrUnknown,
+    /// A part was written to a carrier, not answered, and goes out again.
+    #[n(13)]
+    MtInDoubt,
+    /// The parts of a message were cut anew, because its operator cannot carry them as they were.
+    #[n(14)]
+    MtRecut,
 }
 
 impl EventName {
@@ -208,6 +217,8 @@ impl EventName {
             Self::DeliveredToClient => "delivered_to_client",
             Self::ClientUnreachable => "client_unreachable",
             Self::DrUnknown => "dr_unknown",
+            Self::MtInDoubt => "mt_in_doubt",
+            Self::MtRecut => "mt_recut",
         }
     }
 }
@@ -221,6 +232,7 @@ impl MessageLife {
             carrier_id: None,
             error: None,
             is_final: false,
+            link: None,
         };
         Self {
             state: MessageState::Accepted,

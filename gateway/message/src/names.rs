@@ -16,6 +16,8 @@ pub const ALARMS: &str = "alarms";
 pub const INSTRUCTIONS: &str = "instructions";
 /// The log of everything that happened.
 pub const EVENTS: &str = "events";
+/// State: what administrators ordered of operators. Written by the config node only.
+pub const ORDERS: &str = "orders";
 /// How many partitions `up` has. A link group always has the same one, so its records stay in order.
 pub const UP_PARTITIONS: usize = 8;
 
@@ -55,6 +57,17 @@ pub fn correlation(group: &LinkGroup, carrier_id: &str) -> String {
 /// Parts of a long MO that still waits for others. Written by the router only.
 pub fn reassembly(key: &str) -> String {
     format!("mo/{key}")
+}
+
+/// The reference of the last long message to one phone. Written by the router only.
+pub fn reference(key: &str) -> String {
+    format!("ref/{key}")
+}
+
+/// How often a part was given back by its operator for no fault of its own. Written by operator nodes, by the one that has
+/// the part under lease.
+pub fn tries(operator: &OperatorId, id: MessageId, part: u16) -> String {
+    format!("tries/{operator}/{id}/{part}")
 }
 
 /// When and how the final report of a message reached its client. Written by the node that delivered it.

@@ -1,5 +1,6 @@
 //! What comes up from carriers: answers to submits, receipts, MO. Records of `up.<p>`.
 
+use crate::dcs::Charset;
 use crate::mt::Via;
 use crate::record::Record;
 use crate::{Address, ClientId, Encoding, LinkId, MessageId, ReportLevel, Timestamp};
@@ -18,6 +19,9 @@ pub enum Up {
     /// A phone has sent a message.
     #[n(2)]
     Mo(#[n(0)] Mo),
+    /// A part was written to a carrier and not answered, and goes out again.
+    #[n(3)]
+    InDoubt(#[n(0)] InDoubt),
 }
 
 impl Record for Up {
@@ -85,6 +89,26 @@ pub enum SubmitOutcome {
     InDoubt,
 }
 
+/// A part was in doubt and is not given up: a line of its message's life, which changes no state.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct InDoubt {
+    /// The message.
+    #[n(0)]
+    pub message: MessageId,
+    /// Which part, from 1.
+    #[n(1)]
+    pub part: u16,
+    /// Where it went.
+    #[n(2)]
+    pub via: Via,
+    /// Why and what was done, for people: `link_lost: resubmit 1 of 5`.
+    #[n(3)]
+    pub detail: String,
+    /// When it was decided.
+    #[n(4)]
+    pub at: Timestamp,
+}
+
 /// State of a message as carriers tell it (SMPP 3.4 section 5.2.28 and Appendix B).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode)]
 #[cbor(index_only)]
@@ -148,6 +172,9 @@ pub struct Receipt {
     /// Who it is to: the sender of the message, at most carriers.
     #[n(9)]
     pub to: Option<Address>,
+    /// The id in the text of the receipt, where receipted_message_id has another one.
+    #[n(10)]
+    pub text_id: Option<String>,
 }
 
 /// A message from a phone; one part of it when it is long.
@@ -186,6 +213,12 @@ pub struct Mo {
     /// Reference, total and number of a part told by SAR TLVs instead of a header.
     #[n(10)]
     pub sar: Option<Sar>,
+    /// The characters, where `encoding` does not name them: a text that is no encoding of ours.
+    #[n(11)]
+    pub charset: Option<Charset>,
+    /// The octets after the header as they came, where `data` is not: packed septets.
+    #[n(12)]
+    pub raw: Option<ByteVec>,
 }
 
 /// Concatenation by TLV (SMPP 3.4 sections 5.3.2.22 to 5.3.2.24).

@@ -5,7 +5,9 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use proptest::prelude::*;
+use smsgw_message::dcs::Charset;
 use smsgw_message::segment::split;
+use smsgw_message::text::ByteOrder;
 use smsgw_message::text::{Requested, encode};
 use smsgw_message::*;
 use std::path::PathBuf;
@@ -64,6 +66,7 @@ fn life() -> MessageLife {
         carrier_id: Some("0A1b".to_owned()),
         error: None,
         is_final: true,
+        link: None,
     };
     life.note(LifeEvent {
         at: at(1_795_248_000_050),
@@ -86,6 +89,7 @@ fn receipt() -> Receipt {
         done_date: Some("2611210800".to_owned()),
         from: None,
         to: None,
+        text_id: None,
     }
 }
 
@@ -120,6 +124,20 @@ fn mo() -> Up {
             total: 2,
             number: 1,
         }),
+        charset: None,
+        raw: None,
+    })
+}
+
+/// What fields that were added later hold.
+fn mo_of_packed_septets() -> Up {
+    let Up::Mo(plain) = mo() else {
+        panic!("an MO");
+    };
+    Up::Mo(Mo {
+        charset: Some(Charset::Cyrillic),
+        raw: Some(vec![0xC1, 0x60].into()),
+        ..plain
     })
 }
 
@@ -156,6 +174,25 @@ fn mo_down() -> Down {
         data_coding: 8,
         operator: via().operator,
         incomplete: false,
+        charset: None,
+        raw: None,
+        headers: None,
+        missing: None,
+        byte_order: None,
+    }))
+}
+
+fn mo_down_with_everything() -> Down {
+    let DownKind::Mo(plain) = mo_down().what else {
+        panic!("an MO");
+    };
+    down(DownKind::Mo(MoDown {
+        charset: Some(Charset::Utf8),
+        raw: Some(vec![0xC1, 0x60].into()),
+        headers: Some(vec![vec![5, 0, 3, 7, 3, 1].into(), vec![5, 0, 3, 7, 3, 3].into()]),
+        missing: Some(1),
+        byte_order: Some(ByteOrder::LittleMarked),
+        ..plain
     }))
 }
 
@@ -223,9 +260,28 @@ fn every_record_ever_released_is_read_and_written_the_same() {
     holds("up-expired", &result(SubmitOutcome::Expired));
     holds("up-in-doubt", &result(SubmitOutcome::InDoubt));
     holds("up-receipt", &Up::Receipt(receipt()));
+    holds(
+        "up-receipt-two-ids",
+        &Up::Receipt(Receipt {
+            text_id: Some("2587".to_owned()),
+            ..receipt()
+        }),
+    );
+    holds(
+        "up-doubt",
+        &Up::InDoubt(InDoubt {
+            message: id(1),
+            part: 2,
+            via: via(),
+            detail: "link_lost: resubmit 1 of 5".to_owned(),
+            at: at(1_795_248_000_050),
+        }),
+    );
     holds("up-mo", &mo());
+    holds("up-mo-packed", &mo_of_packed_septets());
     holds("down-report", &report());
     holds("down-mo", &mo_down());
+    holds("down-mo-everything", &mo_down_with_everything());
     holds("life", &life());
     holds(
         "told",
@@ -236,6 +292,10 @@ fn every_record_ever_released_is_read_and_written_the_same() {
         },
     );
     holds("event", &event());
+    holds(
+        "event-in-doubt",
+        &Event::new(at(1_795_248_000_050), EventName::MtInDoubt),
+    );
     let (verb, by) = ("reload".to_owned(), "SIGHUP".to_owned());
     holds(
         "instruction",
@@ -244,6 +304,13 @@ fn every_record_ever_released_is_read_and_written_the_same() {
             verb,
             by,
             at: at(1_795_248_004_000),
+            target: None,
+        },
+    );
+    holds(
+        "operator-orders",
+        &OperatorOrders {
+            enabled: [("alpha".to_owned(), false)].into(),
         },
     );
     let (outcome, detail) = ("applied".to_owned(), "epoch 2".to_owned());

@@ -4,23 +4,42 @@
 //! Knows nothing of parts. Never refuses octets: what cannot be read becomes U+FFFD and is flagged.
 
 use super::Decoded;
+use minicbor::{Decode, Encode};
 
 /// Fewer units than this are never taken for little-endian without a mark: "一" alone (4E 00) is a
 /// text people send.
 const GUESS_MIN_UNITS: usize = 4;
 
 /// How the octets of a UCS-2 body were ordered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
 pub enum ByteOrder {
     /// Big-endian without a mark, as the standards want it.
+    #[n(0)]
     Big,
     /// Big-endian behind a byte order mark, which was removed.
+    #[n(1)]
     BigMarked,
     /// Little-endian behind a byte order mark, which was removed.
+    #[n(2)]
     LittleMarked,
     /// Little-endian without a mark, guessed: as big-endian it made no sense, as little-endian it
     /// is ASCII.
+    #[n(3)]
     LittleGuessed,
+}
+
+impl ByteOrder {
+    /// The word in APIs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Big => "big",
+            Self::BigMarked => "big-marked",
+            Self::LittleMarked => "little-marked",
+            Self::LittleGuessed => "little-guessed",
+        }
+    }
 }
 
 /// Whether the text must be sent behind a byte order mark, because without one [`decode`] would
