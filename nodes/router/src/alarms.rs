@@ -6,11 +6,11 @@
 use crate::life::{self, Changes};
 use crate::outcome::{Outcome, View};
 use crate::plan::Plan;
-use crate::record::{Assembly, Correlation};
+use crate::record::Correlation;
 use crate::work::{Hop, Unreadable};
-use crate::{assemble, correlate, mo, report, up};
-use smsgw_message::{MessageLife, Record, Timestamp, Up, names};
-use smsgw_queue::{DeadReason, Expiry, StateKey, StepId};
+use crate::{correlate, mo, receipt, report};
+use smsgw_message::{MessageLife, Receipt, Record, Timestamp, Up, names};
+use smsgw_queue::{Expiry, StateKey, StepId};
 
 /// The hop of `alarms`.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +37,7 @@ impl Hop for Alarms {
         }
     }
 
-    fn keys(&self, due: &Due, _view: &View) -> Vec<StateKey> {
+    fn keys(&self, _plan: &Plan, due: &Due, _view: &View) -> Vec<StateKey> {
         let (Due::Message(key) | Due::Correlation(key) | Due::Reassembly(key)) = due;
         vec![key.clone()]
     }
@@ -47,7 +47,7 @@ impl Hop for Alarms {
         match due {
             Due::Message(key) => handle_message(outcome, plan, now, key, view),
             Due::Correlation(key) => handle_correlation(outcome, plan, now, key, view),
-            Due::Reassembly(key) => handle_reassembly(outcome, plan, now, key, view),
+            Due::Reassembly(key) => mo::handle_alarm(outcome, plan, now, key, view),
         }
     }
 }
@@ -75,58 +75,48 @@ fn handle_correlation(outcome: Outcome, plan: &Plan, now: Timestamp, key: &State
         Ok(seen) => seen,
         Err(error) => return outcome.corrupt(key, &error),
     };
-    let unmatched = match seen
+    let due = seen
         .record
-        .map_or(correlate::Due::Nothing, correlate::handle_alarm)
-    {
+        .map_or(correlate::Due::Nothing, correlate::handle_alarm);
+    let (receipts, is_over) = match due {
         correlate::Due::Nothing => return outcome,
-        correlate::Due::Again(parked) => {
-            let alarm = now.after(correlate::half(plan.limits().parked_receipts));
-            let lane = match &parked {
-                Correlation::Parked { receipts, .. } => {
-                    receipts.first().map(|receipt| mo::lane_of(&receipt.via.group))
-                }
-                Correlation::Sent { .. } => None,
-            };
-            let Some(lane) = lane else { return outcome };
-            let expiry = Expiry::Alarm(alarm, names::ALARMS.into(), lane);
-            return outcome
-                .with(|step| step.compare_and_put(key.clone(), seen.expected, parked.to_record(), expiry));
-        }
-        correlate::Due::Unknown(receipts) => receipts,
+        correlate::Due::Again(receipts) => (receipts, false),
+        correlate::Due::Unknown(receipts) => (receipts, true),
     };
+    // What was learnt meanwhile of the carrier's ids: those kept under another key now go through `up` once more.
+    let (misplaced, rest): (Vec<_>, Vec<_>) = receipts
+        .into_iter()
+        .partition(|receipt| is_misplaced(plan, receipt, key));
+    let outcome = misplaced.iter().fold(outcome, again);
+    let lane = rest.first().map(|receipt| mo::lane_of(&receipt.via.group));
+    if let (false, Some(lane)) = (is_over, lane) {
+        let alarm = now.after(correlate::half(plan.limits().parked_receipts));
+        let expiry = Expiry::Alarm(alarm, names::ALARMS.into(), lane);
+        let parked = Correlation::Parked {
+            receipts: rest,
+            is_late: true,
+        };
+        return outcome
+            .with(|step| step.compare_and_put(key.clone(), seen.expected, parked.to_record(), expiry));
+    }
     let outcome = outcome.with(|step| step.delete(key.clone(), seen.expected));
-    unmatched.into_iter().fold(outcome, |outcome, receipt| {
-        let group = &receipt.via.group;
-        let record = Up::Receipt(receipt.clone()).to_record();
-        let buried = outcome.with(|step| {
-            step.bury(
-                names::up(group),
-                mo::lane_of(group),
-                record,
-                DeadReason::UnknownReceipt,
-            )
-        });
-        up::unknown(buried, now, &receipt)
-    })
+    rest.iter()
+        .fold(outcome, |outcome, receipt| match receipt::by_text(receipt) {
+            Some(receipt) => again(outcome, &receipt),
+            None => receipt::bury(outcome, now, receipt),
+        })
 }
 
-fn handle_reassembly(outcome: Outcome, plan: &Plan, now: Timestamp, key: &StateKey, view: &View) -> Outcome {
-    let seen = match view.read::<Assembly>(key) {
-        Ok(seen) => seen,
-        Err(error) => return outcome.corrupt(key, &error),
-    };
-    let pieces = seen
-        .record
-        .map(|there| assemble::handle_alarm(there, now))
-        .unwrap_or_default();
-    if pieces.is_empty() {
-        return outcome;
-    }
-    mo::handle_alarm(
-        outcome.with(|step| step.delete(key.clone(), seen.expected)),
-        plan,
-        now,
-        &pieces,
-    )
+/// A parked receipt goes through `up` once more.
+fn again(outcome: Outcome, receipt: &Receipt) -> Outcome {
+    let group = &receipt.via.group;
+    let record = Up::Receipt(receipt.clone()).to_record();
+    outcome.with(|step| step.publish(names::up(group), mo::lane_of(group), record))
+}
+
+/// Whether a receipt that came now would wait under another key.
+fn is_misplaced(plan: &Plan, receipt: &Receipt, key: &StateKey) -> bool {
+    receipt::places(plan, receipt)
+        .first()
+        .is_some_and(|place| place.key != *key)
 }

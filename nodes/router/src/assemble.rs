@@ -6,16 +6,23 @@
 //! Invariant AS-1: every part that comes is given down exactly once: in a whole message, in an incomplete one when its
 //! time is over or when another message takes its reference; only a part that repeats one already there is dropped.
 //!
+//! An alarm that comes late shows that nobody was at work: parts that were durable before the stop may still wait to be
+//! read. The message then gets as much time again as [`handle_alarm`] is told.
+//!
 //! # Limits
 //! A part that comes after its message was given down incomplete begins a new message. A phone that sends two long
 //! texts with the same reference and the same content in some part, within `limits.reassembly`, loses that part.
 
 use crate::record::{Assembly, Piece};
 use sha2::{Digest, Sha256};
+use smsgw_message::dcs::{Charset, decode_octets};
+use smsgw_message::gsm7::Shifts;
 use smsgw_message::segment::Udh;
-use smsgw_message::{Encoding, Mo, Timestamp, names, text};
+use smsgw_message::text::{self, ByteOrder, Decoded};
+use smsgw_message::{Encoding, Mo, Timestamp, names};
 use smsgw_queue::StateKey;
 use std::fmt::Write;
+use std::time::Duration;
 
 /// Octets of user data, header included, above which nothing is one SMS of a long message. One holds 140; what is above
 /// leaves room for carriers that hand it over unpacked or in another character set. The state of a long message is
@@ -79,6 +86,9 @@ impl Place {
     }
 }
 
+/// How late an alarm may come and still be one of a gateway at work.
+const LATE: Duration = Duration::from_secs(10);
+
 /// What becomes of a part.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Joined {
@@ -88,8 +98,9 @@ pub(crate) enum Joined {
     Whole(Vec<Piece>, Assembly),
     /// It is there already.
     Repeated,
-    /// Another message with the same reference has begun: the parts of the earlier one are given down as they are.
-    Supersedes(Vec<Piece>, Assembly, Timestamp),
+    /// Another message with the same reference has begun: the parts of the earlier one, of which so many are missing, are
+    /// given down as they are.
+    Supersedes(Vec<Piece>, u8, Assembly, Timestamp),
 }
 
 /// A part has come. `deadline` is used when it is the first of its message.
@@ -114,7 +125,10 @@ pub(crate) fn handle_part(now_there: Option<Assembly>, place: Place, mo: &Mo, de
             deadline: first,
         }) => match pieces.binary_search_by_key(&piece.number, |have| have.number) {
             Ok(at) if pieces.get(at).is_some_and(|have| digest(&have.mo) == digest(mo)) => Joined::Repeated,
-            Ok(_) => Joined::Supersedes(pieces, begin(piece), deadline),
+            Ok(_) => {
+                let missing = missing(total, &pieces);
+                Joined::Supersedes(pieces, missing, begin(piece), deadline)
+            }
             Err(at) => {
                 pieces.insert(at, piece);
                 if pieces.len() < usize::from(total) {
@@ -134,12 +148,44 @@ pub(crate) fn handle_part(now_there: Option<Assembly>, place: Place, mo: &Mo, de
     }
 }
 
-/// The alarm of a key went off: the parts to give down as they are. Empty when there is nothing to do, or not yet.
-pub(crate) fn handle_alarm(now_there: Assembly, now: Timestamp) -> Vec<Piece> {
+/// What an alarm means.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// Nothing, or not yet.
+    Nothing,
+    /// The time passed while nobody was at work: to be written again, with an alarm at the new deadline.
+    Again(Assembly, Timestamp),
+    /// The parts are to be given down as they are; so many are missing.
+    Over(Vec<Piece>, u8),
+}
+
+/// The alarm of a key went off; `more` is the time that parts get which could not be read.
+pub(crate) fn handle_alarm(now_there: Assembly, now: Timestamp, more: Duration) -> Due {
     match now_there {
-        Assembly::Open { pieces, deadline, .. } if deadline <= now => pieces,
-        Assembly::Open { .. } | Assembly::Done { .. } => Vec::new(),
+        Assembly::Open {
+            total,
+            pieces,
+            deadline,
+        } if deadline <= now => {
+            if deadline.after(LATE) < now {
+                let deadline = now.after(more);
+                let again = Assembly::Open {
+                    total,
+                    pieces,
+                    deadline,
+                };
+                return Due::Again(again, deadline);
+            }
+            let missing = missing(total, &pieces);
+            Due::Over(pieces, missing)
+        }
+        Assembly::Open { .. } | Assembly::Done { .. } => Due::Nothing,
     }
+}
+
+/// How many of `total` parts are not there.
+fn missing(total: u8, pieces: &[Piece]) -> u8 {
+    u8::try_from(pieces.len()).map_or(0, |there| total.saturating_sub(there))
 }
 
 fn digest(mo: &Mo) -> u64 {
@@ -160,29 +206,89 @@ pub(crate) struct Content {
     pub(crate) text: Option<String>,
     /// The octets, headers removed.
     pub(crate) data: Vec<u8>,
+    /// The same as they came, where that differs: packed septets.
+    pub(crate) raw: Option<Vec<u8>>,
+    /// Header of each part; empty when no part has one.
+    pub(crate) headers: Vec<Vec<u8>>,
     /// A character could not be read.
     pub(crate) lossy: bool,
+    /// The order of UCS-2 octets, where not as the standards want it: that of the first text that says so.
+    pub(crate) byte_order: Option<ByteOrder>,
 }
 
-/// Joins parts in their order. Parts in different encodings are read one by one.
-pub(crate) fn join<'a>(parts: impl Iterator<Item = &'a Mo>) -> Content {
-    let mut runs: Vec<(Encoding, Vec<u8>)> = Vec::new();
-    for mo in parts {
-        match runs.last_mut() {
-            Some((encoding, octets)) if *encoding == mo.encoding => octets.extend_from_slice(&mo.data),
-            Some(_) | None => runs.push((mo.encoding, mo.data.to_vec())),
+/// How octets are to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    Own(Encoding, Shifts),
+    Foreign(Charset),
+}
+
+impl How {
+    fn of(mo: &Mo) -> Self {
+        match mo.charset {
+            Some(charset) => Self::Foreign(charset),
+            None => Self::Own(mo.encoding, Shifts::of_header(&mo.udh)),
         }
     }
-    let is_text = runs.iter().all(|(encoding, _)| *encoding != Encoding::Binary);
+
+    fn is_text(self) -> bool {
+        match self {
+            Self::Own(encoding, _) => encoding != Encoding::Binary,
+            Self::Foreign(charset) => charset.is_text(),
+        }
+    }
+
+    fn read(self, octets: &[u8]) -> Decoded {
+        match self {
+            Self::Own(encoding, shifts) => text::decode_shifted(encoding, shifts, octets),
+            Self::Foreign(charset) => {
+                let (text, lossy) = decode_octets(charset, octets);
+                Decoded {
+                    text,
+                    lossy,
+                    byte_order: None,
+                }
+            }
+        }
+    }
+}
+
+/// Joins parts in their order. Parts in different encodings, or with different national tables, are read one by one.
+pub(crate) fn join<'a>(parts: impl Iterator<Item = &'a Mo> + Clone) -> Content {
+    let mut runs: Vec<(How, Vec<u8>)> = Vec::new();
+    for mo in parts.clone() {
+        let how = How::of(mo);
+        match runs.last_mut() {
+            Some((now, octets)) if *now == how => octets.extend_from_slice(&mo.data),
+            Some(_) | None => runs.push((how, mo.data.to_vec())),
+        }
+    }
+    let raw = parts.clone().any(|mo| mo.raw.is_some()).then(|| {
+        let octets = parts
+            .clone()
+            .flat_map(|mo| mo.raw.as_ref().unwrap_or(&mo.data).iter());
+        octets.copied().collect()
+    });
+    let headers = if parts.clone().any(|mo| !mo.udh.is_empty()) {
+        parts.map(|mo| mo.udh.to_vec()).collect()
+    } else {
+        Vec::new()
+    };
+    let is_text = runs.iter().all(|(how, _)| how.is_text());
     let mut joined = Content {
         text: is_text.then(String::new),
         data: Vec::new(),
+        raw,
+        headers,
         lossy: false,
+        byte_order: None,
     };
-    for (encoding, octets) in runs {
+    for (how, octets) in runs {
         if let Some(whole) = &mut joined.text {
-            let decoded = text::decode(encoding, &octets);
+            let decoded = how.read(&octets);
             joined.lossy |= decoded.lossy;
+            let odd = decoded.byte_order.filter(|order| *order != ByteOrder::Big);
+            joined.byte_order = joined.byte_order.or(odd);
             whole.push_str(&decoded.text);
         }
         joined.data.extend_from_slice(&octets);
@@ -196,6 +302,7 @@ mod tests {
     use crate::fixtures::{at, mo, mo_part, mo_sar};
 
     const DEADLINE: Timestamp = Timestamp::from_millis(1_000);
+    const MORE: Duration = Duration::from_millis(500);
 
     #[test]
     fn what_is_longer_than_any_sms_is_given_down_as_it_is() {
@@ -219,7 +326,7 @@ mod tests {
                     Some(next)
                 }
                 Joined::Repeated => state,
-                Joined::Supersedes(pieces, next, _) => {
+                Joined::Supersedes(pieces, _, next, _) => {
                     out.push((text(&pieces), false));
                     Some(next)
                 }
@@ -259,9 +366,8 @@ mod tests {
             out,
             [("first ".to_owned(), false), ("second end".to_owned(), true)]
         );
-        assert_eq!(
-            handle_alarm(state.unwrap(), at(1_000)).len(),
-            1,
+        assert!(
+            matches!(handle_alarm(state.unwrap(), at(1_000), MORE), Due::Over(pieces, 1) if pieces.len() == 1),
             "the fourth part has begun a message of its own"
         );
     }
@@ -301,16 +407,149 @@ mod tests {
     fn the_alarm_gives_down_what_is_there_when_its_time_has_come() {
         let (_, state) = feed(&[mo_part(7, 3, 3, "c"), mo_part(7, 3, 1, "a")]);
         let state = state.unwrap();
-        assert_eq!(handle_alarm(state.clone(), at(999)), vec![]);
-        let numbers: Vec<u8> = handle_alarm(state, at(1_000))
-            .iter()
-            .map(|piece| piece.number)
-            .collect();
-        assert_eq!(numbers, [1, 3]);
+        assert_eq!(handle_alarm(state.clone(), at(999), MORE), Due::Nothing);
+        let Due::Over(pieces, missing) = handle_alarm(state, at(1_000), MORE) else {
+            panic!("its time has come");
+        };
+        let numbers: Vec<u8> = pieces.iter().map(|piece| piece.number).collect();
+        assert_eq!((numbers, missing), (vec![1, 3], 1));
         assert_eq!(
-            handle_alarm(Assembly::Done { digests: vec![1] }, at(1_000)),
-            vec![]
+            handle_alarm(Assembly::Done { digests: vec![1] }, at(1_000), MORE),
+            Due::Nothing
         );
+    }
+
+    #[test]
+    fn an_alarm_that_comes_late_gives_parts_that_were_not_read_yet_their_time() {
+        let (_, state) = feed(&[mo_part(7, 3, 1, "a")]);
+        let Due::Again(again, deadline) = handle_alarm(state.unwrap(), at(1_000_000), MORE) else {
+            panic!("nobody was at work when its time came");
+        };
+        assert_eq!(deadline, at(1_000_500));
+        assert!(matches!(
+            handle_alarm(again, at(1_000_500), MORE),
+            Due::Over(_, 2)
+        ));
+    }
+
+    #[test]
+    fn quirk_35_text_is_utf8_whatever_the_phone_wrote() {
+        type Row<'a> = (Encoding, Option<Charset>, &'a [u8], Option<&'a str>);
+        let table: [Row<'_>; 9] = [
+            (Encoding::Gsm7, None, b"\x05\x00\x1B\x65", Some("é@€")),
+            (Encoding::Latin1, None, b"\xE9", Some("é")),
+            (Encoding::Ucs2, None, b"\x04\x16", Some("Ж")),
+            (Encoding::Binary, Some(Charset::Cyrillic), b"\xB6", Some("Ж")),
+            (Encoding::Binary, Some(Charset::Hebrew), b"\xE9", Some("י")),
+            (Encoding::Binary, Some(Charset::Jis), b"\x83\x65", Some("テ")),
+            (Encoding::Binary, Some(Charset::KsC5601), b"\xC7\xD1", Some("한")),
+            (Encoding::Binary, Some(Charset::Utf8), "é€".as_bytes(), Some("é€")),
+            (Encoding::Binary, None, b"\xE9", None),
+        ];
+        for (encoding, charset, octets, expected) in table {
+            let mut one = mo("");
+            (one.encoding, one.charset) = (encoding, charset);
+            one.data = octets.to_vec().into();
+            let joined = join([&one].into_iter());
+            assert_eq!(
+                (joined.text.as_deref(), joined.lossy),
+                (expected, false),
+                "{charset:?}"
+            );
+            assert_eq!((joined.data.as_slice(), joined.raw), (octets, None));
+        }
+    }
+
+    #[test]
+    fn quirk_36_a_mark_in_the_first_part_orders_all_parts_and_is_told() {
+        let part = |number, octets: &[u8]| {
+            let mut part = mo_part(7, 2, number, "");
+            part.encoding = Encoding::Ucs2;
+            part.data = octets.to_vec().into();
+            part
+        };
+        let (first, second) = (part(1, b"\xFF\xFE\x16\x04"), part(2, b"\x17\x04"));
+        let joined = join([&first, &second].into_iter());
+        assert_eq!((joined.text.as_deref(), joined.lossy), (Some("ЖЗ"), false));
+        assert_eq!(joined.byte_order, Some(ByteOrder::LittleMarked));
+        let plain = join([&part(1, b"\x04\x16")].into_iter());
+        assert_eq!(plain.byte_order, None, "as the standards want it");
+    }
+
+    #[test]
+    fn a_character_that_two_parts_share_is_read() {
+        let part = |number, octets: &[u8]| {
+            let mut part = mo_part(7, 2, number, "");
+            (part.encoding, part.charset) = (Encoding::Binary, Some(Charset::KsC5601));
+            part.data = octets.to_vec().into();
+            part
+        };
+        let joined = join([&part(1, b"\xC7"), &part(2, b"\xD1")].into_iter());
+        assert_eq!((joined.text.as_deref(), joined.lossy), (Some("한"), false));
+    }
+
+    #[test]
+    fn quirk_38_headers_of_any_form_place_a_part_and_all_are_kept() {
+        let place = |udh: &[u8]| {
+            let mut part = mo_sar(0x0102, 3, 2, "x");
+            part.udh = udh.to_vec().into();
+            Place::of(&part)
+        };
+        let by_header = |reference, form| {
+            Some(Place {
+                reference,
+                form,
+                total: 3,
+                number: 2,
+            })
+        };
+        assert_eq!(
+            place(b"\x05\x00\x03\x09\x03\x02"),
+            by_header(9, "8"),
+            "before the TLVs"
+        );
+        assert_eq!(place(b"\x06\x08\x04\x01\x09\x03\x02"), by_header(0x0109, "16"));
+        assert_eq!(
+            place(b"\x0B\x05\x04\x15\x81\x00\x00\x00\x03\x09\x03\x02"),
+            by_header(9, "8"),
+            "ports before the concatenation"
+        );
+        assert_eq!(place(b"\x06\x05\x04\x15\x81\x00\x00"), by_header(0x0102, "sar"));
+
+        let ports = |number: u8, rest: &[u8]| {
+            let mut part = mo_part(9, 2, number, "x");
+            part.udh = [
+                &[u8::try_from(5 + rest.len()).unwrap(), 0, 3, 9, 2, number][..],
+                rest,
+            ]
+            .concat()
+            .into();
+            part
+        };
+        let (first, second) = (ports(1, b"\x05\x04\x15\x81\x00\x00"), ports(2, b"\x24\x01\x01"));
+        let (out, _) = feed(&[second.clone(), first.clone()]);
+        assert_eq!(
+            out,
+            [("xx".to_owned(), true)],
+            "different other elements do not part them"
+        );
+        let joined = join([&first, &second].into_iter());
+        assert_eq!(joined.headers, [first.udh.to_vec(), second.udh.to_vec()]);
+    }
+
+    #[test]
+    fn packed_septets_are_kept_as_they_came() {
+        let part = |number, text: &str, raw: &[u8]| {
+            let mut part = mo_part(7, 2, number, text);
+            part.raw = Some(raw.to_vec().into());
+            part
+        };
+        let joined = join([&part(1, "ab", b"\x61\x31"), &mo_part(7, 2, 2, "c")].into_iter());
+        assert_eq!(
+            (joined.text.as_deref(), joined.data.as_slice()),
+            (Some("abc"), b"abc".as_slice())
+        );
+        assert_eq!(joined.raw.as_deref(), Some(b"\x61\x31c".as_slice()));
     }
 
     #[test]
@@ -319,6 +558,12 @@ mod tests {
         binary.encoding = Encoding::Binary;
         let joined = join([&binary].into_iter());
         assert_eq!((joined.text, joined.data.as_slice()), (None, b"x".as_slice()));
+        let mut turkish = mo("");
+        turkish.udh = vec![3, 0x24, 1, 1].into();
+        turkish.data = vec![0x61, 0x1B, 0x73].into();
+        let joined = join([&mo("a"), &turkish].into_iter());
+        assert_eq!((joined.text.as_deref(), joined.lossy), (Some("aa\u{15F}"), false));
+
         let mut ucs2 = mo("");
         ucs2.encoding = Encoding::Ucs2;
         ucs2.data = vec![0x04, 0x16].into();

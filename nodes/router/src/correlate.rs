@@ -11,14 +11,18 @@
 //!                      │
 //!                      └── two alarms, half of its time each: unknown, kept as dead letters
 //! ```
+//! Ids are kept under their folded form (see `carrier_id`); among those of one key the one written exactly so goes first,
+//! and where several could be meant none is taken.
+//!
 //! Invariant CO-1: a receipt ends as exactly one of matched, parked, unknown; a parked one later as one of the others.
-//! Carrier ids are texts: they are never read as numbers.
+//! Carrier ids are texts: they are never read as numbers of the machine.
 //!
 //! # Limits
 //! A carrier that gives the same id to two parts while the first correlation lives has both parts' receipts matched to
-//! the later part; it is counted (`smsgw_router_carrier_ids_reused_total`). Ids are compared as they were written.
+//! the later part; it is counted (`smsgw_router_carrier_ids_reused_total`).
 
-use crate::record::Correlation;
+use crate::carrier_id::fold;
+use crate::record::{Correlation, Owner};
 use sha2::{Digest, Sha256};
 use smsgw_message::{LinkGroup, MessageId, Receipt, names};
 use smsgw_queue::StateKey;
@@ -27,24 +31,31 @@ use std::time::Duration;
 
 /// Receipts parked under one id; more of them are unknown at once. A carrier sends a few states per part.
 pub(crate) const MAX_PARKED: usize = 16;
+/// Ids kept under one key; beyond, the oldest is forgotten. Only a carrier that means nothing by case or zeros needs two.
+pub(crate) const MAX_OWNERS: usize = 8;
 /// Longest id that stands in a key as it is or in hexadecimal.
 const MAX_ID: usize = 64;
 
-/// The key of a carrier's id. The only place that knows in which form ids are compared.
-pub(crate) fn key(group: &LinkGroup, carrier_id: &str) -> StateKey {
-    StateKey::from(names::correlation(group, &canonical(carrier_id)))
+/// The key of a carrier's id that was folded before.
+pub(crate) fn key(group: &LinkGroup, folded: &str) -> StateKey {
+    StateKey::from(names::correlation(group, &canonical(folded)))
+}
+
+/// The key of an id as an answer has it.
+pub(crate) fn key_of(group: &LinkGroup, carrier_id: &str) -> StateKey {
+    key(group, &fold(carrier_id))
 }
 
 /// The form of an id that stands in its key. Injective: `=` and `~` do not stand in a plain id.
-fn canonical(carrier_id: &str) -> String {
+fn canonical(folded: &str) -> String {
     let plain =
         |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'.' | b':' | b'@' | b'+');
-    if carrier_id.len() > MAX_ID {
-        hex('~', &Sha256::digest(carrier_id.as_bytes()))
-    } else if carrier_id.bytes().all(plain) {
-        carrier_id.to_owned()
+    if folded.len() > MAX_ID {
+        hex('~', &Sha256::digest(folded.as_bytes()))
+    } else if folded.bytes().all(plain) {
+        folded.to_owned()
     } else {
-        hex('=', carrier_id.as_bytes())
+        hex('=', folded.as_bytes())
     }
 }
 
@@ -64,60 +75,128 @@ pub(crate) struct Claimed {
     pub(crate) write: Option<Correlation>,
     /// Receipts that waited for this, oldest first.
     pub(crate) parked: Vec<Receipt>,
+    /// Receipts under the same key that are about another id; nobody else can claim them any more.
+    pub(crate) strays: Vec<Receipt>,
     /// The id belonged to another part before.
     pub(crate) reused: bool,
 }
 
-/// A carrier has given its id to a part.
-pub(crate) fn handle_sent(now_there: Option<Correlation>, message: MessageId, part: u16) -> Claimed {
-    let sent = Correlation::Sent { message, part };
-    match now_there {
-        None => Claimed {
-            write: Some(sent),
+impl Claimed {
+    fn write(correlation: Correlation) -> Self {
+        Self {
+            write: Some(correlation),
             parked: Vec::new(),
+            strays: Vec::new(),
             reused: false,
-        },
-        Some(Correlation::Parked { receipts, .. }) => Claimed {
-            write: Some(sent),
-            parked: receipts,
-            reused: false,
-        },
-        Some(before @ Correlation::Sent { .. }) if before == sent => Claimed {
-            write: None,
-            parked: Vec::new(),
-            reused: false,
-        },
-        Some(Correlation::Sent { .. }) => Claimed {
-            write: Some(sent),
-            parked: Vec::new(),
-            reused: true,
-        },
+        }
     }
 }
 
-/// What becomes of a receipt.
+/// A carrier has given its id to a part.
+pub(crate) fn handle_sent(
+    now_there: Option<Correlation>,
+    carrier_id: &str,
+    message: MessageId,
+    part: u16,
+) -> Claimed {
+    let folded = fold(carrier_id);
+    let owner = Owner {
+        id: carrier_id.to_owned(),
+        message,
+        part,
+    };
+    let mut owners = match now_there {
+        None => return Claimed::write(owned(&folded, vec![owner])),
+        Some(Correlation::Parked { receipts, .. }) => {
+            let exact = receipts.iter().any(|receipt| receipt.carrier_id == carrier_id);
+            let first = receipts.first().map(|receipt| receipt.carrier_id.clone());
+            // Written otherwise they are still about this part, as long as they agree among themselves.
+            let (parked, strays) = receipts.into_iter().partition(|receipt| match exact {
+                true => receipt.carrier_id == carrier_id,
+                false => Some(&receipt.carrier_id) == first.as_ref(),
+            });
+            return Claimed {
+                parked,
+                strays,
+                ..Claimed::write(owned(&folded, vec![owner]))
+            };
+        }
+        Some(there @ (Correlation::Sent { .. } | Correlation::Owned { .. })) => owners_of(there, &folded),
+    };
+    if owners.contains(&owner) {
+        return Claimed {
+            write: None,
+            parked: Vec::new(),
+            strays: Vec::new(),
+            reused: false,
+        };
+    }
+    let before = owners.len();
+    owners.retain(|other| other.id != owner.id);
+    let reused = owners.len() < before;
+    owners.push(owner);
+    let surplus = owners.len().saturating_sub(MAX_OWNERS);
+    owners.drain(..surplus);
+    Claimed {
+        reused,
+        ..Claimed::write(owned(&folded, owners))
+    }
+}
+
+/// The shortest record that says it.
+fn owned(folded: &str, owners: Vec<Owner>) -> Correlation {
+    match owners.as_slice() {
+        [only] if only.id == folded => Correlation::Sent {
+            message: only.message,
+            part: only.part,
+        },
+        _ => Correlation::Owned { owners },
+    }
+}
+
+fn owners_of(there: Correlation, folded: &str) -> Vec<Owner> {
+    match there {
+        Correlation::Sent { message, part } => vec![Owner {
+            id: folded.to_owned(),
+            message,
+            part,
+        }],
+        Correlation::Owned { owners } => owners,
+        Correlation::Parked { .. } => Vec::new(),
+    }
+}
+
+/// The part that an id belongs to, when one and only one can be meant.
+pub(crate) fn owner(there: &Correlation, answered: &str) -> Option<(MessageId, u16)> {
+    match there {
+        Correlation::Sent { message, part } => Some((*message, *part)),
+        Correlation::Owned { owners } => {
+            let one = match owners.as_slice() {
+                [only] => Some(only),
+                several => several.iter().find(|owner| owner.id == answered),
+            };
+            one.map(|owner| (owner.message, owner.part))
+        }
+        Correlation::Parked { .. } => None,
+    }
+}
+
+/// What becomes of a receipt that no part was found for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// It belongs to this part.
-    Matched {
-        /// The message.
-        message: MessageId,
-        /// Which part, from 1.
-        part: u16,
-    },
     /// It waits for the answer to its submit.
     Parked(Correlation),
-    /// It has no id, or too many wait under it already.
+    /// It has no id, its id may mean several parts, or too many wait under it already.
     Unknown,
 }
 
-/// A carrier has told what became of a part.
-pub(crate) fn handle_receipt(now_there: Option<Correlation>, receipt: &Receipt) -> Fate {
+/// A carrier has told what became of a part that nobody knows yet.
+pub(crate) fn park(now_there: Option<Correlation>, receipt: &Receipt) -> Fate {
     if receipt.carrier_id.is_empty() {
         return Fate::Unknown; // No answer to a submit can ever claim it.
     }
     match now_there {
-        Some(Correlation::Sent { message, part }) => Fate::Matched { message, part },
+        Some(Correlation::Sent { .. } | Correlation::Owned { .. }) => Fate::Unknown,
         Some(Correlation::Parked { receipts, .. }) if receipts.len() >= MAX_PARKED => Fate::Unknown,
         Some(Correlation::Parked { mut receipts, .. }) => {
             receipts.push(receipt.clone());
@@ -139,7 +218,7 @@ pub(crate) enum Due {
     /// They were matched meanwhile.
     Nothing,
     /// The first half of their time is over: they wait for the second.
-    Again(Correlation),
+    Again(Vec<Receipt>),
     /// All of it is over: nobody knows them.
     Unknown(Vec<Receipt>),
 }
@@ -152,15 +231,12 @@ pub(crate) fn handle_alarm(now_there: Correlation) -> Due {
         Correlation::Parked {
             receipts,
             is_late: false,
-        } => Due::Again(Correlation::Parked {
-            receipts,
-            is_late: true,
-        }),
+        } => Due::Again(receipts),
         Correlation::Parked {
             receipts,
             is_late: true,
         } => Due::Unknown(receipts),
-        Correlation::Sent { .. } => Due::Nothing,
+        Correlation::Sent { .. } | Correlation::Owned { .. } => Due::Nothing,
     }
 }
 
@@ -175,37 +251,37 @@ mod tests {
     use crate::fixtures::{message_id, receipt};
     use smsgw_message::ReceiptState::{Delivered, Enroute};
 
+    fn parked(state: Option<Correlation>, receipt: &Receipt) -> Correlation {
+        match park(state, receipt) {
+            Fate::Parked(state) => state,
+            Fate::Unknown => panic!("parked"),
+        }
+    }
+
     #[test]
     fn receipt_before_submit_result_is_parked_then_matched() {
-        let early = receipt("A7", Delivered, 5);
-        let Fate::Parked(state) = handle_receipt(None, &early) else {
-            panic!("parked")
-        };
-        let claimed = handle_sent(Some(state), message_id(1), 1);
-        assert_eq!(claimed.parked, vec![early.clone()]);
-        assert!(!claimed.reused);
-        let late = handle_receipt(claimed.write, &early);
-        assert_eq!(
-            late,
-            Fate::Matched {
-                message: message_id(1),
-                part: 1
-            }
-        );
+        let early = receipt("a7", Delivered, 5);
+        let state = parked(None, &early);
+        let claimed = handle_sent(Some(state), "a7", message_id(1), 1);
+        assert_eq!(claimed.parked, vec![early]);
+        assert!(!claimed.reused && claimed.strays.is_empty());
+        let there = claimed.write.unwrap();
+        assert!(matches!(there, Correlation::Sent { .. }));
+        assert_eq!(owner(&there, "a7"), Some((message_id(1), 1)));
     }
 
     #[test]
     fn parked_receipts_are_unknown_when_their_time_is_over_and_only_then() {
-        let Fate::Parked(state) = handle_receipt(None, &receipt("A7", Enroute, 5)) else {
-            panic!("parked")
-        };
-        let Fate::Parked(state) = handle_receipt(Some(state), &receipt("A7", Delivered, 6)) else {
-            panic!("parked")
-        };
-        let Due::Again(state) = handle_alarm(state) else {
+        let state = parked(None, &receipt("A7", Enroute, 5));
+        let state = parked(Some(state), &receipt("A7", Delivered, 6));
+        let Due::Again(receipts) = handle_alarm(state) else {
             panic!("the second half")
         };
-        let claimed = handle_sent(Some(state.clone()), message_id(1), 1);
+        let state = Correlation::Parked {
+            receipts,
+            is_late: true,
+        };
+        let claimed = handle_sent(Some(state.clone()), "A7", message_id(1), 1);
         assert_eq!(
             claimed.parked.len(),
             2,
@@ -215,58 +291,87 @@ mod tests {
             panic!("over")
         };
         assert_eq!(receipts.len(), 2);
-        let sent = Correlation::Sent {
-            message: message_id(1),
-            part: 1,
-        };
-        assert_eq!(handle_alarm(sent), Due::Nothing);
+        assert_eq!(handle_alarm(claimed.write.unwrap()), Due::Nothing);
     }
 
     #[test]
     fn parking_is_bounded_and_what_is_over_is_unknown() {
         let mut state = None;
-        for n in 0..MAX_PARKED {
-            let Fate::Parked(next) = handle_receipt(state, &receipt("A7", Enroute, 5)) else {
-                panic!("parked {n}")
-            };
-            state = Some(next);
+        for _ in 0..MAX_PARKED {
+            state = Some(parked(state, &receipt("A7", Enroute, 5)));
         }
-        assert_eq!(handle_receipt(state, &receipt("A7", Enroute, 5)), Fate::Unknown);
+        assert_eq!(park(state, &receipt("A7", Enroute, 5)), Fate::Unknown);
+        assert_eq!(park(None, &receipt("", Enroute, 5)), Fate::Unknown);
     }
 
     #[test]
     fn an_id_given_again_belongs_to_the_later_part() {
-        let first = Correlation::Sent {
-            message: message_id(1),
-            part: 1,
-        };
-        let again = handle_sent(Some(first.clone()), message_id(1), 1);
-        assert_eq!(
-            (again.write, again.reused),
-            (None, false),
-            "the same answer twice writes nothing"
-        );
-        let other = handle_sent(Some(first), message_id(2), 1);
-        assert_eq!(
-            other.write,
-            Some(Correlation::Sent {
-                message: message_id(2),
-                part: 1
-            })
-        );
-        assert!(other.reused);
+        for id in ["A7", "a7"] {
+            let first = handle_sent(None, id, message_id(1), 1).write.unwrap();
+            let again = handle_sent(Some(first.clone()), id, message_id(1), 1);
+            assert_eq!(
+                (again.write, again.reused),
+                (None, false),
+                "the same answer twice writes nothing"
+            );
+            let other = handle_sent(Some(first), id, message_id(2), 1);
+            assert_eq!(owner(&other.write.unwrap(), id), Some((message_id(2), 1)));
+            assert!(other.reused);
+        }
     }
 
     #[test]
-    fn ids_are_texts_and_every_one_has_a_key_of_its_own() {
+    fn ids_of_one_key_are_told_apart_by_how_they_are_written() {
+        let first = handle_sent(None, "012", message_id(1), 1).write.unwrap();
+        assert_eq!(
+            owner(&first, "12"),
+            Some((message_id(1), 1)),
+            "the only one that can be meant"
+        );
+        let both = handle_sent(Some(first), "12", message_id(2), 1);
+        assert!(!both.reused);
+        let both = both.write.unwrap();
+        assert_eq!(owner(&both, "012"), Some((message_id(1), 1)));
+        assert_eq!(owner(&both, "12"), Some((message_id(2), 1)));
+        assert_eq!(owner(&both, "0012"), None, "either could be meant");
+        assert_eq!(
+            park(Some(both.clone()), &receipt("0012", Delivered, 5)),
+            Fate::Unknown
+        );
+        let mut many = both;
+        for n in 3..20_u8 {
+            let id = format!("{}12", "0".repeat(usize::from(n)));
+            many = handle_sent(Some(many), &id, message_id(n), 1).write.unwrap();
+        }
+        assert_eq!(owners_of(many, "12").len(), MAX_OWNERS);
+    }
+
+    #[test]
+    fn a_parked_receipt_of_another_id_under_the_same_key_is_no_part_of_the_claim() {
+        let state = parked(None, &receipt("012", Delivered, 5));
+        let state = parked(Some(state), &receipt("12", Delivered, 6));
+        let claimed = handle_sent(Some(state), "12", message_id(1), 1);
+        let ids = |receipts: &[Receipt]| -> Vec<String> {
+            receipts
+                .iter()
+                .map(|receipt| receipt.carrier_id.clone())
+                .collect()
+        };
+        assert_eq!(ids(&claimed.parked), ["12"]);
+        assert_eq!(ids(&claimed.strays), ["012"]);
+    }
+
+    #[test]
+    fn ids_are_texts_and_those_that_are_no_numbers_have_keys_of_their_own() {
         let group = LinkGroup::try_new("alpha").unwrap();
-        assert_eq!(key(&group, "0012").as_str(), "corr/alpha/0012");
-        assert_eq!(key(&group, "12").as_str(), "corr/alpha/12");
-        assert_eq!(key(&group, "a/b").as_str(), "corr/alpha/=612f62");
-        assert_eq!(key(&group, "=612f62").as_str(), "corr/alpha/=3d363132663632");
+        let key = |id: &str| key_of(&group, id);
+        assert_eq!(key("x012").as_str(), "corr/alpha/x012");
+        assert_eq!(key("0012").as_str(), "corr/alpha/12");
+        assert_eq!(key("a/b").as_str(), "corr/alpha/=612f62");
+        assert_eq!(key("=612f62").as_str(), "corr/alpha/=3d363132663632");
         let long = "9".repeat(200);
-        assert!(key(&group, &long).as_str().len() < 90);
-        assert_ne!(key(&group, &long), key(&group, &"9".repeat(201)));
-        assert_ne!(key(&group, "ü"), key(&group, "u"));
+        assert!(key(&long).as_str().len() < 90);
+        assert_ne!(key(&long), key(&"9".repeat(201)));
+        assert_ne!(key("ü"), key("u"));
     }
 }

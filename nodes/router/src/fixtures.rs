@@ -38,6 +38,9 @@ pub(crate) fn receipt(carrier_id: &str, state: ReceiptState, millis: i64) -> Rec
         text: String::new(),
         at: at(millis),
         done_date: None,
+        from: None,
+        to: None,
+        text_id: None,
     }
 }
 
@@ -96,6 +99,8 @@ pub(crate) fn mo(text: &str) -> Mo {
         data: text.as_bytes().to_vec().into(),
         at: at(3),
         sar: None,
+        charset: None,
+        raw: None,
     }
 }
 

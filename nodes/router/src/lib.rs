@@ -13,16 +13,20 @@
 
 mod alarms;
 mod assemble;
+mod carrier_id;
 mod correlate;
 #[cfg(test)]
 mod fixtures;
 mod life;
+pub mod lookup;
 pub mod metric;
 mod mo;
 mod mt;
 mod outcome;
 mod plan;
+mod receipt;
 mod record;
+mod recut;
 mod report;
 #[cfg(test)]
 mod tests;

@@ -12,12 +12,11 @@
 //! comes later changes nothing and is counted as a duplicate.
 //! Invariant LF-2: no event and no line of a life holds content or a number.
 //!
-//! # Limits
-//! A carrier that sends one receipt for a whole long message leaves the other parts open until the alarm.
-
+use crate::recut::Recut;
+use smsgw_config::LongReceipts;
 use smsgw_message::{
-    Event, EventName, LifeEvent, LinkGroup, MessageLife, MessageState, OperatorId, PartLife, Receipt,
-    ReceiptState, Report, ReportLevel, SubmitOutcome, SubmitResult, Timestamp, Via,
+    Event, EventName, InDoubt, LifeEvent, LinkGroup, MessageLife, MessageState, OperatorId, PartLife,
+    Receipt, ReceiptState, Report, ReportLevel, SubmitOutcome, SubmitResult, Timestamp, Via,
 };
 
 /// Error word of a part whose receipt never came.
@@ -113,6 +112,37 @@ pub(crate) fn handle_routed(
     conclude(life, now, out);
 }
 
+/// The parts are those that the chosen operator carries.
+pub(crate) fn handle_recut(
+    life: &mut MessageLife,
+    recut: Recut,
+    operator: &OperatorId,
+    now: Timestamp,
+    out: &mut Changes,
+) {
+    let Recut {
+        encoding,
+        parts,
+        word,
+    } = recut;
+    let detail = format!("{} parts, were {}", parts.len(), life.parts.len());
+    life.message.encoding = encoding;
+    life.message.parts = parts;
+    if let (Some(word), Some(part)) = (word, life.parts.first().cloned()) {
+        life.parts = vec![part; life.message.parts.len()];
+        note(
+            life,
+            now,
+            EventName::MtRecut,
+            None,
+            Some(format!("{word}: {detail}")),
+        );
+        let mut event = event_of(life, now, EventName::MtRecut);
+        event.operator = Some(operator.clone());
+        out.events.push(event);
+    }
+}
+
 /// No route applies.
 pub(crate) fn handle_unroutable(life: &mut MessageLife, now: Timestamp, out: &mut Changes) {
     end_open_parts(life, |_| (MessageState::Rejected, NO_ROUTE));
@@ -159,21 +189,29 @@ pub(crate) fn handle_alarm(life: &mut MessageLife, now: Timestamp, out: &mut Cha
 pub(crate) fn handle_submit_result(
     life: &mut MessageLife,
     result: &SubmitResult,
+    rule: LongReceipts,
     out: &mut Changes,
 ) -> Result<(), NoSuchPart> {
     let operator = &result.via.operator;
+    let spoken = spoken(life, rule, &result.via);
     let part = part_mut(life, result.part)?;
     if part.is_final {
         out.duplicates += 1;
         return Ok(());
     }
     part.via = Some(result.via.clone());
+    part.link = result.link.clone();
     // The operator's own step has told the events log; here it becomes a line of the message's life.
     let (name, error) = match &result.outcome {
         SubmitOutcome::Sent { carrier_id } => {
             part.state = MessageState::Sent;
             part.carrier_id = Some(carrier_id.clone()).filter(|id| !id.is_empty());
             part.is_final = !result.receipt_asked || carrier_id.is_empty();
+            if let (Some((state, error)), true) = (spoken, result.receipt_asked) {
+                part.state = state;
+                part.error = error;
+                part.is_final = true;
+            }
             (EventName::MtSent, None)
         }
         SubmitOutcome::Refused { error, status: _ } => {
@@ -190,8 +228,84 @@ pub(crate) fn handle_submit_result(
     };
     let detail = error.unwrap_or_else(|| operator.to_string());
     note(life, result.at, name, Some(result.part), Some(detail));
+    end_unspoken(life, rule, &result.via);
     conclude(life, result.at, out);
     Ok(())
+}
+
+/// A part was written to a carrier, not answered, and goes out again.
+pub(crate) fn handle_in_doubt(life: &mut MessageLife, doubt: &InDoubt, out: &mut Changes) {
+    let detail = format!("{}: {}", doubt.via.operator, doubt.detail);
+    note(
+        life,
+        doubt.at,
+        EventName::MtInDoubt,
+        Some(doubt.part),
+        Some(detail),
+    );
+    out.changed = true;
+}
+
+/// Why a receipt changes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Surplus {
+    /// Another one has ended the part.
+    Duplicate,
+    /// The part was given up before it came.
+    Late,
+    /// None was asked for: the part was final when it was sent.
+    Unrequested,
+}
+
+/// Why a receipt for this part will change nothing; `None` while the part is open.
+pub(crate) fn surplus(life: &MessageLife, number: u16) -> Option<Surplus> {
+    let index = usize::from(number).checked_sub(1)?;
+    let part = life.parts.get(index).filter(|part| part.is_final)?;
+    let given_up = [NO_RECEIPT, EXPIRED].map(Some).contains(&part.error.as_deref());
+    Some(match (part.state, given_up) {
+        (MessageState::Sent, _) => Surplus::Unrequested,
+        (_, true) => Surplus::Late,
+        (_, false) => Surplus::Duplicate,
+    })
+}
+
+/// The part whose receipt alone is asked for.
+fn speaker(parts: &[PartLife], rule: LongReceipts) -> Option<&PartLife> {
+    match rule {
+        LongReceipts::All | LongReceipts::Any => None,
+        LongReceipts::First => parts.first(),
+        LongReceipts::Last => parts.last(),
+    }
+}
+
+/// What a receipt has said of the whole message, for parts that the carrier takes after that.
+fn spoken(life: &MessageLife, rule: LongReceipts, via: &Via) -> Option<(MessageState, Option<String>)> {
+    let by_receipt =
+        |part: &&PartLife| part.is_final && part.carrier_id.is_some() && part.via.as_ref() == Some(via);
+    let part = match rule {
+        LongReceipts::All => None,
+        LongReceipts::Any => life.parts.iter().find(by_receipt),
+        LongReceipts::First | LongReceipts::Last => speaker(&life.parts, rule).filter(by_receipt),
+    }?;
+    Some((part.state, part.error.clone()))
+}
+
+/// The only part that a receipt was asked of has ended without one: the others have none to wait for.
+fn end_unspoken(life: &mut MessageLife, rule: LongReceipts, via: &Via) {
+    let silent = speaker(&life.parts, rule)
+        .is_some_and(|part| part.is_final && part.carrier_id.is_none() && part.via.as_ref() == Some(via));
+    if silent {
+        for part in taken(&mut life.parts, via) {
+            part.is_final = true;
+        }
+    }
+}
+
+/// The open parts that this carrier has taken.
+fn taken<'a>(parts: &'a mut [PartLife], via: &'a Via) -> impl Iterator<Item = &'a mut PartLife> {
+    parts.iter_mut().filter(move |part| {
+        !part.is_final && part.state == MessageState::Sent && part.via.as_ref() == Some(via)
+    })
 }
 
 /// A receipt was matched with a part.
@@ -200,6 +314,7 @@ pub(crate) fn handle_receipt(
     number: u16,
     receipt: &Receipt,
     meaning: Meaning,
+    rule: LongReceipts,
     out: &mut Changes,
 ) -> Result<(), NoSuchPart> {
     let part = part_mut(life, number)?;
@@ -229,6 +344,17 @@ pub(crate) fn handle_receipt(
                 | MessageState::Rejected
                 | MessageState::Cancelled => Some(carriers_error(receipt)),
             };
+            let error = part.error.clone();
+            match rule {
+                LongReceipts::All => {}
+                LongReceipts::Any | LongReceipts::First | LongReceipts::Last => {
+                    for other in taken(&mut life.parts, &receipt.via) {
+                        other.state = state;
+                        other.error.clone_from(&error);
+                        other.is_final = true;
+                    }
+                }
+            }
             note(life, receipt.at, EventName::DrReceived, Some(number), detail);
         }
     }

@@ -11,6 +11,15 @@ pub static RECEIPTS_UNKNOWN_TOTAL: Counter = Counter::new(
     &["operator"],
 );
 
+/// Receipts that were matched with a part, by operator and by the form of the id that did it (`same`, `hex-to-decimal`,
+/// `decimal-to-hex`). With parked and unknown receipts beside it, it shows the share that is matched.
+/// Two forms at one operator mean that the carrier's platforms differ: set `message_ids`.
+pub static RECEIPTS_MATCHED_TOTAL: Counter = Counter::new(
+    "smsgw_receipts_matched_total",
+    "Receipts that were matched with a part.",
+    &["operator", "form"],
+);
+
 /// Receipts that came before the answer to their submit and wait for it, by operator.
 /// Fast carriers always have some; together with unknown receipts a rise means answers are lost.
 pub static RECEIPTS_PARKED_TOTAL: Counter = Counter::new(
@@ -24,6 +33,23 @@ pub static RECEIPTS_PARKED_TOTAL: Counter = Counter::new(
 pub static RECEIPTS_DUPLICATE_TOTAL: Counter = Counter::new(
     "smsgw_receipts_duplicate_total",
     "Receipts and submit answers for a part that was final already.",
+    &["operator"],
+);
+
+/// Receipts that came after their part was given up, by operator: behind validity and grace, or for a message whose record
+/// is gone. They change nothing.
+/// A rise means that `limits.receipt_grace` is shorter than the carrier takes.
+pub static RECEIPTS_LATE_TOTAL: Counter = Counter::new(
+    "smsgw_receipts_late_total",
+    "Receipts for a part that was given up before.",
+    &["operator"],
+);
+
+/// Receipts that nobody asked for, by operator: their part was final when it was sent. They change nothing.
+/// Any number means a carrier that does not heed registered_delivery.
+pub static RECEIPTS_UNREQUESTED_TOTAL: Counter = Counter::new(
+    "smsgw_receipts_unrequested_total",
+    "Receipts that were not asked for.",
     &["operator"],
 );
 

@@ -8,14 +8,14 @@
 //! Callbacks are the only target. A dead letter without a target has no URL; whoever releases it gives it one by
 //! configuring the client's callback.
 
-use crate::assemble::{self, Content, Joined, Place};
+use crate::assemble::{self, Content, Due, Joined, Place};
 use crate::outcome::{Note, Outcome, View};
 use crate::plan::Plan;
-use crate::record::{Assembly, Piece};
+use crate::record::Assembly;
 use smsgw_message::{
     Class, Down, DownKind, Event, EventName, LinkGroup, Mo, MoDown, Record, Timestamp, Up, names,
 };
-use smsgw_queue::{DeadReason, Expiry, Lane};
+use smsgw_queue::{DeadReason, Expiry, Lane, StateKey};
 use smsgw_routing::decide_mo;
 
 /// The lane of what belongs to no client yet.
@@ -26,7 +26,7 @@ pub(crate) fn lane_of(group: &LinkGroup) -> Lane {
 /// An MO, or a part of one, has come up.
 pub(crate) fn handle(outcome: Outcome, plan: &Plan, now: Timestamp, mo: &Mo, view: &View) -> Outcome {
     let Some(place) = Place::of(mo) else {
-        return give_down(outcome, plan, now, &[mo], false).0;
+        return give_down(outcome, plan, now, &[mo], 0).0;
     };
     let key = place.key(mo);
     let seen = match view.read::<Assembly>(&key) {
@@ -41,15 +41,15 @@ pub(crate) fn handle(outcome: Outcome, plan: &Plan, now: Timestamp, mo: &Mo, vie
             outcome.with(|step| step.compare_and_put(key, seen.expected, next.to_record(), alarm(deadline)))
         }
         Joined::Repeated => outcome.note(Note::MoPartDuplicate(mo.via.operator.clone(), mo.id)),
-        Joined::Supersedes(pieces, next, deadline) => {
+        Joined::Supersedes(pieces, missing, next, deadline) => {
             let parts: Vec<&Mo> = pieces.iter().map(|piece| &piece.mo).collect();
-            give_down(outcome, plan, now, &parts, true)
+            give_down(outcome, plan, now, &parts, missing)
                 .0
                 .with(|step| step.compare_and_put(key, seen.expected, next.to_record(), alarm(deadline)))
         }
         Joined::Whole(pieces, done) => {
             let parts: Vec<&Mo> = pieces.iter().map(|piece| &piece.mo).collect();
-            let (outcome, taken) = give_down(outcome, plan, now, &parts, false);
+            let (outcome, taken) = give_down(outcome, plan, now, &parts, 0);
             if taken {
                 let expiry = Expiry::At(deadline);
                 outcome.with(|step| step.compare_and_put(key, seen.expected, done.to_record(), expiry))
@@ -61,19 +61,53 @@ pub(crate) fn handle(outcome: Outcome, plan: &Plan, now: Timestamp, mo: &Mo, vie
     }
 }
 
-/// The time of parts that waited is over.
-pub(crate) fn handle_alarm(outcome: Outcome, plan: &Plan, now: Timestamp, pieces: &[Piece]) -> Outcome {
-    let parts: Vec<&Mo> = pieces.iter().map(|piece| &piece.mo).collect();
-    give_down(outcome, plan, now, &parts, true).0
+/// The alarm of parts that wait.
+pub(crate) fn handle_alarm(
+    outcome: Outcome,
+    plan: &Plan,
+    now: Timestamp,
+    key: &StateKey,
+    view: &View,
+) -> Outcome {
+    let seen = match view.read::<Assembly>(key) {
+        Ok(seen) => seen,
+        Err(error) => return outcome.corrupt(key, &error),
+    };
+    let more = plan.limits().reassembly / 2;
+    match seen
+        .record
+        .map_or(Due::Nothing, |there| assemble::handle_alarm(there, now, more))
+    {
+        Due::Nothing => outcome,
+        Due::Again(again, deadline) => {
+            let Some(group) = again.group().cloned() else {
+                return outcome;
+            };
+            let alarm = Expiry::Alarm(deadline, names::ALARMS.into(), lane_of(&group));
+            outcome.with(|step| step.compare_and_put(key.clone(), seen.expected, again.to_record(), alarm))
+        }
+        Due::Over(pieces, missing) => {
+            let parts: Vec<&Mo> = pieces.iter().map(|piece| &piece.mo).collect();
+            let outcome = outcome.with(|step| step.delete(key.clone(), seen.expected));
+            give_down(outcome, plan, now, &parts, missing).0
+        }
+    }
 }
 
-/// Routes and publishes; says whether a client was found. `parts` are in order and at least one.
-fn give_down(outcome: Outcome, plan: &Plan, now: Timestamp, parts: &[&Mo], missing: bool) -> (Outcome, bool) {
+/// Routes and publishes; says whether a client was found. `parts` are in order and at least one; `missing` are not there.
+fn give_down(outcome: Outcome, plan: &Plan, now: Timestamp, parts: &[&Mo], missing: u8) -> (Outcome, bool) {
     let Some(first) = parts.first() else {
         return (outcome, false);
     };
     let (operator, id) = (&first.via.operator, first.id);
-    let Content { text, data, lossy } = assemble::join(parts.iter().copied());
+    let Content {
+        text,
+        data,
+        raw,
+        headers,
+        lossy,
+        byte_order,
+    } = assemble::join(parts.iter().copied());
     let Ok(decision) = decide_mo(plan.table(), operator, &first.to, text.as_deref()) else {
         let buried = parts.iter().fold(outcome, |outcome, mo| {
             let record = Up::Mo((*mo).clone()).to_record();
@@ -100,7 +134,12 @@ fn give_down(outcome: Outcome, plan: &Plan, now: Timestamp, parts: &[&Mo], missi
             encoding: first.encoding,
             data_coding: first.data_coding,
             operator: operator.clone(),
-            incomplete: missing || lossy,
+            incomplete: missing > 0 || lossy,
+            charset: first.charset,
+            raw: raw.map(Into::into),
+            headers: (!headers.is_empty()).then(|| headers.into_iter().map(Into::into).collect()),
+            missing: (missing > 0).then_some(missing),
+            byte_order,
         }),
     };
     let record = down.to_record();
@@ -110,7 +149,7 @@ fn give_down(outcome: Outcome, plan: &Plan, now: Timestamp, parts: &[&Mo], missi
     event.operator = Some(operator.clone());
     event.parts = u16::try_from(parts.len()).unwrap_or(u16::MAX);
     let mut outcome = outcome.event(&event);
-    if missing {
+    if missing > 0 {
         outcome = outcome.note(Note::MoIncomplete(operator.clone(), id));
     }
     let outcome = if has_target {

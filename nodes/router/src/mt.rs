@@ -9,10 +9,12 @@
 use crate::life::{self, Changes};
 use crate::outcome::{Outcome, View};
 use crate::plan::Plan;
+use crate::record::LastReference;
+use crate::recut;
 use crate::report;
 use crate::work::{Hop, Unreadable};
-use smsgw_message::{MessageLife, MtMessage, Record, Timestamp, names};
-use smsgw_queue::{StateKey, StepId};
+use smsgw_message::{MessageLife, MtMessage, OperatorId, Record, Timestamp, names};
+use smsgw_queue::{Expiry, StateKey, StepId};
 use smsgw_routing::decide_mt;
 
 /// The hop of `mt.accepted`.
@@ -31,8 +33,12 @@ impl Hop for Mt {
         }
     }
 
-    fn keys(&self, message: &MtMessage, _view: &View) -> Vec<StateKey> {
-        vec![report::message_key(message.id)]
+    fn keys(&self, plan: &Plan, message: &MtMessage, _view: &View) -> Vec<StateKey> {
+        let references = recut::may_be_long(message, plan.may_rewrite()).then(|| recut::key(&message.to));
+        [report::message_key(message.id)]
+            .into_iter()
+            .chain(references)
+            .collect()
     }
 
     fn decide(&self, plan: &Plan, now: Timestamp, id: StepId, message: &MtMessage, view: &View) -> Outcome {
@@ -54,8 +60,15 @@ impl Hop for Mt {
             life::handle_late(&mut life, now, &mut changes);
         } else if let Ok(decision) = decide_mt(plan.table(), &message.client, message.class, &message.to) {
             let operator = decision.operator();
+            if recut::may_be_long(message, plan.may_rewrite()) {
+                outcome = match adapt(outcome, plan, operator, now, &mut life, &mut changes, view) {
+                    Ok(outcome) => outcome,
+                    Err(corrupt) => return corrupt,
+                };
+            }
             life::handle_routed(&mut life, operator, now, &mut changes);
             let queue = names::mt_operator(operator);
+            let message = &life.message;
             for dispatch in (1..=message.part_count()).filter_map(|number| message.dispatch(number, operator))
             {
                 let (queue, lane) = (queue.as_str(), report::lane_of(&life));
@@ -66,4 +79,31 @@ impl Hop for Mt {
         }
         report::put(outcome, plan, now, &life, seen.expected, changes)
     }
+}
+
+/// Gives a long message the parts that its operator carries, and their reference.
+fn adapt(
+    outcome: Outcome,
+    plan: &Plan,
+    operator: &OperatorId,
+    now: Timestamp,
+    life: &mut MessageLife,
+    changes: &mut Changes,
+    view: &View,
+) -> Result<Outcome, Outcome> {
+    let key = recut::key(&life.message.to);
+    let seen = match view.read::<LastReference>(&key) {
+        Ok(seen) => seen,
+        Err(error) => return Err(outcome.corrupt(&key, &error)),
+    };
+    let next = recut::next(seen.record, &life.message);
+    let recut = plan
+        .operator(operator)
+        .and_then(|settings| recut::recut(&life.message, settings, next.reference));
+    let Some(recut) = recut else {
+        return Ok(outcome);
+    };
+    life::handle_recut(life, recut, operator, now, changes);
+    let expiry = Expiry::At(now.after(recut::REFERENCES_KEPT));
+    Ok(outcome.with(|step| step.compare_and_put(key, seen.expected, next.to_record(), expiry)))
 }

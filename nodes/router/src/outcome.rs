@@ -4,12 +4,16 @@
 //! Values only: no engine is called here, which is what lets the deciding code be tested without one.
 //! Invariant OC-1: nothing is counted or logged before its step is durable, so a step that is decided again counts once.
 
+use crate::carrier_id::Form;
 use crate::metric;
+use crate::plan::Plan;
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
-use smsgw_message::{ClientId, Event, EventName, MessageId, OperatorId, Record, RecordError, names};
+use smsgw_message::{
+    ClientId, Event, EventName, LinkGroup, MessageId, OperatorId, Record, RecordError, names,
+};
 use smsgw_queue::{DeadReason, Expected, Op, StateKey, Step, StepId, Versioned};
-use tracing::{debug, error, warn};
+use tracing::{debug, error, info, warn};
 
 /// Values of the keys that a batch needs: as they were read, and then as the steps decided before would leave them.
 #[derive(Debug, Default)]
@@ -99,6 +103,10 @@ impl View {
                 | Op::Bury(..)
                 | Op::Requeue(..)
                 | Op::Discard(..)
+                | Op::HoldRecord(..)
+                | Op::HoldAll(..)
+                | Op::ReleaseAll(..)
+                | Op::Move(..)
                 | Op::Append(..)
                 | Op::Advance(..)
                 | Op::Add(..) => continue,
@@ -147,10 +155,22 @@ pub(crate) enum Note {
     Happened(EventName, Option<MessageId>),
     /// Receipts that belong to nothing.
     Unknown(OperatorId),
+    /// A receipt was matched through an id of this form.
+    Matched {
+        operator: OperatorId,
+        group: LinkGroup,
+        form: Form,
+        /// No other form could have matched it.
+        certain: bool,
+    },
     /// A receipt waits for the answer to its submit.
-    Parked(OperatorId),
+    Parked(OperatorId, LinkGroup),
     /// Something came for a part that was final.
     Duplicate(OperatorId, MessageId, u32),
+    /// A receipt came after its part was given up.
+    Late(OperatorId, MessageId),
+    /// A receipt came that was not asked for.
+    Unrequested(OperatorId, MessageId),
     /// A carrier gave an id twice.
     IdReused(OperatorId, MessageId),
     /// The message of a submit result is gone.
@@ -171,7 +191,7 @@ pub(crate) enum Note {
 
 impl Note {
     /// Counts and logs it; `queue` is where the input came from.
-    pub(crate) fn say(&self, queue: &str) {
+    pub(crate) fn say(&self, plan: &Plan, queue: &str) {
         match self {
             Self::Happened(name, Some(message)) => {
                 debug!(message_id = %message, event = name.as_str(), "step committed")
@@ -181,15 +201,41 @@ impl Note {
                 metric::RECEIPTS_UNKNOWN_TOTAL.with(&[operator.as_str()]).inc();
                 debug!(%operator, "receipt belongs to nothing we sent, kept as dead letter");
             }
-            Self::Parked(operator) => {
+            Self::Matched {
+                operator,
+                group,
+                form,
+                certain,
+            } => {
+                metric::RECEIPTS_MATCHED_TOTAL
+                    .with(&[operator.as_str(), form.as_str()])
+                    .inc();
+                if *certain && plan.habits().matched(group, *form).is_some() {
+                    info!(%operator, %group, form = form.as_str(), "learnt how this carrier writes message ids");
+                }
+            }
+            Self::Parked(operator, group) => {
                 metric::RECEIPTS_PARKED_TOTAL.with(&[operator.as_str()]).inc();
                 debug!(%operator, "receipt parked until the answer to its submit");
+                if let Some(form) = plan.habits().missed(group) {
+                    warn!(%operator, %group, form = form.as_str(), "receipts match nothing any more: every form of message ids is tried again");
+                }
             }
             Self::Duplicate(operator, message, times) => {
                 metric::RECEIPTS_DUPLICATE_TOTAL
                     .with(&[operator.as_str()])
                     .inc_by(u64::from(*times));
                 debug!(message_id = %message, %operator, "nothing changed: the part was final already");
+            }
+            Self::Late(operator, message) => {
+                metric::RECEIPTS_LATE_TOTAL.with(&[operator.as_str()]).inc();
+                debug!(message_id = %message, %operator, "receipt came after its part was given up");
+            }
+            Self::Unrequested(operator, message) => {
+                metric::RECEIPTS_UNREQUESTED_TOTAL
+                    .with(&[operator.as_str()])
+                    .inc();
+                debug!(message_id = %message, %operator, "receipt that was not asked for");
             }
             Self::IdReused(operator, message) => {
                 metric::CARRIER_IDS_REUSED_TOTAL.with(&[operator.as_str()]).inc();

@@ -6,7 +6,10 @@
 //! Invariant PL-1: a plan that cannot be built changes nothing: the one before stays in force.
 
 use arc_swap::ArcSwap;
-use smsgw_config::{Config, ConfigHandle, LimitsSection, ReceiptState as Word, StateWord};
+use smsgw_config::{
+    Alphabet, Config, ConfigHandle, LimitsSection, LongReceipts, MessageIds, Operator, ReceiptState as Word,
+    StateWord,
+};
 use smsgw_message::{Class, ClientId, MessageState, OperatorId, ReceiptState};
 use smsgw_routing::{RouteError, RouteTable};
 use smsgw_runtime::{ChildContext, ChildError};
@@ -14,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tracing::{error, info, warn};
 
+use crate::carrier_id::Habits;
 use crate::life::{self, Meaning};
 
 /// How long a batch waits for the routes of a new epoch: ten million prefixes take about a second.
@@ -25,12 +29,31 @@ pub(crate) struct Plan {
     epoch: u64,
     config: Arc<Config>,
     table: RouteTable,
+    habits: Arc<Habits>,
 }
 
 impl Plan {
-    pub(crate) fn try_new(epoch: u64, config: Arc<Config>) -> Result<Self, RouteError> {
+    pub(crate) fn try_new(epoch: u64, config: Arc<Config>, habits: Arc<Habits>) -> Result<Self, RouteError> {
         let table = config.route_table()?;
-        Ok(Self { epoch, config, table })
+        Ok(Self {
+            epoch,
+            config,
+            table,
+            habits,
+        })
+    }
+
+    /// What is known of how carriers write ids; it outlives the plan.
+    pub(crate) fn habits(&self) -> &Habits {
+        &self.habits
+    }
+
+    /// How an operator's ids are said to be written.
+    pub(crate) fn message_ids(&self, operator: &OperatorId) -> MessageIds {
+        self.config
+            .operator
+            .get(operator)
+            .map_or(MessageIds::Auto, |operator| operator.message_ids)
     }
 
     pub(crate) fn table(&self) -> &RouteTable {
@@ -61,6 +84,30 @@ impl Plan {
             .client
             .get(client)
             .map_or_else(Class::default, |client| client.class)
+    }
+
+    /// An operator's settings, as long as it is configured.
+    pub(crate) fn operator(&self, operator: &OperatorId) -> Option<&Operator> {
+        self.config.operator.get(operator)
+    }
+
+    /// Whether an operator has to write this GSM 7-bit text in another encoding if it holds certain characters.
+    pub(crate) fn may_rewrite(&self) -> bool {
+        self.config
+            .operator
+            .values()
+            .any(|operator| match operator.alphabet {
+                Alphabet::Latin1 | Alphabet::Ascii => true,
+                Alphabet::Gsm7 | Alphabet::Gsm7Packed | Alphabet::Utf8 => false,
+            })
+    }
+
+    /// Which receipts of an operator speak for a long message.
+    pub(crate) fn long_receipts(&self, operator: &OperatorId) -> LongReceipts {
+        self.config
+            .operator
+            .get(operator)
+            .map_or(LongReceipts::All, |operator| operator.long_receipts)
     }
 
     /// What a state means at an operator.
@@ -104,7 +151,7 @@ pub(crate) struct Plans {
 impl Plans {
     pub(crate) fn try_new(config: ConfigHandle) -> Result<Self, RouteError> {
         let snapshot = config.current();
-        let plan = Plan::try_new(snapshot.epoch, Arc::clone(&snapshot.config))?;
+        let plan = Plan::try_new(snapshot.epoch, Arc::clone(&snapshot.config), Arc::default())?;
         let tried = tokio::sync::watch::Sender::new(plan.epoch);
         Ok(Self {
             config,
@@ -143,7 +190,8 @@ pub(crate) async fn watch(ctx: ChildContext, plans: Arc<Plans>) -> Result<(), Ch
         let snapshot = plans.config.current();
         if snapshot.epoch != plans.current.load().epoch {
             let (epoch, config) = (snapshot.epoch, Arc::clone(&snapshot.config));
-            match tokio::task::spawn_blocking(move || Plan::try_new(epoch, config)).await? {
+            let habits = Arc::clone(&plans.current.load().habits);
+            match tokio::task::spawn_blocking(move || Plan::try_new(epoch, config, habits)).await? {
                 Ok(plan) => {
                     let (mt, mo) = plan.table.route_counts();
                     plans.current.store(Arc::new(plan));

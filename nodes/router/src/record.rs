@@ -1,15 +1,17 @@
 //! What only the router writes: correlations and unfinished long MO.
 //!
 //! ```text
-//! corr/<group>/<id>   Correlation   Sent: which part the carrier's id belongs to
+//! corr/<group>/<id>   Correlation   Sent: which part the carrier's id belongs to, an id that is written as the key
+//!                                   Owned: the same for ids that are written otherwise, or several of one key
 //!                                   Parked: receipts that came before the answer to their submit
+//! ref/<phone>         LastReference of long messages to a phone
 //! mo/<key>            Assembly      Open: parts that wait for the others
 //!                                   Done: what was delivered, so that a repeated part is recognised
 //! ```
 //! Kinds 32 and 33 of the record format. Knows no rule: `correlate` and `assemble` decide.
 
 use minicbor::{Decode, Encode};
-use smsgw_message::{MessageId, Mo, Receipt, Record, Timestamp};
+use smsgw_message::{LinkGroup, MessageId, Mo, Receipt, Record, Timestamp};
 
 /// State of a carrier's id.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -34,6 +36,27 @@ pub(crate) enum Correlation {
         #[n(1)]
         is_late: bool,
     },
+    /// The carrier gave ids to parts that are kept under one key. Bounded by `correlate::MAX_OWNERS`.
+    #[n(2)]
+    Owned {
+        /// Newest last.
+        #[n(0)]
+        owners: Vec<Owner>,
+    },
+}
+
+/// A part, and its id as the carrier wrote it in the answer.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct Owner {
+    /// The id.
+    #[n(0)]
+    pub(crate) id: String,
+    /// The message.
+    #[n(1)]
+    pub(crate) message: MessageId,
+    /// Which part, from 1.
+    #[n(2)]
+    pub(crate) part: u16,
 }
 
 impl Record for Correlation {
@@ -66,6 +89,16 @@ pub(crate) enum Assembly {
     },
 }
 
+impl Assembly {
+    /// The link group of the parts that wait.
+    pub(crate) fn group(&self) -> Option<&LinkGroup> {
+        match self {
+            Self::Open { pieces, .. } => pieces.first().map(|piece| &piece.mo.via.group),
+            Self::Done { .. } => None,
+        }
+    }
+}
+
 impl Record for Assembly {
     const KIND: u8 = 33;
     const VERSION: u8 = 1;
@@ -82,6 +115,19 @@ pub(crate) struct Piece {
     pub(crate) mo: Mo,
 }
 
+/// The reference of the last long message to a phone; of 8-bit references the low octet. Gone a day after that message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct LastReference {
+    /// The reference.
+    #[n(0)]
+    pub(crate) reference: u16,
+}
+
+impl Record for LastReference {
+    const KIND: u8 = 36;
+    const VERSION: u8 = 1;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +142,7 @@ mod tests {
         "2101820083028182018a50000000000002710181010101010101018265616c70686165616c70686167616c7068612d31",
         "8301016c3439313730303030303030328303006531323334350000460500030702014268690309",
     );
+    const LAST: &str = "240181190102";
     const DONE: &str = "210182018182011bffffffffffffffff";
 
     fn unhex(text: &str) -> Vec<u8> {
@@ -129,6 +176,9 @@ mod tests {
         let done = Assembly::Done {
             digests: vec![1, u64::MAX],
         };
+        let last = LastReference { reference: 0x0102 };
+        assert_eq!(LastReference::from_record(&unhex(LAST)).unwrap(), last);
+        assert_eq!(last.to_record(), unhex(LAST));
         for (text, record) in [(OPEN, open), (DONE, done)] {
             assert_eq!(Assembly::from_record(&unhex(text)).unwrap(), record);
             assert_eq!(record.to_record(), unhex(text));

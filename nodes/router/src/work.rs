@@ -42,7 +42,7 @@ const TRIES: u32 = 8;
 const CONTENDED_FOR: Duration = Duration::from_millis(100);
 /// How long a worker waits when the disk is full.
 const NO_SPACE_PAUSE: Duration = Duration::from_secs(1);
-/// A key may name a further key (a correlation its message); nothing names a third.
+/// A key may name further keys (a correlation its message); nothing names a third.
 const READS: usize = 2;
 
 /// One kind of input: how to read it, which state it needs, what to do.
@@ -54,7 +54,7 @@ pub(crate) trait Hop: Send + Sync {
     fn decode(&self, record: &[u8]) -> Result<Self::Input, Unreadable>;
 
     /// The keys that the decision reads or writes, as far as they are known from the view so far.
-    fn keys(&self, input: &Self::Input, view: &View) -> Vec<StateKey>;
+    fn keys(&self, plan: &Plan, input: &Self::Input, view: &View) -> Vec<StateKey>;
 
     /// Decides. Pure: the same arguments give the same outcome.
     fn decide(&self, plan: &Plan, now: Timestamp, id: StepId, input: &Self::Input, view: &View) -> Outcome;
@@ -163,12 +163,13 @@ async fn wave<H: Hop>(
     queue: &QueueName,
     pending: Vec<Item<H::Input>>,
 ) -> Result<Vec<Item<H::Input>>, EngineError> {
+    let plan = shop.plans.current().await;
     let mut view = View::default();
     for _ in 0..READS {
         let mut missing: Vec<StateKey> = Vec::new();
         let mut asked = FxHashSet::default();
         for item in &pending {
-            let keys = keys_of(hop, item, &view);
+            let keys = keys_of(hop, &plan, item, &view);
             missing.extend(
                 keys.into_iter()
                     .filter(|key| !view.has(key) && asked.insert(key.clone())),
@@ -183,7 +184,6 @@ async fn wave<H: Hop>(
         }
     }
 
-    let plan = shop.plans.current().await;
     let now = shop.clock.now();
     let mut steps = Vec::with_capacity(pending.len());
     let mut notes = Vec::with_capacity(pending.len());
@@ -191,7 +191,7 @@ async fn wave<H: Hop>(
     // Keys of inputs that were passed over: what comes behind them must wait too.
     let mut passed_over = FxHashSet::default();
     for item in &pending {
-        let keys = keys_of(hop, item, &view);
+        let keys = keys_of(hop, &plan, item, &view);
         let id = StepId::of(&item.delivery);
         let (step, said) = match &item.task {
             Task::Decide(input) => {
@@ -237,7 +237,7 @@ async fn wave<H: Hop>(
         }
         let (answer, notes) = answers.next().expect("the contract: one answer for each step");
         match answer.map_err(|error| error.kind) {
-            Ok(_) => notes.iter().for_each(|note| note.say(queue.as_str())),
+            Ok(_) => notes.iter().for_each(|note| note.say(&plan, queue.as_str())),
             Err(CommitErrorKind::Stale { .. }) => metric::STALE_TOTAL.with(&[queue.as_str()]).inc(),
             Err(CommitErrorKind::Conflict { .. }) => {
                 metric::CONTENDED_TOTAL.with(&[queue.as_str()]).inc();
@@ -247,12 +247,21 @@ async fn wave<H: Hop>(
             Err(
                 kind @ (CommitErrorKind::Floor { .. }
                 | CommitErrorKind::NotACounter { .. }
-                | CommitErrorKind::NoRecord { .. }),
+                | CommitErrorKind::NoRecord { .. }
+                | CommitErrorKind::Leased { .. }
+                | CommitErrorKind::Full(_)),
             ) => {
-                // No step of this node adds or moves records: whatever it is, the input is not lost.
+                // No step of this node adds or moves records, and each has an input, which bounds do not refuse: whatever
+                // it is, the input is not lost.
                 error!(%queue, error = %kind, "step refused in a way that none of its changes explains");
                 item.tries = TRIES;
                 left.extend(again(item));
+            }
+            Err(CommitErrorKind::Invalid(error)) => {
+                metric::CORRUPT_TOTAL.with(&[queue.as_str()]).inc();
+                error!(%queue, record = item.delivery.id().as_u64(), %error, "what follows from this record cannot be stored, kept as corrupt");
+                item.task = Task::KeepAsCorrupt;
+                left.push(item);
             }
         }
     }
@@ -279,9 +288,9 @@ fn finish(step: Step, fate: Fate, delivery: &Delivery) -> Step {
     }
 }
 
-fn keys_of<H: Hop>(hop: &H, item: &Item<H::Input>, view: &View) -> Vec<StateKey> {
+fn keys_of<H: Hop>(hop: &H, plan: &Plan, item: &Item<H::Input>, view: &View) -> Vec<StateKey> {
     match &item.task {
-        Task::Decide(input) => hop.keys(input, view),
+        Task::Decide(input) => hop.keys(plan, input, view),
         Task::KeepAsCorrupt | Task::GiveBack => Vec::new(),
     }
 }

@@ -227,6 +227,7 @@ fn sent_is_final_where_no_receipt_can_come() {
         (2, 1),
         "one that was not asked for changes nothing"
     );
+    assert_eq!(world.was_noted(|note| matches!(note, Note::Unrequested(..))), 1);
 }
 
 #[test]
@@ -246,6 +247,7 @@ fn a_message_without_a_final_receipt_expires_when_the_grace_is_over() {
     world.result(sent(message_id(1), 2, "B1", 31_000));
     world.receipt(receipt("B1", ReceiptState::Delivered, 31_100));
     assert_eq!((world.told().len(), world.duplicates()), (1, 2));
+    assert_eq!(world.was_noted(|note| matches!(note, Note::Late(..))), 1);
     world.pass_to(90_000);
     assert!(
         !world.state.contains_key(&message_key(message_id(1))),
@@ -254,11 +256,55 @@ fn a_message_without_a_final_receipt_expires_when_the_grace_is_over() {
 }
 
 #[test]
+fn a_receipt_that_comes_twice_is_counted_as_duplicate_and_not_as_late() {
+    let mut world = World::new();
+    world.accept(&mt(1, 1), 100);
+    world.result(sent(message_id(1), 1, "A7", 200));
+    world.receipt(receipt("A7", ReceiptState::Delivered, 300));
+    world.receipt(receipt("A7", ReceiptState::Delivered, 400));
+    world.receipt(receipt("A7", ReceiptState::Undeliverable, 500));
+    assert_eq!(world.told(), [(Delivered, None)], "the first end counts");
+    let duplicate = |note: &Note| matches!(note, Note::Duplicate(_, _, 1));
+    assert_eq!((world.was_noted(duplicate), world.duplicates()), (2, 2));
+}
+
+#[test]
+fn a_doubt_is_a_line_of_its_messages_life_and_changes_nothing_else() {
+    let mut world = World::new();
+    world.accept(&mt(1, 2), 100);
+    let doubt = InDoubt {
+        message: message_id(1),
+        part: 2,
+        via: crate::fixtures::via("alpha"),
+        detail: "link_lost: resubmit 1 of 5".to_owned(),
+        at: at(200),
+    };
+    let before = world.life(1);
+    world.doubt(doubt.clone());
+    let life = world.life(1);
+    assert_eq!((life.state, &life.parts), (before.state, &before.parts));
+    let line = life.events.last().unwrap();
+    assert_eq!((line.event, line.part), (EventName::MtInDoubt, Some(2)));
+    assert_eq!(line.detail.as_deref(), Some("alpha: link_lost: resubmit 1 of 5"));
+    assert!(world.told().is_empty());
+    world.doubt(InDoubt {
+        message: message_id(9),
+        ..doubt
+    });
+    assert!(world.buried.is_empty(), "of a message that is gone nobody asks");
+}
+
+#[test]
 fn a_longer_grace_moves_the_alarm() {
     let mut world = World::new();
     world.accept(&mt(1, 1), 100);
     let longer = CONFIG.replace("receipt_grace = \"20s\"", "receipt_grace = \"40s\"");
-    world.plan = Plan::try_new(2, Arc::new(Config::parse("test.toml", &longer).unwrap())).unwrap();
+    world.plan = Plan::try_new(
+        2,
+        Arc::new(Config::parse("test.toml", &longer).unwrap()),
+        Arc::default(),
+    )
+    .unwrap();
     world.pass_to(30_000);
     assert!(world.told().is_empty());
     world.pass_to(50_000);
@@ -362,7 +408,7 @@ fn ids_belong_to_a_link_group() {
         world
             .notes
             .iter()
-            .any(|note| matches!(note, Note::Parked(operator) if operator.as_str() == "odd"))
+            .any(|note| matches!(note, Note::Parked(operator, _) if operator.as_str() == "odd"))
     );
 }
 
@@ -387,4 +433,65 @@ fn state_that_cannot_be_decoded_keeps_the_input_as_corrupt() {
     }
     world.result(sent(message_id(1), 1, "A7", 200));
     assert_eq!(world.buried, [(up(), DeadReason::Corrupt)]);
+}
+
+/// A message of three parts at an operator where one receipt speaks for all.
+fn long_world(rule: &str) -> World {
+    let mut world = World::new();
+    let text = CONFIG.replacen(
+        "password = \"test\"",
+        &format!("password = \"test\"\nlong_receipts = \"{rule}\""),
+        1,
+    );
+    world.plan = Plan::try_new(
+        2,
+        Arc::new(Config::parse("test.toml", &text).unwrap()),
+        Arc::default(),
+    )
+    .unwrap();
+    world.accept(&mt(1, 3), 100);
+    world
+}
+
+fn taken(world: &mut World, part: u16) {
+    world.result(sent(message_id(1), part, &format!("p{part}"), 200));
+}
+
+#[test]
+fn one_receipt_of_whichever_part_speaks_for_a_long_message() {
+    let mut world = long_world("any");
+    (1..=3).for_each(|part| taken(&mut world, part));
+    world.receipt(receipt("p2", ReceiptState::Delivered, 300));
+    assert_eq!(world.told(), [(Delivered, None)]);
+    world.receipt(receipt("p1", ReceiptState::Undeliverable, 310));
+    assert_eq!(world.told().len(), 1, "what comes later changes nothing");
+    assert_eq!(world.duplicates(), 1);
+}
+
+#[test]
+fn a_part_taken_after_the_receipt_that_speaks_for_all_waits_for_none() {
+    let mut world = long_world("last");
+    taken(&mut world, 1);
+    taken(&mut world, 3);
+    world.receipt(receipt("p3", ReceiptState::Undeliverable, 300));
+    assert!(
+        world.told().is_empty(),
+        "part 2 is still on its way to the carrier"
+    );
+    taken(&mut world, 2);
+    assert_eq!(world.told(), [(MessageState::Failed, Some("001".to_owned()))]);
+}
+
+#[test]
+fn where_the_part_that_speaks_is_refused_the_others_wait_for_nothing() {
+    let mut world = long_world("first");
+    taken(&mut world, 2);
+    taken(&mut world, 3);
+    assert!(world.told().is_empty());
+    world.result(refused(1, 300));
+    assert_eq!(
+        world.told(),
+        [(MessageState::Rejected, Some("ESME_RINVDSTADR".to_owned()))]
+    );
+    assert_eq!(world.life(1).parts[1].state, MessageState::Sent);
 }

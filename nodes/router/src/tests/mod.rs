@@ -2,6 +2,8 @@
 //!
 //! [`World`] is the model; the tests stand beside it, by what they are about.
 
+mod ids;
+mod long;
 mod messages;
 mod orders;
 mod phones;
@@ -18,8 +20,9 @@ use crate::work::Hop;
 use bytes::Bytes;
 use smsgw_config::Config;
 use smsgw_message::{
-    Dispatch, Down, DownKind, Event, EventName, LifeEvent, MessageLife, MessageState, Mo, MoDown, MtMessage,
-    Receipt, ReceiptState, Record, Report, ReportLevel, SubmitOutcome, SubmitResult, Timestamp, Up, names,
+    Dispatch, Down, DownKind, Event, EventName, InDoubt, LifeEvent, MessageLife, MessageState, Mo, MoDown,
+    MtMessage, Receipt, ReceiptState, Record, Report, ReportLevel, SubmitOutcome, SubmitResult, Timestamp,
+    Up, names,
 };
 use smsgw_queue::{DeadReason, Expected, Expiry, Op, StateKey, StepId, Versioned};
 use std::collections::BTreeMap;
@@ -44,6 +47,18 @@ hosts = ["127.0.0.1:1"]
 system_id = "test"
 password = "test"
 states = { UNDELIV = "intermediate", ENROUTE = "delivered" }
+[operator.wide]
+protocol = "smpp"
+hosts = ["127.0.0.1:1"]
+system_id = "test"
+password = "test"
+long_messages = "udh16"
+[operator.whole]
+protocol = "smpp"
+hosts = ["127.0.0.1:1"]
+system_id = "test"
+password = "test"
+long_messages = "payload"
 [client.acme]
 api_key = "acme-key"
 callback = "http://127.0.0.1:9000/events"
@@ -52,6 +67,12 @@ api_key = "quiet-key"
 [[route.mt]]
 prefix = ["49"]
 operators = ["alpha"]
+[[route.mt]]
+prefix = ["43"]
+operators = ["wide"]
+[[route.mt]]
+prefix = ["41"]
+operators = ["whole"]
 [[route.mo]]
 to = ["12345"]
 client = "acme"
@@ -75,7 +96,7 @@ impl World {
     fn new() -> Self {
         let config = Config::parse("test.toml", CONFIG).unwrap_or_else(|problems| panic!("{problems:?}"));
         Self {
-            plan: Plan::try_new(1, Arc::new(config)).unwrap(),
+            plan: Plan::try_new(1, Arc::new(config), Arc::default()).unwrap(),
             state: BTreeMap::new(),
             published: Vec::new(),
             buried: Vec::new(),
@@ -90,7 +111,7 @@ impl World {
         let input = hop.decode(record).unwrap();
         let mut view = View::default();
         for _ in 0..2 {
-            for key in hop.keys(&input, &view) {
+            for key in hop.keys(&self.plan, &input, &view) {
                 let value = self.state.get(&key).map(|(value, _)| value.clone());
                 view.insert(key, value);
             }
@@ -100,6 +121,7 @@ impl World {
         if let Fate::Dead(reason) = outcome.fate {
             self.buried.push((queue.to_owned(), reason));
         }
+        outcome.notes.iter().for_each(|note| note.say(&self.plan, queue));
         self.notes.extend(outcome.notes);
         self.writes += 1;
         for op in outcome.step.into_ops() {
@@ -214,17 +236,25 @@ impl World {
         self.events.iter().map(|event| event.name).collect()
     }
 
+    /// What changed nothing: repeated, late, not asked for.
     fn duplicates(&self) -> u32 {
         self.notes
             .iter()
-            .map(|note| {
-                if let Note::Duplicate(_, _, times) = note {
-                    *times
-                } else {
-                    0
-                }
+            .map(|note| match note {
+                Note::Duplicate(_, _, times) => *times,
+                Note::Late(..) | Note::Unrequested(..) => 1,
+                _ => 0,
             })
             .sum()
+    }
+
+    fn was_noted(&self, is_it: impl Fn(&Note) -> bool) -> usize {
+        self.notes.iter().filter(|note| is_it(note)).count()
+    }
+
+    fn doubt(&mut self, doubt: InDoubt) {
+        let now = doubt.at;
+        self.run(&UpHop, &up(), &Up::InDoubt(doubt).to_record(), now);
     }
 }
 

@@ -78,3 +78,48 @@ fn a_long_message_from_a_phone_waits_for_its_parts_and_not_for_ever() {
     );
     assert!(world.state.is_empty(), "nothing stays");
 }
+
+#[test]
+fn a_partial_message_says_so_and_a_whole_one_has_the_headers_of_its_parts() {
+    let mut world = World::new();
+    world.mo(mo_part(7, 2, 2, "b"), 10);
+    world.mo(mo_part(7, 2, 1, "a"), 20);
+    world.mo(mo_part(8, 3, 1, "c"), 30);
+    world.pass_to(30_030);
+    let mos = world.mos();
+    let [whole, partial] = mos.as_slice() else {
+        panic!("two messages, not {}", mos.len());
+    };
+    assert_eq!((whole.missing, whole.incomplete), (None, false));
+    let headers: Vec<u8> = whole.headers.iter().flatten().map(|header| header[5]).collect();
+    assert_eq!(headers, [1, 2]);
+    assert_eq!((partial.missing, partial.incomplete), (Some(2), true));
+}
+
+#[test]
+fn parts_that_were_durable_before_a_stop_and_are_read_after_the_alarm_make_a_whole() {
+    let mut world = World::new();
+    world.mo(mo_part(7, 2, 1, "a"), 0);
+    // Stopped; started again an hour later: the alarm is taken before the part that waits in `up`.
+    world.pass_to(3_600_000);
+    assert!(world.mos().is_empty());
+    world.mo(mo_part(7, 2, 2, "b"), 3_600_001);
+    assert_eq!(world.mos()[0].text.as_deref(), Some("ab"));
+    assert!(!world.mos()[0].incomplete);
+
+    world.mo(mo_part(9, 2, 1, "lonely"), 4_000_000);
+    world.pass_to(4_600_000);
+    assert_eq!(world.mos().len(), 1, "half of the time once more");
+    world.pass_to(4_615_000);
+    assert_eq!(world.mos().len(), 2);
+}
+
+#[test]
+fn parts_meet_whatever_bind_brought_them() {
+    let mut world = World::new();
+    let mut second = mo_part(7, 2, 2, "b");
+    second.link = smsgw_message::LinkId::new(&second.via.operator, 2);
+    world.mo(second, 10);
+    world.mo(mo_part(7, 2, 1, "a"), 20);
+    assert_eq!(world.mos()[0].text.as_deref(), Some("ab"));
+}

@@ -1,6 +1,8 @@
 //! The router node on the memory engine under paused time, with the other nodes played by the test.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+mod faults;
+
 use smsgw_config::{Config, ConfigHandle};
 use smsgw_message::{
     Address, Class, ClientId, Clock, Dispatch, Down, DownKind, Encoding, Event, EventName, LinkGroup, LinkId,
@@ -132,6 +134,9 @@ fn receipt(via: Via, carrier_id: &str, at: Timestamp) -> Up {
         text: String::new(),
         at,
         done_date: None,
+        from: None,
+        to: None,
+        text_id: None,
     })
 }
 
