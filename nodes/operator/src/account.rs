@@ -1,20 +1,21 @@
-//! What the links of one operator share: names, the settings in force, the rate limit, memory of full queues.
+//! What the links of one operator share: names, the settings in force, the rate limits, memory of late answers.
 //!
 //! An account lives as long as its operator is configured, across relinks, so that "at most `rate` in any second" also
 //! holds while links are opened again. Locks are held for a few instructions, never over an await.
 
+use crate::again::{Again, Digest};
+use crate::late::{LateAnswer, LateAnswers};
 use crate::metric::Endings;
-use crate::patience::Patience;
 use smsgw_config::Operator;
 use smsgw_message::{LinkGroup, OperatorId, Via, names};
 use smsgw_queue::{LogName, QueueName, RecordId};
 use smsgw_session::{Rate, RateLimiter};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tracing::error;
 
-/// Parts whose meetings with full queues are remembered.
-const PATIENCE: usize = 10_000;
+/// Late answers that are remembered.
+const LATE: usize = 10_000;
 
 #[derive(Debug)]
 pub(crate) struct Account {
@@ -28,7 +29,9 @@ pub(crate) struct Account {
     pub(crate) endings: Endings,
     settings: RwLock<Arc<Operator>>,
     limiter: Mutex<RateLimiter>,
-    patience: Mutex<Patience>,
+    inbound: Mutex<RateLimiter>,
+    late: Mutex<LateAnswers>,
+    again: Mutex<Again>,
 }
 
 impl Account {
@@ -42,7 +45,12 @@ impl Account {
             endings: Endings::new(id),
             settings: RwLock::new(Arc::new(operator.clone())),
             limiter: Mutex::new(RateLimiter::new(rate(id, operator), operator.burst)),
-            patience: Mutex::new(Patience::new(PATIENCE)),
+            inbound: Mutex::new(RateLimiter::new(
+                inbound_rate(id, operator),
+                inbound_burst(operator),
+            )),
+            late: Mutex::new(LateAnswers::new(LATE)),
+            again: Mutex::default(),
             via: Via {
                 operator: id.clone(),
                 group,
@@ -58,6 +66,8 @@ impl Account {
     /// Puts new settings in force. Those that need a new link are seen by the next one.
     pub(crate) fn apply(&self, operator: &Operator) {
         self.limiter().set_rate(rate(&self.id, operator), operator.burst);
+        self.inbound()
+            .set_rate(inbound_rate(&self.id, operator), inbound_burst(operator));
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(operator.clone());
     }
 
@@ -66,29 +76,63 @@ impl Account {
         self.limiter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How often a part met a full queue before.
-    pub(crate) fn full_queues(&self, record: RecordId) -> u32 {
-        self.patience().meetings(record)
+    /// Whether one more delivery of the carrier may be taken now, by the rate of all links together.
+    pub(crate) fn takes_delivery(&self, now: Instant) -> bool {
+        self.inbound().take(now, 1) == 1
     }
 
-    pub(crate) fn met_full_queue(&self, record: RecordId, now: Instant) {
-        self.patience().meet(record, now);
+    /// The carrier took a part after all, which was given back before it said so.
+    pub(crate) fn answered_late(&self, record: RecordId, answer: LateAnswer, now: Instant) {
+        self.late().put(record, answer, now);
     }
 
-    pub(crate) fn part_ended(&self, record: RecordId) {
-        self.patience().forget(record);
+    /// What the carrier said too late of this part; told once.
+    pub(crate) fn late_answer(&self, record: RecordId) -> Option<LateAnswer> {
+        self.late().take(record)
     }
 
-    fn patience(&self) -> MutexGuard<'_, Patience> {
-        self.patience.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The carrier may deliver these again: their answers were lost, or may be.
+    pub(crate) fn expect_again(&self, digests: impl Iterator<Item = Digest>, now: Instant) {
+        let mut again = self.again.lock().unwrap_or_else(PoisonError::into_inner);
+        digests.for_each(|digest| again.expect(digest, now));
+    }
+
+    /// Whether a delivery is one of those.
+    pub(crate) fn is_again(&self, digest: Digest, now: Instant) -> bool {
+        self.again
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take(digest, now)
+    }
+
+    fn inbound(&self) -> MutexGuard<'_, RateLimiter> {
+        self.inbound.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn late(&self) -> MutexGuard<'_, LateAnswers> {
+        self.late.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The rate of the settings. One that rounds to nothing is the slowest there is, never unlimited.
 fn rate(id: &OperatorId, operator: &Operator) -> Rate {
-    Rate::try_per_second(operator.rate).unwrap_or_else(|| {
+    checked(id, operator.rate)
+}
+
+fn inbound_rate(id: &OperatorId, operator: &Operator) -> Rate {
+    checked(id, operator.inbound_rate)
+}
+
+/// Deliveries come in bunches: a second's worth may come at once, in the same second nothing more.
+fn inbound_burst(operator: &Operator) -> u32 {
+    let whole = Duration::try_from_secs_f64(operator.inbound_rate.ceil()).map_or(0, |span| span.as_secs());
+    u32::try_from(whole).unwrap_or(u32::MAX).max(1)
+}
+
+fn checked(id: &OperatorId, per_second: f64) -> Rate {
+    Rate::try_per_second(per_second).unwrap_or_else(|| {
         let slowest = Rate::try_per_second(0.001).expect("a thousandth part per second is a rate");
-        error!(operator = %id, rate = operator.rate, "rate is too small to be kept; 0.001 is used");
+        error!(operator = %id, rate = per_second, "rate is too small to be kept; 0.001 is used");
         slowest
     })
 }

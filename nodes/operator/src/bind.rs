@@ -1,13 +1,11 @@
 //! What a bind is made of: which direction it serves, and the session's configuration from the operator's settings.
 //!
-//! Pure but for [`tls`], which reads certificate files. No text of this module holds a credential.
+//! Pure. No text of this module holds a credential.
 
 use crate::traffic;
-use smsgw_config::{BindMode, Operator, Secret, SecretSource, TlsSection};
+use smsgw_config::{InterfaceVersion, Operator, Secret, SecretSource};
 use smsgw_smpp::octets::NulInside;
-use smsgw_smpp::{Address, BindKind, COctets, EsmeConfig, Password};
-use smsgw_transport::{TlsClient, TlsError, TlsRoots};
-use std::path::PathBuf;
+use smsgw_smpp::{Address, BindKind, COctets, CommandStatus, EsmeConfig, Password};
 use std::time::Duration;
 use thiserror::Error;
 
@@ -24,14 +22,6 @@ pub(crate) enum Bind {
 }
 
 impl Bind {
-    /// The binds of one link.
-    pub(crate) fn of(mode: BindMode) -> &'static [Self] {
-        match mode {
-            BindMode::Transceiver => &[Self::Transceiver],
-            BindMode::TransmitterReceiver => &[Self::Transmitter, Self::Receiver],
-        }
-    }
-
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Transceiver => "transceiver",
@@ -46,6 +36,14 @@ impl Bind {
             Self::Transceiver => "",
             Self::Transmitter => "-tx",
             Self::Receiver => "-rx",
+        }
+    }
+
+    /// Part of a link of two binds.
+    pub(crate) fn is_of_pair(self) -> bool {
+        match self {
+            Self::Transceiver => false,
+            Self::Transmitter | Self::Receiver => true,
         }
     }
 
@@ -99,7 +97,13 @@ pub(crate) fn session(operator: &Operator, bind: Bind) -> Result<EsmeConfig, Bin
         system_type: COctets::try_from(operator.system_type.as_str())
             .map_err(|source| text("system_type", source))?,
         bind: bind.kind(),
-        address_range: Address::try_new(0, 0, range).map_err(|source| text("address_range", source))?,
+        interface_version: match operator.interface_version {
+            InterfaceVersion::V3_3 => 0x33,
+            InterfaceVersion::V3_4 => 0x34,
+            InterfaceVersion::V5_0 => 0x50,
+        },
+        address_range: Address::try_new(operator.address_ton, operator.address_npi, range)
+            .map_err(|source| text("address_range", source))?,
         window: window(operator),
         response_timeout: operator.response_timeout,
         bind_timeout: operator.response_timeout,
@@ -112,44 +116,25 @@ pub(crate) fn session(operator: &Operator, bind: Bind) -> Result<EsmeConfig, Bin
     })
 }
 
+/// Whether a refused bind_transceiver may mean that the carrier has none: an SMSC of SMPP 3.3 does not know the command
+/// (ESME_RINVCMDID, by generic_nack), later ones without transceivers say ESME_RINVBNDSTS or ESME_RBINDFAIL. The last also
+/// stands for wrong credentials, so the pair counts only once a transmitter is bound.
+pub(crate) fn refuses_transceivers(status: CommandStatus) -> bool {
+    matches!(
+        status,
+        CommandStatus::INVALID_COMMAND_ID | CommandStatus::INVALID_BIND_STATUS | CommandStatus::BIND_FAILED
+    )
+}
+
 /// Unanswered parts of one link at most.
 pub(crate) fn window(operator: &Operator) -> usize {
     usize::try_from(operator.window).unwrap_or(usize::MAX).max(1)
 }
 
-/// Why TLS cannot be set up.
-#[derive(Debug, Error)]
-pub(crate) enum TlsSetupError {
-    #[error("failed to read {}", path.display())]
-    Read {
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
-    #[error("cert_file and key_file are not in this version: the carrier would not know us")]
-    ClientCertificate,
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-}
-
-/// Reads certificates from disk: for a thread that may block.
-pub(crate) fn tls(section: &TlsSection) -> Result<TlsClient, TlsSetupError> {
-    if section.cert_file.is_some() || section.key_file.is_some() {
-        return Err(TlsSetupError::ClientCertificate);
-    }
-    let roots = match &section.ca_file {
-        None => TlsRoots::Native,
-        Some(path) => TlsRoots::Pem(std::fs::read(path).map_err(|source| TlsSetupError::Read {
-            path: path.clone(),
-            source,
-        })?),
-    };
-    Ok(TlsClient::try_new(&roots, section.server_name.as_deref())?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::PathBuf;
 
     fn operator() -> Operator {
         Operator {
@@ -208,16 +193,40 @@ mod tests {
     }
 
     #[test]
-    fn client_certificates_and_unreadable_files_are_said() {
-        let section = TlsSection {
-            cert_file: Some(PathBuf::from("c.pem")),
-            ..TlsSection::default()
-        };
-        assert!(matches!(tls(&section), Err(TlsSetupError::ClientCertificate)));
-        let section = TlsSection {
-            ca_file: Some(PathBuf::from("/nowhere/ca.pem")),
-            ..TlsSection::default()
-        };
-        assert!(matches!(tls(&section), Err(TlsSetupError::Read { .. })));
+    fn the_bind_tells_version_and_address_range() {
+        for (version, octet) in [
+            (InterfaceVersion::V3_3, 0x33),
+            (InterfaceVersion::V3_4, 0x34),
+            (InterfaceVersion::V5_0, 0x50),
+        ] {
+            let operator = Operator {
+                interface_version: version,
+                address_ton: 1,
+                address_npi: 6,
+                address_range: "4917".to_owned(),
+                ..operator()
+            };
+            let config = session(&operator, Bind::Receiver).unwrap();
+            assert_eq!(config.interface_version, octet);
+            assert_eq!(config.address_range, Address::try_new(1, 6, "4917").unwrap());
+        }
+    }
+
+    #[test]
+    fn only_what_says_that_transceivers_are_unknown_leads_to_the_pair() {
+        let yes = [
+            CommandStatus::INVALID_COMMAND_ID,
+            CommandStatus::INVALID_BIND_STATUS,
+            CommandStatus::BIND_FAILED,
+        ];
+        assert!(yes.into_iter().all(refuses_transceivers));
+        let no = [
+            CommandStatus::INVALID_PASSWORD,
+            CommandStatus::INVALID_SYSTEM_ID,
+            CommandStatus::ALREADY_BOUND,
+            CommandStatus::SYSTEM_ERROR,
+            CommandStatus(0x400),
+        ];
+        assert!(!no.into_iter().any(refuses_transceivers));
     }
 }

@@ -4,9 +4,10 @@
 //! refusal told to the link. Nothing is dropped: what is not committed stays under lease, or unanswered at the carrier.
 
 use crate::account::Account;
-use crate::hop::{self, Done, Fate};
-use smsgw_message::LinkId;
-use smsgw_queue::{CommitErrorKind, Engine, EngineError, Step};
+use crate::hop::{self, Done, End, Fate, Finished};
+use crate::tries::{Counted, Tries};
+use smsgw_message::{LinkId, Record};
+use smsgw_queue::{CommitErrorKind, Engine, EngineError, StateKey, Step, Versioned};
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::{error, warn};
@@ -30,10 +31,14 @@ pub(crate) async fn parts(
     engine: Arc<dyn Engine>,
     account: Arc<Account>,
     link: LinkId,
-    mut batch: Vec<Done>,
+    finished: Vec<Finished>,
 ) -> (usize, Ended) {
-    let count = batch.len();
+    let count = finished.len();
     let mut told = false;
+    let mut batch = match decided(&*engine, &account, finished).await {
+        Ok(batch) => batch,
+        Err(ended) => return (count, ended),
+    };
     while !batch.is_empty() {
         let steps = batch
             .iter()
@@ -66,8 +71,11 @@ pub(crate) async fn parts(
                 CommitErrorKind::Conflict { .. }
                 | CommitErrorKind::Floor { .. }
                 | CommitErrorKind::NotACounter { .. }
-                | CommitErrorKind::NoRecord { .. } => {
-                    // No step of ours compares or counts; the part goes back when its delivery is dropped.
+                | CommitErrorKind::NoRecord { .. }
+                | CommitErrorKind::Leased { .. }
+                | CommitErrorKind::Full(_)
+                | CommitErrorKind::Invalid(_) => {
+                    // No step of ours compares, counts or moves, and no bound refuses one with an input; the part goes back when its delivery is dropped.
                     account.endings.commit_failed("refused");
                     error!(operator = %account.id, %link, error = %failed.kind, "the engine refused the result of a part");
                 }
@@ -81,29 +89,109 @@ pub(crate) async fn parts(
     (count, Ended::Done)
 }
 
+/// Decides what depends on what happened before. Reads that only where something does.
+async fn decided(
+    engine: &dyn Engine,
+    account: &Account,
+    finished: Vec<Finished>,
+) -> Result<Vec<Done>, Ended> {
+    let keys: Vec<_> = finished
+        .iter()
+        .filter_map(|one| match &one.end {
+            End::Known(_) => None,
+            End::Tried(tried) => Some(tried.key(&account.id)),
+        })
+        .collect();
+    let mut before = read(engine, account, keys).await?.into_iter();
+    let settings = account.settings();
+    let decide = |Finished { delivery, end, at }| {
+        let fate = match end {
+            End::Known(fate) => fate,
+            End::Tried(tried) => tried.decide(&settings, before.next().unwrap_or_default(), at),
+        };
+        Done { delivery, fate, at }
+    };
+    Ok(finished.into_iter().map(decide).collect())
+}
+
+/// What happened to parts before, in the order of their keys.
+async fn read(engine: &dyn Engine, account: &Account, keys: Vec<StateKey>) -> Result<Vec<Tries>, Ended> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut told = false;
+    let values = loop {
+        match engine.get(keys.clone()).await {
+            Ok(values) => break values,
+            Err(EngineError::Poisoned(cause)) => return Err(Ended::Poisoned(cause)),
+            Err(EngineError::Closed) => return Err(Ended::Closed),
+            Err(error @ (EngineError::NoSpace | EngineError::Read(_))) => {
+                if !told {
+                    told = true;
+                    error!(operator = %account.id, %error, "what happened to parts before cannot be read; trying again");
+                }
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    };
+    let tries = |(key, value): (&StateKey, Option<Versioned>)| {
+        let Some(value) = value else {
+            return Tries::default();
+        };
+        Tries::from_record(&value.value).unwrap_or_else(|error| {
+            error!(operator = %account.id, %key, %error, "state cannot be decoded; the part counts as new");
+            Tries::default()
+        })
+    };
+    Ok(keys.iter().zip(values).map(tries).collect())
+}
+
 fn count_end(account: &Account, done: &Done) {
     match &done.fate {
         Fate::Ended { word: "sent", .. } => account.endings.sent(),
         Fate::Ended { word, .. } => account.endings.ended(word),
-        Fate::Back { reason, .. } => account.endings.released(*reason),
+        Fate::Back { reason, .. } | Fate::Counted(Counted { reason, .. }) => {
+            account.endings.released(*reason);
+        }
         Fate::Corrupt => account.endings.ended("corrupt"),
     }
 }
 
-/// Commits what a carrier delivered: for each step whether it is durable.
+/// What became of a delivery of the carrier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// It is durable.
+    Durable,
+    /// A bound is reached: the carrier keeps it, and sends it again.
+    Full,
+    /// The engine refused it: the carrier keeps it.
+    Refused,
+}
+
+/// Commits what a carrier delivered: for each step what became of it.
 pub(crate) async fn arrivals(
     engine: Arc<dyn Engine>,
     account: Arc<Account>,
     steps: Vec<Step>,
-) -> (Vec<bool>, Ended) {
+) -> (Vec<Kept>, Ended) {
     let mut ended = Ended::Done;
     let mut told = false;
-    let durable = engine
+    let kept = engine
         .commit(steps)
         .await
         .into_iter()
         .map(|answer| {
-            let Err(failed) = answer else { return true };
+            let Err(failed) = answer else {
+                return Kept::Durable;
+            };
+            if let CommitErrorKind::Full(full) = &failed.kind {
+                account.endings.commit_failed("full");
+                if !told {
+                    told = true;
+                    warn!(operator = %account.id, %full, "deliveries of the carrier are not taken in: a bound is reached");
+                }
+                return Kept::Full;
+            }
             account.endings.commit_failed("refused");
             match &failed.kind {
                 CommitErrorKind::Engine(EngineError::Poisoned(cause)) => ended = Ended::Poisoned(cause.clone()),
@@ -113,15 +201,18 @@ pub(crate) async fn arrivals(
                 | CommitErrorKind::Conflict { .. }
                 | CommitErrorKind::Floor { .. }
                 | CommitErrorKind::NotACounter { .. }
-                | CommitErrorKind::NoRecord { .. } => {
+                | CommitErrorKind::NoRecord { .. }
+                | CommitErrorKind::Leased { .. }
+                | CommitErrorKind::Full(_)
+                | CommitErrorKind::Invalid(_) => {
                     if !told {
                         told = true;
                         error!(operator = %account.id, error = %failed.kind, "deliveries of the carrier cannot be stored; it keeps them");
                     }
                 }
             }
-            false
+            Kept::Refused
         })
         .collect();
-    (durable, ended)
+    (kept, ended)
 }

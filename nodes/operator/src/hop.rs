@@ -5,11 +5,12 @@
 
 use crate::account::Account;
 use crate::incoming::Arrival;
+use crate::tries::{Counted, Tried};
 use smsgw_message::{
-    Class, ClientId, Dispatch, Event, EventName, LinkId, MessageId, Record, ReportLevel, SubmitOutcome,
-    SubmitResult, Timestamp, Up,
+    Class, ClientId, Dispatch, Event, EventName, InDoubt, LinkId, MessageId, Record, ReportLevel,
+    SubmitOutcome, SubmitResult, Timestamp, Up,
 };
-use smsgw_queue::{Cost, DeadReason, Delivery, Lane, ReleaseReason, Step, StepId};
+use smsgw_queue::{Cost, DeadReason, Delivery, Expiry, Lane, ReleaseReason, Step, StepId};
 use std::time::Duration;
 
 /// Which part it is, without its octets.
@@ -48,8 +49,27 @@ pub(crate) enum Fate {
         reason: ReleaseReason,
         cost: Cost,
     },
+    /// Back into the queue, and counted.
+    Counted(Counted),
     /// Not to be decoded.
     Corrupt,
+}
+
+/// What is known of a part's fate when it is finished here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum End {
+    /// All of it.
+    Known(Fate),
+    /// It depends on what happened to the part before, which is to be read.
+    Tried(Tried),
+}
+
+/// A delivery that is finished with here. Keeps it until the engine has answered.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) delivery: Delivery,
+    pub(crate) end: End,
+    pub(crate) at: Timestamp,
 }
 
 /// A delivery whose fate is known, to be committed. Keeps the delivery until the engine has answered.
@@ -66,6 +86,7 @@ pub(crate) fn of_part(done: &Done, account: &Account, link: &LinkId) -> Step {
     let step = Step::from(delivery);
     match &done.fate {
         Fate::Back { after, reason, cost } => step.release(delivery, *after, *reason, *cost),
+        Fate::Counted(counted) => of_counted(counted, delivery, account, done.at),
         Fate::Corrupt => step.dead_letter(delivery, DeadReason::Corrupt),
         Fate::Ended {
             part,
@@ -115,6 +136,37 @@ pub(crate) fn of_part(done: &Done, account: &Account, link: &LinkId) -> Step {
     }
 }
 
+/// The part goes back, with what was counted; after a doubt its message's life tells of it.
+fn of_counted(counted: &Counted, delivery: &Delivery, account: &Account, at: Timestamp) -> Step {
+    let part = &counted.part;
+    let step = Step::new(counted.step(StepId::of(delivery)))
+        .release(delivery, counted.after, counted.reason, Cost::Free)
+        .put(
+            counted.key(&account.id),
+            counted.tries.to_record(),
+            Expiry::At(counted.expires),
+        );
+    let Some(told) = &counted.told else {
+        return step;
+    };
+    let doubt = InDoubt {
+        message: part.message,
+        part: part.part,
+        via: account.via.clone(),
+        detail: told.clone(),
+        at,
+    };
+    let event = Event {
+        message: Some(part.message),
+        client: Some(part.client.clone()),
+        operator: Some(account.id.clone()),
+        error: Some(told.clone()),
+        ..Event::new(at, EventName::MtInDoubt)
+    };
+    step.publish(account.up.clone(), lane(account), Up::InDoubt(doubt).to_record())
+        .append(account.events.clone(), event.to_record())
+}
+
 /// Time since the accept: our ids begin with it (RFC 9562 section 5.7).
 fn age_ms(message: MessageId, at: Timestamp) -> Option<u64> {
     let millis = message
@@ -140,7 +192,7 @@ pub(crate) fn of_arrival(arrival: &Arrival, account: &Account, id: MessageId, at
                     message: Some(mo.id),
                     ..event(EventName::MoReceived, None)
                 },
-                Up::Receipt(_) | Up::SubmitResult(_) => event(EventName::DrReceived, None),
+                Up::Receipt(_) | Up::SubmitResult(_) | Up::InDoubt(_) => event(EventName::DrReceived, None),
             };
             (
                 step.publish(account.up.clone(), lane(account), record.to_record()),

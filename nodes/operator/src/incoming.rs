@@ -3,18 +3,18 @@
 //! Pure; id and time are arguments. Invariant IN-1: every delivery becomes exactly one record, and what cannot be read
 //! keeps its octets.
 //!
-//! # Limits
-//! Without the receipt bits of esm_class a delivery counts as a receipt only when it carries receipted_message_id and
-//! message_state, which no phone can set, or when its text has the whole form of Appendix B with both dates. A person
-//! who writes such a text gets it taken for a receipt of an unknown message.
+//! What is a receipt without the bits of esm_class that say so is the operator's setting (`receipts_unflagged`).
 
-use minicbor::bytes::ByteVec;
-use smsgw_config::{Alphabet, Operator};
-use smsgw_message::segment::Udh;
+mod mo;
+
+use smsgw_config::{Operator, Unflagged};
 use smsgw_message::{
-    Address, Encoding, LinkId, MessageId, Mo, Npi, Receipt, ReceiptState, Sar, Timestamp, Ton, Up, Via,
+    Address, LinkId, MessageId, Mo, Npi, Receipt, ReceiptState, Sar, Timestamp, Ton, Up, Via,
 };
-use smsgw_smpp::{Address as WireAddress, COctets, DeliverSm, esm_class, receipt as wire, tlv};
+use smsgw_smpp::receipt::{Reading, ReceiptProfile, StateMap};
+use smsgw_smpp::{
+    Address as WireAddress, COctets, DeliverSm, ToleratedSet, message_id, receipt as wire, tlv,
+};
 
 /// What a delivery is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,30 +33,52 @@ pub(crate) struct Origin<'a> {
     pub(crate) at: Timestamp,
 }
 
-/// Reads a delivery; `id` names it when it is an MO.
-pub(crate) fn read(message: &DeliverSm, operator: &Operator, origin: Origin<'_>, id: MessageId) -> Arrival {
-    let flagged = wire::is_receipt(message.esm_class);
-    if flagged || looks_like_receipt(message) {
-        match wire::Receipt::parse(message) {
-            Some(receipt) => return Arrival::Record(Up::Receipt(of_receipt(receipt, message, origin))),
-            None if flagged => return Arrival::UnreadableReceipt(of_message(message, operator, origin, id)),
-            None => {}
-        }
+/// How this operator's receipts are read.
+pub(crate) fn receipts(operator: &Operator) -> ReceiptProfile {
+    let states = operator
+        .receipt_words
+        .iter()
+        .fold(StateMap::new(), |states, (word, state)| {
+            let state = wire::ReceiptState::from_word(state.as_str());
+            let states = states.word(word.as_str(), state);
+            match word.as_number() {
+                Some(number) => states.number(number, state),
+                None => states,
+            }
+        });
+    ReceiptProfile {
+        unflagged: match operator.receipts_unflagged {
+            Unflagged::Never => wire::Unflagged::Never,
+            Unflagged::Tlvs => wire::Unflagged::Tlvs,
+            Unflagged::Text => wire::Unflagged::Text,
+        },
+        states,
     }
-    Arrival::Record(Up::Mo(of_message(message, operator, origin, id)))
 }
 
-fn looks_like_receipt(message: &DeliverSm) -> bool {
-    let has = |tag| message.tlvs.get(tag).is_some();
-    if has(tlv::tag::RECEIPTED_MESSAGE_ID) && has(tlv::tag::MESSAGE_STATE) {
-        return true;
+/// Reads a deliver_sm or data_sm, and says what a receipt has wrong; `id` names it when it is an MO.
+pub(crate) fn read(
+    message: &DeliverSm,
+    operator: &Operator,
+    receipts: &ReceiptProfile,
+    origin: Origin<'_>,
+    id: MessageId,
+) -> (Arrival, ToleratedSet) {
+    match wire::Receipt::read(message, receipts) {
+        Reading::Receipt(receipt) => {
+            let tolerated = receipt.tolerated;
+            let receipt = of_receipt(receipt, message, origin);
+            (Arrival::Record(Up::Receipt(receipt)), tolerated)
+        }
+        Reading::Unreadable(_) => (
+            Arrival::UnreadableReceipt(mo::read(message, operator, origin, id)),
+            ToleratedSet::NONE,
+        ),
+        Reading::None => (
+            Arrival::Record(Up::Mo(mo::read(message, operator, origin, id))),
+            ToleratedSet::NONE,
+        ),
     }
-    let text = message.payload().to_ascii_lowercase();
-    let holds = |label: &[u8]| text.windows(label.len()).any(|window| window == label);
-    text.starts_with(b"id:")
-        && [&b" submit date:"[..], b" done date:", b" stat:"]
-            .into_iter()
-            .all(holds)
 }
 
 fn of_receipt(receipt: wire::Receipt, message: &DeliverSm, origin: Origin<'_>) -> Receipt {
@@ -69,6 +91,9 @@ fn of_receipt(receipt: wire::Receipt, message: &DeliverSm, origin: Origin<'_>) -
         text: String::from_utf8_lossy(message.payload()).into_owned(),
         at: origin.at,
         done_date: receipt.done_date,
+        from: Some(address(&message.source)),
+        to: Some(address(&message.destination)),
+        text_id: receipt.text_id,
     }
 }
 
@@ -76,54 +101,23 @@ fn of_receipt(receipt: wire::Receipt, message: &DeliverSm, origin: Origin<'_>) -
 /// not taken for final.
 fn state(receipt: &wire::Receipt) -> ReceiptState {
     match receipt.state {
-        wire::ReceiptState::Enroute | wire::ReceiptState::Unrecognised => ReceiptState::Enroute,
+        wire::ReceiptState::Enroute | wire::ReceiptState::Scheduled | wire::ReceiptState::Unrecognised => {
+            ReceiptState::Enroute
+        }
         wire::ReceiptState::Delivered => ReceiptState::Delivered,
         wire::ReceiptState::Expired => ReceiptState::Expired,
         wire::ReceiptState::Deleted => ReceiptState::Deleted,
-        wire::ReceiptState::Undeliverable => ReceiptState::Undeliverable,
+        wire::ReceiptState::Undeliverable | wire::ReceiptState::Skipped => ReceiptState::Undeliverable,
         wire::ReceiptState::Accepted => ReceiptState::Accepted,
         wire::ReceiptState::Unknown => ReceiptState::Unknown,
         wire::ReceiptState::Rejected => ReceiptState::Rejected,
     }
 }
 
-fn of_message(message: &DeliverSm, operator: &Operator, origin: Origin<'_>, id: MessageId) -> Mo {
-    let (udh, data) = split_header(message);
-    let encoding = match (message.data_coding, operator.alphabet) {
-        (0, Alphabet::Latin1) => Encoding::Latin1,
-        (octet, Alphabet::Latin1 | Alphabet::Gsm7) => Encoding::from_data_coding(octet),
-    };
-    Mo {
-        id,
-        via: origin.via.clone(),
-        link: origin.link.clone(),
-        from: address(&message.source),
-        to: address(&message.destination),
-        data_coding: message.data_coding,
-        encoding,
-        udh: ByteVec::from(udh.to_vec()),
-        data: ByteVec::from(data.to_vec()),
-        at: origin.at,
-        sar: sar(message),
-    }
-}
-
 /// The carrier's id as an answer gives it. Some pad it to a width, and receipts are read without what is around the id:
 /// both have to come out the same.
 pub(crate) fn carrier_id(octets: &COctets) -> String {
-    octets.to_string_lossy().trim().to_owned()
-}
-
-/// Header and the rest. A header that is announced and cannot be read is left where it is: in the data.
-fn split_header(message: &DeliverSm) -> (&[u8], &[u8]) {
-    let payload = message.payload();
-    if esm_class::has_udh(message.esm_class)
-        && let Ok((_, data)) = Udh::parse(payload)
-        && let Some(split) = payload.split_at_checked(payload.len() - data.len())
-    {
-        return split;
-    }
-    (&[], payload)
+    message_id::canonical(octets.as_bytes())
 }
 
 fn sar(message: &DeliverSm) -> Option<Sar> {
@@ -154,28 +148,30 @@ fn address(address: &WireAddress) -> Address {
 mod tests {
     use super::*;
     use bytes::Bytes;
-    use smsgw_message::{LinkGroup, OperatorId};
+    use smsgw_config::Alphabet;
+    use smsgw_message::{Encoding, LinkGroup, OperatorId};
 
     const AT: Timestamp = Timestamp::from_millis(1_795_248_000_000);
     const TEXT: &str = "id:0A7 sub:001 dlvrd:001 submit date:2611210800 done date:2611210801 stat:DELIVRD err:000 text:Hello";
 
     fn arrival(message: &DeliverSm, operator: &Operator) -> Arrival {
+        arrival_of(message, operator).0
+    }
+
+    fn arrival_of(message: &DeliverSm, operator: &Operator) -> (Arrival, ToleratedSet) {
         let id = OperatorId::try_new("alpha").unwrap();
         let via = Via {
             group: LinkGroup::of(&id),
             operator: id.clone(),
         };
         let link = LinkId::new(&id, 1);
-        read(
-            message,
-            operator,
-            Origin {
-                via: &via,
-                link: &link,
-                at: AT,
-            },
-            MessageId::from_parts(AT, [7; 10]),
-        )
+        let origin = Origin {
+            via: &via,
+            link: &link,
+            at: AT,
+        };
+        let id = MessageId::from_parts(AT, [7; 10]);
+        read(message, operator, &receipts(operator), origin, id)
     }
 
     fn receipt(message: &DeliverSm, operator: &Operator) -> Receipt {
@@ -217,19 +213,107 @@ mod tests {
         );
     }
 
+    /// Quirk 13: some carriers never set the bits. What a phone can write is no receipt unless configured.
     #[test]
-    fn receipts_without_the_bits_are_known_by_their_whole_form_or_their_tlvs() {
-        assert_eq!(receipt(&deliver(0, TEXT), &Operator::default()).carrier_id, "0A7");
+    fn without_the_bits_a_receipt_is_known_by_what_the_operator_says() {
         let mut by_tlv = deliver(0, "");
         by_tlv.tlvs.push(tlv::tag::RECEIPTED_MESSAGE_ID, b"B8\0").unwrap();
         by_tlv.tlvs.push(tlv::tag::MESSAGE_STATE, &[5]).unwrap();
-        assert_eq!(
-            receipt(&by_tlv, &Operator::default()).state,
-            ReceiptState::Undeliverable
-        );
-        for text in ["id:5 is my number", "id:5 stat:DELIVRD", "Hello", ""] {
+        let by_text = deliver(0, TEXT);
+        for (unflagged, tlvs, text) in [
+            (Unflagged::Never, false, false),
+            (Unflagged::Tlvs, true, false),
+            (Unflagged::Text, true, true),
+        ] {
+            let operator = Operator {
+                receipts_unflagged: unflagged,
+                ..Operator::default()
+            };
+            for (message, expected) in [(&by_tlv, tlvs), (&by_text, text)] {
+                let is_receipt = matches!(arrival(message, &operator), Arrival::Record(Up::Receipt(_)));
+                assert_eq!(is_receipt, expected, "{unflagged} {message:?}");
+            }
+        }
+        assert_eq!(Operator::default().receipts_unflagged, Unflagged::Tlvs);
+    }
+
+    #[test]
+    fn a_phone_cannot_claim_that_a_message_was_delivered() {
+        for text in [TEXT, "id:5 is my number", "id:5 stat:DELIVRD", "Hello", ""] {
             mo(&deliver(0, text), &Operator::default());
         }
+        let by_text = Operator {
+            receipts_unflagged: Unflagged::Text,
+            ..Operator::default()
+        };
+        for text in ["id:5 is my number", "id:5 stat:DELIVRD", "Hello", ""] {
+            mo(&deliver(0, text), &by_text);
+        }
+    }
+
+    /// Quirk 13: only bits 2 to 5 say it.
+    #[test]
+    fn other_bits_of_esm_class_do_not_hide_a_receipt() {
+        for esm_class in [0x04, 0x44, 0x84, 0x07, 0xC4] {
+            let receipt = receipt(&deliver(esm_class, TEXT), &Operator::default());
+            assert_eq!(receipt.carrier_id, "0A7", "{esm_class:#x}");
+        }
+    }
+
+    /// Quirk 10.
+    #[test]
+    fn where_tlv_and_text_disagree_both_ids_are_kept_and_it_is_counted() {
+        let operator = Operator::default();
+        let mut message = deliver(0x04, TEXT);
+        message
+            .tlvs
+            .push(tlv::tag::RECEIPTED_MESSAGE_ID, b"B8\0")
+            .unwrap();
+        let receipt = receipt(&message, &operator);
+        assert_eq!(
+            (receipt.carrier_id.as_str(), receipt.text_id.as_deref()),
+            ("B8", Some("0A7"))
+        );
+        let tolerated = |message| arrival_of(message, &operator).1;
+        let disagrees = smsgw_smpp::Tolerated::ReceiptDisagrees;
+        assert!(tolerated(&message).iter().any(|quirk| quirk == disagrees));
+        assert_eq!(tolerated(&deliver(0x04, TEXT)).iter().count(), 0, "nothing wrong");
+    }
+
+    /// Quirk 9.
+    #[test]
+    fn a_carriers_own_words_and_numbers_mean_what_the_operator_says() {
+        let word = |text: &str| smsgw_config::ReceiptWord::from_text(text).unwrap();
+        let operator = Operator {
+            receipt_words: [
+                (word("acked"), smsgw_config::ReceiptState::Delivrd),
+                (word("GONE"), smsgw_config::ReceiptState::Undeliv),
+                (word("12"), smsgw_config::ReceiptState::Expired),
+            ]
+            .into(),
+            ..Operator::default()
+        };
+        for (text, expected) in [
+            ("ACKED", ReceiptState::Delivered),
+            ("gone", ReceiptState::Undeliverable),
+            ("12", ReceiptState::Expired),
+            ("DELIVRD", ReceiptState::Delivered),
+            ("BUFFRED", ReceiptState::Enroute),
+        ] {
+            let text = TEXT.replace("DELIVRD", text);
+            assert_eq!(
+                receipt(&deliver(0x04, &text), &operator).state,
+                expected,
+                "{text}"
+            );
+        }
+        let mut by_number = deliver(0x04, "");
+        by_number
+            .tlvs
+            .push(tlv::tag::RECEIPTED_MESSAGE_ID, b"B8\0")
+            .unwrap();
+        by_number.tlvs.push(tlv::tag::MESSAGE_STATE, &[12]).unwrap();
+        assert_eq!(receipt(&by_number, &operator).state, ReceiptState::Expired);
     }
 
     #[test]

@@ -8,19 +8,24 @@ use crate::account::Account;
 use crate::bind::{Bind, UNBIND_TIMEOUT};
 use crate::dial::Dial;
 use crate::link::{self, Link};
+use crate::load::Load;
 use crate::metric::LINK_STATE;
+use crate::pdu_log::PduLog;
 use crate::status::{LinkState, LinkStatus, LinkTable};
-use smsgw_config::{Config, ConfigDiff, ConfigHandle, Operator, Protocol};
+use crate::trace::LinkTap;
+use smsgw_config::{BindMode, Config, ConfigDiff, ConfigHandle, InterfaceVersion, Operator, Protocol};
 use smsgw_message::{LinkId, OperatorId};
 use smsgw_queue::Engine;
 use smsgw_runtime::{ChildContext, ChildError, ChildSpec, Clock, SupervisorHandle};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
-/// What the binds of an operator with a protocol that this version does not speak are called.
+/// What the bind of a link is called that does not run: its protocol is not in this version, or it is not enabled.
 const NO_BIND: &str = "none";
 /// Time for the last commits of a drained link.
 const LAST_COMMITS: Duration = Duration::from_secs(1);
@@ -48,8 +53,9 @@ struct Kept {
     account: Arc<Account>,
     /// Names of its tasks.
     tasks: BTreeSet<String>,
-    /// Links shown as unsupported.
-    unsupported: Vec<LinkId>,
+    /// Links that are shown and do not run.
+    idle: Vec<LinkId>,
+    pdu_log: Arc<PduLog>,
 }
 
 impl Keeper {
@@ -121,6 +127,7 @@ impl Keeper {
             for (id, kept) in &running.operators {
                 if let Some(operator) = config.operator.get(id) {
                     kept.account.apply(operator);
+                    kept.pdu_log.set(operator.pdu_log, config.log.bodies);
                 }
             }
             let affected: BTreeSet<OperatorId> = diff
@@ -134,7 +141,7 @@ impl Keeper {
             for id in &affected {
                 if let Some(kept) = running.operators.get_mut(id) {
                     leaving.extend(kept.tasks.iter().map(|task| (id.clone(), task.clone())));
-                    self.hide_unsupported(id, &mut kept.unsupported);
+                    self.hide_idle(id, &mut kept.idle);
                 }
             }
             (affected, leaving)
@@ -191,8 +198,10 @@ impl Keeper {
         let kept = running.operators.entry(id.clone()).or_insert_with(|| Kept {
             account: Arc::new(Account::new(id, operator)),
             tasks: BTreeSet::new(),
-            unsupported: Vec::new(),
+            idle: Vec::new(),
+            pdu_log: Arc::default(),
         });
+        kept.pdu_log.set(operator.pdu_log, config.log.bodies);
         let count = usize::try_from(operator.binds).unwrap_or(usize::MAX);
         let ids = (1..=count).map(|n| (n - 1, LinkId::new(id, n)));
         match operator.protocol {
@@ -200,36 +209,89 @@ impl Keeper {
             Protocol::Ucp | Protocol::Http => {
                 warn!(operator = %id, protocol = %operator.protocol, "protocol is not in this version: the operator's parts stay queued");
                 for (_, link) in ids {
-                    self.show_unsupported(id, &link);
-                    kept.unsupported.push(link);
+                    self.show_idle(
+                        id,
+                        &link,
+                        LinkState::Unsupported,
+                        "protocol is not in this version",
+                    );
+                    kept.idle.push(link);
                 }
                 return Vec::new();
             }
+        }
+        if !operator.enabled {
+            info!(operator = %id, "operator is not enabled: its links stay closed and its parts queued");
+            for (_, link) in ids {
+                self.show_idle(id, &link, LinkState::Stopped, "enabled = false");
+                kept.idle.push(link);
+            }
+            return Vec::new();
         }
         if operator.in_doubt == smsgw_config::InDoubt::Query {
             warn!(operator = %id, "in_doubt = \"query\": without its answer a part has no id to ask for; it is sent again after one response_timeout");
         }
         let drain = config.node.drain_timeout;
+        let mode = match (operator.bind, operator.interface_version) {
+            (BindMode::Auto, InterfaceVersion::V3_3) => BindMode::TransmitterReceiver,
+            (mode, InterfaceVersion::V3_3 | InterfaceVersion::V3_4 | InterfaceVersion::V5_0) => mode,
+        };
+        let pairs = match mode {
+            BindMode::Auto => Some(watch::Sender::new(false)),
+            BindMode::Transceiver | BindMode::TransmitterReceiver => None,
+        };
         let mut specs = Vec::new();
-        for (index, link) in ids {
-            for bind in Bind::of(operator.bind) {
-                let name = format!("link-{link}{}", bind.suffix());
-                kept.tasks.insert(name.clone());
-                let link = Arc::new(Link {
+        for (index, id_of_link) in ids {
+            let link = |bind: Bind| {
+                let link = id_of_link.clone();
+                Arc::new(Link {
                     engine: Arc::clone(&self.engine),
                     clock: Arc::clone(&self.clock),
                     dial: Arc::clone(&self.dial),
                     account: Arc::clone(&kept.account),
                     id: link.clone(),
                     index,
-                    bind: *bind,
+                    bind,
                     drain,
                     table: self.table.clone(),
+                    load: Arc::new(Load::new(Arc::clone(&self.clock))),
                     peer: Mutex::new(None),
-                });
+                    credentials_refused: AtomicBool::new(false),
+                    pairs: pairs.clone(),
+                    tap: LinkTap {
+                        watch: self.table.watches.of(&link),
+                        pdu_log: Arc::clone(&kept.pdu_log),
+                        clock: Arc::clone(&self.clock),
+                        operator: id.clone(),
+                        bind,
+                    },
+                })
+            };
+            let name = |bind: Bind| format!("link-{id_of_link}{}", bind.suffix());
+            let one = |bind: Bind| {
+                let link = link(bind);
+                let task = ChildSpec::task(name(bind), move |ctx| link::run(ctx, Arc::clone(&link)));
+                (bind, task)
+            };
+            let tasks = match mode {
+                BindMode::Transceiver => vec![one(Bind::Transceiver)],
+                BindMode::TransmitterReceiver => vec![one(Bind::Transmitter), one(Bind::Receiver)],
+                BindMode::Auto => {
+                    let (transceiver, transmitter) = (link(Bind::Transceiver), link(Bind::Transmitter));
+                    let first = ChildSpec::task(name(Bind::Transceiver), move |ctx| {
+                        link::run_auto(ctx, Arc::clone(&transceiver), Arc::clone(&transmitter))
+                    });
+                    let receiver = link(Bind::Receiver);
+                    let second = ChildSpec::task(name(Bind::Receiver), move |ctx| {
+                        link::run_receiver(ctx, Arc::clone(&receiver))
+                    });
+                    vec![(Bind::Transceiver, first), (Bind::Receiver, second)]
+                }
+            };
+            for (bind, task) in tasks {
+                kept.tasks.insert(name(bind));
                 specs.push(
-                    ChildSpec::task(name, move |ctx| link::run(ctx, Arc::clone(&link)))
-                        .kind("link")
+                    task.kind("link")
                         .drain_timeout(drain.saturating_add(UNBIND_TIMEOUT).saturating_add(LAST_COMMITS)),
                 );
             }
@@ -237,22 +299,24 @@ impl Keeper {
         specs
     }
 
-    fn show_unsupported(&self, id: &OperatorId, link: &LinkId) {
+    fn show_idle(&self, id: &OperatorId, link: &LinkId, state: LinkState, reason: &str) {
         LINK_STATE
             .with(&[id.as_str(), link.as_str(), NO_BIND])
-            .set(LinkState::Unsupported.number());
-        self.table.set(LinkStatus {
+            .set(state.number());
+        let status = LinkStatus {
             operator: id.clone(),
             link: link.clone(),
             bind: NO_BIND,
-            state: LinkState::Unsupported,
+            state,
             since: self.clock.now(),
             peer: None,
-            reason: Some("protocol is not in this version".to_owned()),
-        });
+            reason: Some(reason.to_owned()),
+            credentials_refused: false,
+        };
+        self.table.set(status, None);
     }
 
-    fn hide_unsupported(&self, id: &OperatorId, links: &mut Vec<LinkId>) {
+    fn hide_idle(&self, id: &OperatorId, links: &mut Vec<LinkId>) {
         for link in links.drain(..) {
             LINK_STATE.remove(&[id.as_str(), link.as_str(), NO_BIND]);
             self.table.remove(&link, NO_BIND);

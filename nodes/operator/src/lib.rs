@@ -15,10 +15,11 @@
 //! another.
 //!
 //! # Limits
-//! SMPP 3.4 only: operators with another protocol have links in state `unsupported`. `in_doubt = "query"` cannot be done
-//! (see `doubt`). No client certificates with TLS. A link group is always the whole operator.
+//! SMPP 3.4 only: operators with another protocol have links in state `unsupported`. A link group is always the whole operator.
 
 mod account;
+mod again;
+mod answers;
 mod bind;
 mod commit;
 mod dial;
@@ -28,17 +29,25 @@ mod fixtures;
 mod hop;
 mod incoming;
 mod keeper;
+mod late;
 mod link;
+mod load;
 mod metric;
-mod patience;
+mod pdu_log;
 mod status;
 mod submit;
 #[cfg(test)]
 mod tests;
+mod tls;
+mod trace;
 mod traffic;
+mod tries;
 mod verdict;
 
+pub use answers::LinkError;
+pub use load::LinkLoad;
 pub use status::{LinkState, LinkStatus, LinkTable};
+pub use trace::{Capture, CaptureCounts, CaptureError};
 
 use smsgw_config::ConfigHandle;
 use smsgw_queue::Engine;

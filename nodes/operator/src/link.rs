@@ -4,31 +4,37 @@
 //! that was not told to drain never gives up; each end has a cause that is logged, counted and shown.
 //!
 //! Pauses: `reconnect_min` doubling to `reconnect_max` with jitter, from the start again once a session was of use;
-//! at least `credentials_retry` after refused credentials, at least [`ALREADY_BOUND_WAIT`] after ESME_RALYBND (carriers
+//! at least `credentials_retry` after refused credentials, at least `already_bound_retry` after ESME_RALYBND (carriers
 //! keep ghosts of lost sessions for up to a minute; binding faster only feeds them).
+//!
+//! With `bind = "auto"` a link begins as a transceiver. When the carrier seems to have none ([`bind::refuses_transceivers`])
+//! the task tries a transmitter at once; a transmitter that is bound makes all links of the operator pairs, one that is
+//! refused leads back to the transceiver after its pause.
 
 use crate::account::Account;
 use crate::bind::{self, Bind};
 use crate::dial::{Dial, Dialled};
+use crate::load::Load;
 use crate::metric::Meters;
 use crate::status::{LinkState, LinkStatus, LinkTable};
+use crate::tls::TlsFiles;
+use crate::trace::LinkTap;
 use crate::traffic::{self, Over, Traffic};
-use smsgw_config::{Operator, TlsSection};
+use smsgw_config::Operator;
 use smsgw_message::LinkId;
 use smsgw_queue::Engine;
 use smsgw_runtime::{ChildContext, ChildError, Clock};
 use smsgw_session::Backoff;
-use smsgw_smpp::{CloseCause, CommandStatus, EsmeSession};
-use smsgw_transport::{ConnectOptions, DriveEnd, DriveOptions, TlsClient, drive};
+use smsgw_smpp::{CloseCause, CommandStatus, EsmeSession, profile::BindErrorClass};
+use smsgw_transport::{ConnectOptions, DriveEnd, DriveOptions, Tapped, TlsClient, drive};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, error, info, warn};
 
-/// Least pause after ESME_RALYBND.
-pub(crate) const ALREADY_BOUND_WAIT: Duration = Duration::from_secs(30);
 /// Batches of events that may wait for the link.
 const EVENT_BATCHES: usize = 4;
 /// Spread of the pauses, in percent.
@@ -48,14 +54,25 @@ pub(crate) struct Link {
     /// How long outstanding answers are waited for at the end.
     pub(crate) drain: Duration,
     pub(crate) table: LinkTable,
+    pub(crate) load: Arc<Load>,
     pub(crate) peer: Mutex<Option<SocketAddr>>,
+    /// The last bind was refused for its credentials.
+    pub(crate) credentials_refused: AtomicBool,
+    /// With `bind = "auto"`: whether the links of the operator are pairs.
+    pub(crate) pairs: Option<watch::Sender<bool>>,
+    /// Where its sessions can be looked at.
+    pub(crate) tap: LinkTap,
 }
 
 impl Link {
     /// Shows the state in metric and table.
     pub(crate) fn report(&self, meters: &Meters, state: LinkState, reason: Option<String>) {
         meters.state(state);
-        self.table.set(LinkStatus {
+        if state == LinkState::Bound {
+            self.credentials_refused.store(false, Ordering::Relaxed);
+            self.pair_works();
+        }
+        let status = LinkStatus {
             operator: self.account.id.clone(),
             link: self.id.clone(),
             bind: self.bind.as_str(),
@@ -63,7 +80,24 @@ impl Link {
             since: self.clock.now(),
             peer: *self.peer.lock().unwrap_or_else(PoisonError::into_inner),
             reason,
-        });
+            credentials_refused: self.credentials_refused.load(Ordering::Relaxed),
+        };
+        self.table.set(status, Some(&self.load));
+    }
+
+    /// A transmitter is bound: where the mode was open, it is the pair from now on.
+    fn pair_works(&self) {
+        let Some(pairs) = self.pairs.as_ref().filter(|_| self.bind.is_of_pair()) else {
+            return;
+        };
+        if pairs.send_if_modified(|paired| !std::mem::replace(paired, true)) {
+            info!(operator = %self.account.id, link = %self.id, "the carrier takes no transceivers: links are pairs of transmitter and receiver");
+        }
+    }
+
+    /// Whether the mode is decided, and for the pair.
+    fn is_paired(&self) -> bool {
+        self.pairs.as_ref().is_some_and(|pairs| *pairs.borrow())
     }
 
     fn set_peer(&self, peer: Option<SocketAddr>) {
@@ -74,43 +108,142 @@ impl Link {
 /// Why a try ended, and how long to wait at least.
 struct Lost {
     cause: &'static str,
+    /// What the bind was refused with.
+    refused: Option<CommandStatus>,
     reason: String,
     floor: Duration,
     worked: bool,
+}
+
+/// How a task goes on after a bind has come to its end.
+enum Next {
+    /// The link drains: it is over.
+    End,
+    /// The other kind of bind is to be tried, by `bind = "auto"`.
+    Other,
+}
+
+/// What lasts from one try to the next.
+struct Memory {
+    operator: Arc<Operator>,
+    limits: (Duration, Duration),
+    backoff: Backoff,
+    tls: TlsFiles,
+}
+
+impl Memory {
+    fn new(link: &Link) -> Self {
+        let operator = link.account.settings();
+        let limits = (operator.reconnect_min, operator.reconnect_max);
+        Self {
+            backoff: Backoff::new(limits.0, limits.1, JITTER),
+            operator,
+            limits,
+            tls: TlsFiles::default(),
+        }
+    }
+
+    /// The pause after a try; limits that were changed meanwhile begin anew.
+    fn pause(&mut self, link: &Link, lost: &Lost) -> Duration {
+        let settings = link.account.settings();
+        let limits = (settings.reconnect_min, settings.reconnect_max);
+        if limits != self.limits {
+            self.limits = limits;
+            self.backoff = Backoff::new(limits.0, limits.1, JITTER);
+        }
+        if lost.worked {
+            self.backoff.reset();
+        }
+        self.backoff.next(rand::random(), lost.floor)
+    }
 }
 
 /// The task of one bind.
 pub(crate) async fn run(ctx: ChildContext, link: Arc<Link>) -> Result<(), ChildError> {
     // The links start together and a carrier that is down delays nobody: up means running, not bound.
     ctx.ready();
-    let operator = link.account.settings();
+    let mut memory = Memory::new(&link);
+    match serve(&ctx, &link, &mut memory).await? {
+        Next::End | Next::Other => Ok(()),
+    }
+}
+
+/// The task of a link whose mode is found out: a transceiver, or the transmitter of a pair.
+pub(crate) async fn run_auto(
+    ctx: ChildContext,
+    transceiver: Arc<Link>,
+    transmitter: Arc<Link>,
+) -> Result<(), ChildError> {
+    ctx.ready();
+    let mut memory = Memory::new(&transceiver);
+    loop {
+        for link in [&transceiver, &transmitter] {
+            match serve(&ctx, link, &mut memory).await? {
+                Next::End => return Ok(()),
+                Next::Other => {}
+            }
+        }
+    }
+}
+
+/// The task of the receiver of such a link: there is none until it is known to be a pair.
+pub(crate) async fn run_receiver(ctx: ChildContext, link: Arc<Link>) -> Result<(), ChildError> {
+    ctx.ready();
+    if let Some(pairs) = &link.pairs {
+        let mut paired = pairs.subscribe();
+        tokio::select! {
+            () = ctx.draining() => return Ok(()),
+            known = paired.wait_for(|paired| *paired) => if known.is_err() {
+                return Err(ChildError::new("nobody finds out whether the link is a pair"));
+            },
+        }
+    }
+    let mut memory = Memory::new(&link);
+    match serve(&ctx, &link, &mut memory).await? {
+        Next::End | Next::Other => Ok(()),
+    }
+}
+
+async fn serve(ctx: &ChildContext, link: &Arc<Link>, memory: &mut Memory) -> Result<Next, ChildError> {
     let mut meters = Meters::new(&link.account.id, &link.id, link.bind.as_str());
-    let mut backoff = Backoff::new(operator.reconnect_min, operator.reconnect_max, JITTER);
-    let mut tls = None;
-    let _shown = Shown(&link);
+    let shown = Shown(link);
     link.report(&meters, LinkState::Down, None);
     loop {
         if ctx.is_draining() {
-            return Ok(());
+            return Ok(Next::End);
         }
-        let lost = match try_once(&ctx, &link, &operator, &mut meters, &mut tls).await {
+        if !link.bind.is_of_pair() && link.is_paired() {
+            return Ok(Next::Other);
+        }
+        let lost = match try_once(ctx, link, memory, &mut meters).await {
             Ok(lost) => lost,
-            Err(ended) => return ended,
+            Err(ended) => return ended.map(|()| Next::End),
         };
         if ctx.is_draining() {
-            return Ok(());
+            return Ok(Next::End);
         }
-        if lost.worked {
-            backoff.reset();
-        }
-        let pause = backoff.next(rand::random(), lost.floor);
         meters.reconnect(lost.cause);
-        warn!(operator = %link.account.id, link = %link.id, bind = link.bind.as_str(), cause = lost.cause, reason = lost.reason, retry_in = ?pause, "link down");
         link.set_peer(None);
+        link.load.window(0);
+        let refused = lost.refused;
+        if !link.bind.is_of_pair() && link.pairs.is_some() && refused.is_some_and(bind::refuses_transceivers)
+        {
+            info!(operator = %link.account.id, link = %link.id, reason = lost.reason, "bind as transceiver refused: trying a transmitter");
+            return Ok(Next::Other);
+        }
+        let pause = memory.pause(link, &lost);
+        warn!(operator = %link.account.id, link = %link.id, bind = link.bind.as_str(), cause = lost.cause, reason = lost.reason, retry_in = ?pause, "link down");
+        let class = refused.map(BindErrorClass::of);
+        link.credentials_refused
+            .store(class == Some(BindErrorClass::Credentials), Ordering::Relaxed);
         link.report(&meters, LinkState::Down, Some(lost.reason));
         tokio::select! {
-            () = ctx.draining() => return Ok(()),
+            () = ctx.draining() => return Ok(Next::End),
             () = tokio::time::sleep(pause) => {}
+        }
+        if link.pairs.is_some() && link.bind.is_of_pair() && !link.is_paired() {
+            drop(shown);
+            return Ok(Next::Other);
         }
     }
 }
@@ -128,12 +261,12 @@ impl Drop for Shown<'_> {
 async fn try_once(
     ctx: &ChildContext,
     link: &Arc<Link>,
-    operator: &Operator,
+    memory: &mut Memory,
     meters: &mut Meters,
-    tls: &mut Option<TlsClient>,
 ) -> Result<Lost, Result<(), ChildError>> {
     link.report(meters, LinkState::Connecting, None);
     let settings = link.account.settings();
+    let operator = &*Arc::clone(&memory.operator);
     let config = match bind::session(operator, link.bind) {
         Ok(config) => config,
         Err(error) => {
@@ -147,7 +280,7 @@ async fn try_once(
     };
     let connection = tokio::select! {
         () = ctx.draining() => return Err(Ok(())),
-        connection = open(link, operator, tls) => match connection {
+        connection = open(link, operator, &mut memory.tls) => match connection {
             Ok(connection) => connection,
             Err(lost) => return Ok(lost),
         },
@@ -165,11 +298,14 @@ async fn try_once(
     let session = EsmeSession::new(config, link.clock.instant());
     let (commands, session_commands) = mpsc::channel(traffic::command_room(window));
     let (session_events, events) = mpsc::channel(EVENT_BATCHES);
+    ctx.shows("commands", &commands);
+    ctx.shows("events", &session_events);
+    link.load.window(window);
     // Aborted when this future is dropped: a killed link leaves no connection behind.
     let mut driver = JoinSet::new();
     driver.spawn(drive(
         session,
-        stream,
+        Tapped::new(stream, link.tap.session(peer)),
         session_commands,
         session_events,
         DriveOptions::new("link"),
@@ -209,19 +345,22 @@ async fn try_once(
     Ok(Lost {
         cause: cause.name(),
         reason,
+        refused: refused(cause),
         floor: floor(cause, &settings, link),
         worked,
     })
 }
 
-async fn open(link: &Link, operator: &Operator, tls: &mut Option<TlsClient>) -> Result<Dialled, Lost> {
-    if let (Some(section), None) = (&operator.tls, &*tls) {
-        *tls = Some(tls_client(section).await?);
-    }
+async fn open(link: &Link, operator: &Operator, files: &mut TlsFiles) -> Result<Dialled, Lost> {
+    let tls = match operator.tls {
+        None => None,
+        Some(_) => Some(tls_client(operator, files).await?),
+    };
     let hosts = hosts_from(operator, link.index);
     let options = ConnectOptions {
         timeout: operator.connect_timeout,
-        tls: tls.clone(),
+        source: operator.source_address,
+        tls,
         ..ConnectOptions::default()
     };
     link.dial
@@ -239,12 +378,19 @@ fn hosts_from(operator: &Operator, index: usize) -> Vec<String> {
     hosts
 }
 
-async fn tls_client(section: &TlsSection) -> Result<TlsClient, Lost> {
-    let section = section.clone();
+async fn tls_client(operator: &Operator, files: &mut TlsFiles) -> Result<TlsClient, Lost> {
+    let section = operator.tls.clone().unwrap_or_default();
     let told = |reason: String| lost("tls_setup", reason, Duration::ZERO);
-    match tokio::task::spawn_blocking(move || bind::tls(&section)).await {
-        Ok(Ok(client)) => Ok(client),
-        Ok(Err(error)) => Err(told(chain(&error))),
+    let mut read = std::mem::take(files);
+    let reading = tokio::task::spawn_blocking(move || {
+        let client = read.client(&section);
+        (read, client)
+    });
+    match reading.await {
+        Ok((read, client)) => {
+            *files = read;
+            client.map_err(|error| told(chain(&error)))
+        }
         Err(error) => Err(told(error.to_string())),
     }
 }
@@ -266,22 +412,40 @@ fn lost(cause: &'static str, reason: String, floor: Duration) -> Lost {
         cause,
         reason,
         floor,
+        refused: None,
         worked: false,
+    }
+}
+
+fn refused(cause: CloseCause) -> Option<CommandStatus> {
+    match cause {
+        CloseCause::BindRefused(status) => Some(status),
+        CloseCause::BindTimeout
+        | CloseCause::Unbound
+        | CloseCause::UnbindTimeout
+        | CloseCause::PeerUnbound
+        | CloseCause::EnquireLinkTimeout
+        | CloseCause::Inactive
+        | CloseCause::Silent
+        | CloseCause::Unanswered
+        | CloseCause::OutbindRefused
+        | CloseCause::BadLength(_)
+        | CloseCause::Lost => None,
     }
 }
 
 /// The least pause that an end calls for.
 fn floor(cause: CloseCause, settings: &Operator, link: &Link) -> Duration {
-    let CloseCause::BindRefused(status) = cause else {
+    let Some(status) = refused(cause) else {
         return Duration::ZERO;
     };
-    match status {
-        CommandStatus::INVALID_PASSWORD | CommandStatus::INVALID_SYSTEM_ID | CommandStatus::BIND_FAILED => {
+    match BindErrorClass::of(status) {
+        BindErrorClass::Credentials => {
             error!(operator = %link.account.id, link = %link.id, %status, "the carrier refuses our credentials; somebody has to check them");
             settings.credentials_retry
         }
-        CommandStatus::ALREADY_BOUND => ALREADY_BOUND_WAIT,
-        CommandStatus(_) => Duration::ZERO,
+        BindErrorClass::AlreadyBound => settings.already_bound_retry,
+        BindErrorClass::Other => Duration::ZERO,
     }
 }
 

@@ -5,6 +5,7 @@
 
 use smsgw_message::{LinkId, OperatorId};
 use smsgw_queue::ReleaseReason;
+use smsgw_session::Narrowed;
 use smsgw_smpp::{CommandStatus, Tolerated};
 use smsgw_telemetry::{Counter, Gauge, Histogram, HistogramHandle, IntCounter, IntGauge, LATENCY_SECONDS};
 use std::collections::HashMap;
@@ -12,11 +13,11 @@ use std::collections::HashMap;
 use crate::doubt::Cause;
 use crate::status::LinkState;
 
-/// State of a bind: 0 down, 1 connecting, 2 bound, 3 draining, 4 unsupported.
+/// State of a bind: 0 down, 1 connecting, 2 bound, 3 draining, 4 unsupported, 5 stopped.
 /// Below 2 for longer than a maintenance window: nothing is sent over it; the log line `link down` says why.
 pub(crate) static LINK_STATE: Gauge = Gauge::new(
     "smsgw_operator_link_state",
-    "State of a bind: 0 down, 1 connecting, 2 bound, 3 draining, 4 unsupported.",
+    "State of a bind: 0 down, 1 connecting, 2 bound, 3 draining, 4 unsupported, 5 stopped.",
     &["operator", "link", "bind"],
 );
 
@@ -28,11 +29,27 @@ pub(crate) static WINDOW_IN_USE: Gauge = Gauge::new(
     &["operator", "link", "bind"],
 );
 
+/// Parts that may be unanswered on a link now: the configured window, or less while the carrier is slow (`adaptive`).
+/// Below `window` for long: the carrier takes less than we have; the cause is counted beside it.
+pub(crate) static WINDOW: Gauge = Gauge::new(
+    "smsgw_operator_window",
+    "Parts of a link that may be unanswered now.",
+    &["operator", "link", "bind"],
+);
+
+/// How often windows were narrowed, by cause: `slow` (late answers), `throttled`, `congestion_state` (SMPP 5.0) and
+/// `timed_out`. Now and then is normal: that is how the limit is found.
+pub(crate) static NARROWED_TOTAL: Counter = Counter::new(
+    "smsgw_operator_window_narrowed_total",
+    "How often windows were narrowed.",
+    &["operator", "cause"],
+);
+
 /// Parts written to carriers, again and again ones included.
 pub(crate) static SUBMITTED_TOTAL: Counter = Counter::new(
     "smsgw_operator_submitted_total",
     "Parts written to carriers.",
-    &["operator"],
+    &["operator", "link"],
 );
 
 /// Answers to submits by status word.
@@ -40,7 +57,7 @@ pub(crate) static SUBMITTED_TOTAL: Counter = Counter::new(
 pub(crate) static ANSWERS_TOTAL: Counter = Counter::new(
     "smsgw_operator_answers_total",
     "Answers to submits, by status.",
-    &["operator", "status"],
+    &["operator", "link", "status"],
 );
 
 /// Time from handing a part to the session until its answer was seen.
@@ -48,12 +65,13 @@ pub(crate) static ANSWERS_TOTAL: Counter = Counter::new(
 pub(crate) static ANSWER_SECONDS: Histogram = Histogram::new(
     "smsgw_operator_answer_seconds",
     "Time from submit to answer.",
-    &["operator"],
+    &["operator", "link"],
     LATENCY_SECONDS,
 );
 
-/// Parts written and never answered, by policy and cause (`link_lost`, `timeout`, `crash`).
-/// Each may reach its phone twice (policy resubmit) or never (reject).
+/// Parts written and never answered, by policy and cause (`link_lost`, `timeout`, `crash`, and `not_known`: a carrier that
+/// did not know the id of its own late answer). Each may reach its phone twice (policy resubmit) or never (reject). What
+/// went out again is counted as released by `in_doubt`, what did not as ended by `in_doubt` or `in_doubt_max`.
 pub(crate) static IN_DOUBT_TOTAL: Counter = Counter::new(
     "smsgw_operator_in_doubt_total",
     "Parts written to a carrier and never answered.",
@@ -61,12 +79,21 @@ pub(crate) static IN_DOUBT_TOTAL: Counter = Counter::new(
 );
 
 /// Answers that came after the response timeout: `used` ended their part, `too_late` came when the part had been given
-/// back already, so that it may be sent twice and its receipt stays unknown.
+/// back already, so that it may be sent twice and its receipt stays unknown; `settled` of these ended the part all the
+/// same, when it came round and before it was sent again.
 /// A rise of `too_late` means that `response_timeout` is too short for this carrier.
 pub(crate) static LATE_ANSWERS_TOTAL: Counter = Counter::new(
     "smsgw_operator_late_answers_total",
     "Answers after the response timeout.",
     &["operator", "use"],
+);
+
+/// Queries (query_sm) for parts in doubt whose answer came late, by outcome: `known` (the carrier has it), `unknown` (it goes
+/// out again), `refused`, `unanswered` and `not_asked` (no slot, link lost): the late answer is believed then.
+pub(crate) static QUERIES_TOTAL: Counter = Counter::new(
+    "smsgw_operator_queries_total",
+    "Queries for parts in doubt, by outcome.",
+    &["operator", "outcome"],
 );
 
 /// Parts put back into the operator's queue, by reason.
@@ -77,7 +104,8 @@ pub(crate) static RELEASED_TOTAL: Counter = Counter::new(
     &["operator", "reason"],
 );
 
-/// Parts that ended here, by outcome: `sent`, `refused`, `exhausted`, `expired`, `in_doubt`, `unsendable`, `corrupt`.
+/// Parts that ended here, by outcome: `sent`, `refused`, `exhausted`, `expired`, `in_doubt`,
+/// `in_doubt_max` (in doubt too often), `unsendable`, `corrupt`.
 pub(crate) static ENDED_TOTAL: Counter = Counter::new(
     "smsgw_operator_ended_total",
     "Parts that ended, by outcome.",
@@ -93,8 +121,9 @@ pub(crate) static ARRIVED_TOTAL: Counter = Counter::new(
     &["operator", "kind"],
 );
 
-/// Deliveries that were not taken, so that the carrier sends them again: `not_durable` (the engine refused), `overload`
-/// (too many waited for the engine) and `not_bound` (before the bind's answer, or over a bind that only sends).
+/// Deliveries that were not taken, so that the carrier sends them again: `not_durable` (the engine refused), `full` (a bound of
+/// `[engine]` is reached), `overload`
+/// (too many waited for the engine), `rate` (more than `inbound_rate`) and `not_bound` (before the bind's answer, or over a bind that only sends).
 pub(crate) static ARRIVALS_REFUSED_TOTAL: Counter = Counter::new(
     "smsgw_operator_arrivals_refused_total",
     "Deliveries from carriers that were left to the carrier.",
@@ -169,6 +198,7 @@ pub(crate) struct Meters {
     operator: OperatorId,
     labels: [String; 3],
     state: IntGauge,
+    window: IntGauge,
     pub(crate) window_in_use: IntGauge,
     pub(crate) submitted: IntCounter,
     pub(crate) answer_seconds: HistogramHandle,
@@ -186,13 +216,14 @@ impl Meters {
             operator: operator.clone(),
             labels: [name.to_owned(), link.to_string(), bind.to_owned()],
             state: LINK_STATE.with(&[name, link.as_str(), bind]),
+            window: WINDOW.with(&[name, link.as_str(), bind]),
             window_in_use: WINDOW_IN_USE.with(&[name, link.as_str(), bind]),
-            submitted: SUBMITTED_TOTAL.with(&[name]),
-            answer_seconds: ANSWER_SECONDS.with(&[name]),
+            submitted: SUBMITTED_TOTAL.with(&[name, link.as_str()]),
+            answer_seconds: ANSWER_SECONDS.with(&[name, link.as_str()]),
             receipts: ARRIVED_TOTAL.with(&[name, "receipt"]),
             mo: ARRIVED_TOTAL.with(&[name, "mo"]),
             answers: HashMap::new(),
-            reserved: ANSWERS_TOTAL.with(&[name, "reserved"]),
+            reserved: ANSWERS_TOTAL.with(&[name, link.as_str(), "reserved"]),
         }
     }
 
@@ -205,10 +236,10 @@ impl Meters {
             self.reserved.inc();
             return;
         }
-        let operator = &self.operator;
+        let [operator, link, _] = &self.labels;
         self.answers
             .entry(status)
-            .or_insert_with(|| ANSWERS_TOTAL.with(&[operator.as_str(), &status_word(status)]))
+            .or_insert_with(|| ANSWERS_TOTAL.with(&[operator, link, &status_word(status)]))
             .inc();
     }
 
@@ -218,9 +249,24 @@ impl Meters {
             .inc();
     }
 
-    pub(crate) fn late_answer(&self, used: bool) {
+    pub(crate) fn late_answer(&self, use_of_it: &'static str) {
         LATE_ANSWERS_TOTAL
-            .with(&[self.operator.as_str(), if used { "used" } else { "too_late" }])
+            .with(&[self.operator.as_str(), use_of_it])
+            .inc();
+    }
+
+    pub(crate) fn queried(&self, outcome: &'static str) {
+        QUERIES_TOTAL.with(&[self.operator.as_str(), outcome]).inc();
+    }
+
+    /// The window is this wide now.
+    pub(crate) fn width(&self, width: usize) {
+        self.window.set(i64::try_from(width).unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn narrowed(&self, cause: Narrowed) {
+        NARROWED_TOTAL
+            .with(&[self.operator.as_str(), cause.as_str()])
             .inc();
     }
 
@@ -262,6 +308,7 @@ impl Drop for Meters {
     fn drop(&mut self) {
         let [operator, link, bind] = &self.labels;
         LINK_STATE.remove(&[operator, link, bind]);
+        WINDOW.remove(&[operator, link, bind]);
         WINDOW_IN_USE.remove(&[operator, link, bind]);
     }
 }

@@ -2,7 +2,9 @@
 //!
 //! Invariant: one entry per bind that runs; it goes when the bind is removed.
 
-use smsgw_message::{LinkId, OperatorId, Timestamp};
+use crate::load::{LinkLoad, Load};
+use crate::trace::{Capture, CaptureError, Watches};
+use smsgw_message::{Clock, LinkId, OperatorId, Timestamp};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +22,8 @@ pub enum LinkState {
     Draining,
     /// This version does not speak the operator's protocol; its parts stay queued.
     Unsupported,
+    /// Not to be opened: its operator is not enabled; its parts stay queued.
+    Stopped,
 }
 
 impl LinkState {
@@ -31,6 +35,15 @@ impl LinkState {
             Self::Bound => "bound",
             Self::Draining => "draining",
             Self::Unsupported => "unsupported",
+            Self::Stopped => "stopped",
+        }
+    }
+
+    /// Not bound, and trying to be.
+    fn is_outage(self) -> bool {
+        match self {
+            Self::Down | Self::Connecting => true,
+            Self::Bound | Self::Draining | Self::Unsupported | Self::Stopped => false,
         }
     }
 
@@ -42,6 +55,7 @@ impl LinkState {
             Self::Bound => 2,
             Self::Draining => 3,
             Self::Unsupported => 4,
+            Self::Stopped => 5,
         }
     }
 }
@@ -57,35 +71,66 @@ pub struct LinkStatus {
     pub bind: &'static str,
     /// Its state.
     pub state: LinkState,
-    /// Since when.
+    /// Since when. Down and connecting in turn are one outage, which began with the first of them.
     pub since: Timestamp,
     /// The carrier's end, once connected.
     pub peer: Option<SocketAddr>,
     /// Why it is down, when it is.
     pub reason: Option<String>,
+    /// The carrier refused the credentials of the last bind: somebody has to act. Stays until a bind is taken, or ends
+    /// otherwise.
+    pub credentials_refused: bool,
 }
+
+/// By link and bind.
+type Entries = BTreeMap<(LinkId, &'static str), (LinkStatus, Option<Arc<Load>>)>;
 
 /// Every bind of this node; clones see the same table.
 #[derive(Debug, Clone, Default)]
 pub struct LinkTable {
-    entries: Arc<Mutex<BTreeMap<(LinkId, &'static str), LinkStatus>>>,
+    entries: Arc<Mutex<Entries>>,
+    pub(crate) watches: Watches,
 }
 
 impl LinkTable {
     /// How every bind is now.
     pub fn snapshot(&self) -> Vec<LinkStatus> {
-        self.lock().values().cloned().collect()
+        self.lock().values().map(|(status, _)| status.clone()).collect()
     }
 
-    pub(crate) fn set(&self, status: LinkStatus) {
-        self.lock().insert((status.link.clone(), status.bind), status);
+    /// How every bind is now, and what goes over it.
+    pub fn loads(&self) -> Vec<(LinkStatus, LinkLoad)> {
+        let entries: Vec<_> = self.lock().values().cloned().collect();
+        let load = |load: Option<Arc<Load>>| load.map_or_else(LinkLoad::default, |load| load.snapshot());
+        entries
+            .into_iter()
+            .map(|(status, of)| (status, load(of)))
+            .collect()
+    }
+
+    /// Begins to capture what goes over a link.
+    pub fn capture(&self, link: &LinkId, clock: &dyn Clock) -> Result<Capture, CaptureError> {
+        self.watches.capture(link, clock)
+    }
+
+    /// Shows a bind; one that never has a session has no load.
+    pub(crate) fn set(&self, mut status: LinkStatus, load: Option<&Arc<Load>>) {
+        let key = (status.link.clone(), status.bind);
+        let mut entries = self.lock();
+        if let Some((before, _)) = entries.get(&key)
+            && before.state.is_outage()
+            && status.state.is_outage()
+        {
+            status.since = before.since;
+        }
+        entries.insert(key, (status, load.cloned()));
     }
 
     pub(crate) fn remove(&self, link: &LinkId, bind: &'static str) {
         self.lock().remove(&(link.clone(), bind));
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<(LinkId, &'static str), LinkStatus>> {
+    fn lock(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

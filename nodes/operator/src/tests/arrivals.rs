@@ -1,11 +1,11 @@
 //! What the carrier delivers.
 
-use super::gate::Mode;
 use super::*;
 use bytes::Bytes;
 use smsgw_message::ReceiptState;
 use smsgw_queue::{EngineError, Place};
-use smsgw_smpp::{Address, CommandStatus, DeliverSm};
+use smsgw_smpp::{Address, CommandStatus, DataSm, DeliverSm};
+use smsgw_testkit::Mood;
 
 const OK: CommandStatus = CommandStatus::OK;
 
@@ -51,6 +51,73 @@ async fn a_part_its_answer_and_its_receipt_make_the_whole_trip() {
     );
 }
 
+/// Quirks 12 and 13.
+#[tokio::test(start_paused = true)]
+async fn a_receipt_in_data_sm_is_a_receipt() {
+    let world = World::start(operator()).await;
+    world.bound().await;
+    let mut by_tlvs = DataSm {
+        esm_class: 0x04,
+        ..DataSm::default()
+    };
+    let tag = smsgw_smpp::tlv::tag::RECEIPTED_MESSAGE_ID;
+    by_tlvs.tlvs.push(tag, b"D1\0").unwrap();
+    by_tlvs
+        .tlvs
+        .push(smsgw_smpp::tlv::tag::MESSAGE_STATE, &[2])
+        .unwrap();
+    let mut by_text = DataSm {
+        esm_class: 0x44,
+        ..DataSm::default()
+    };
+    by_text
+        .tlvs
+        .push(
+            smsgw_smpp::tlv::tag::MESSAGE_PAYLOAD,
+            &receipt("D2").short_message,
+        )
+        .unwrap();
+    for (tag, message, id) in [(1, by_tlvs, "D1"), (2, by_text, "D2")] {
+        world.carrier.deliver_data(tag, message);
+        let (Up::Receipt(receipt), _) = world.up().await else {
+            panic!("a receipt")
+        };
+        assert_eq!(
+            (receipt.carrier_id.as_str(), receipt.state),
+            (id, ReceiptState::Delivered)
+        );
+    }
+    world
+        .until("answered", |world| world.carrier.answered() == [(1, OK), (2, OK)])
+        .await;
+}
+
+/// Quirks 7 to 10: what a receipt has wrong is put up with, and counted.
+#[tokio::test(start_paused = true)]
+async fn what_is_wrong_with_receipts_is_counted_by_name() {
+    let world = World::start(operator()).await;
+    world.bound().await;
+    let mut disagrees = receipt("R1");
+    let tag = smsgw_smpp::tlv::tag::RECEIPTED_MESSAGE_ID;
+    disagrees.tlvs.push(tag, b"R2\0").unwrap();
+    let short = deliver(0x04, "id:R3 stat:GONE");
+    for (tag, message) in [(1, disagrees), (2, short)] {
+        world.carrier.deliver(tag, message);
+        assert!(matches!(world.up().await.0, Up::Receipt(_)));
+    }
+    for quirk in [
+        smsgw_smpp::Tolerated::ReceiptDisagrees,
+        smsgw_smpp::Tolerated::ReceiptFieldsMissing,
+        smsgw_smpp::Tolerated::ReceiptStateWord,
+    ] {
+        let counted = counter(
+            "smsgw_operator_tolerated_total",
+            &[("operator", "alpha"), ("quirk", quirk.name())],
+        );
+        assert!(counted >= 1.0, "{}", quirk.name());
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_mo_goes_up_with_an_id_of_its_own() {
     let world = World::start(operator()).await;
@@ -77,14 +144,14 @@ async fn an_mo_goes_up_with_an_id_of_its_own() {
 async fn a_delivery_is_answered_only_after_its_commit() {
     let world = World::start(operator()).await;
     world.bound().await;
-    world.gate.set(Mode::Held);
+    world.engine.set(Mood::Held);
     for tag in 0..50 {
         world.carrier.deliver(tag, receipt(&format!("R{tag}")));
     }
     tokio::time::sleep(Duration::from_secs(20)).await;
     assert_eq!(world.carrier.answered(), []);
     assert_eq!(world.up_depth().ready, 0);
-    world.gate.set(Mode::Open);
+    world.engine.set(Mood::Calm);
     world
         .until("answered", |world| world.carrier.answered().len() == 50)
         .await;
@@ -101,7 +168,7 @@ async fn a_delivery_is_answered_only_after_its_commit() {
 async fn a_delivery_that_cannot_be_stored_is_left_to_the_carrier() {
     let world = World::start(operator()).await;
     world.bound().await;
-    world.gate.set(Mode::Refusing(EngineError::NoSpace));
+    world.engine.set(Mood::Refusing(EngineError::NoSpace));
     world.carrier.deliver(1, receipt("R1"));
     world
         .until("answered", |world| !world.carrier.answered().is_empty())
@@ -110,9 +177,41 @@ async fn a_delivery_that_cannot_be_stored_is_left_to_the_carrier() {
         world.carrier.answered(),
         [(1, CommandStatus::TEMPORARY_APP_ERROR)]
     );
-    world.gate.set(Mode::Open);
+    world.engine.set(Mood::Calm);
     world.carrier.deliver(2, receipt("R1"));
     assert!(matches!(world.up().await.0, Up::Receipt(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_gateway_answers_that_its_queue_is_full_until_there_is_room() {
+    let world = World::start(operator()).await;
+    world.bound().await;
+    world.memory.set_bounds(smsgw_queue::Bounds {
+        queue: smsgw_queue::Bound {
+            records: 1,
+            ..smsgw_queue::Bound::NONE
+        },
+        ..smsgw_queue::Bounds::NONE
+    });
+    for sequence in [1, 2] {
+        world.carrier.deliver(sequence, receipt(&format!("R{sequence}")));
+        let answers = usize::try_from(sequence).unwrap();
+        world
+            .until("answered", move |world| world.carrier.answered().len() == answers)
+            .await;
+    }
+    assert_eq!(
+        world.carrier.answered(),
+        [(1, OK), (2, CommandStatus::MESSAGE_QUEUE_FULL)]
+    );
+    assert_eq!(world.up_depth().ready, 1);
+    assert!(matches!(world.up().await.0, Up::Receipt(_)));
+    world.memory.set_bounds(smsgw_queue::Bounds::NONE);
+    world.carrier.deliver(3, receipt("R2"));
+    world
+        .until("answered", |world| world.carrier.answered().len() == 3)
+        .await;
+    assert_eq!(world.carrier.answered().last(), Some(&(3, OK)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -120,8 +219,8 @@ async fn a_poisoned_engine_leaves_deliveries_unanswered_and_ends_the_process() {
     let world = World::start(operator()).await;
     world.bound().await;
     world
-        .gate
-        .set(Mode::Refusing(EngineError::Poisoned("sync failed".to_owned())));
+        .engine
+        .set(Mood::Refusing(EngineError::Poisoned("sync failed".to_owned())));
     world.carrier.deliver(1, receipt("R1"));
     let exit = tokio::time::timeout(Duration::from_secs(60), world.tree.ended())
         .await
@@ -186,12 +285,12 @@ async fn a_malformed_pdu_is_kept_and_disturbs_nothing() {
 async fn thousands_of_deliveries_are_taken_with_bounded_memory_while_the_engine_is_slow() {
     let world = World::start(operator()).await;
     world.bound().await;
-    world.gate.set(Mode::Held);
+    world.engine.set(Mood::Held);
     for tag in 0..5000 {
         world.carrier.deliver(tag, receipt(&format!("R{tag}")));
     }
     tokio::time::sleep(Duration::from_secs(5)).await;
-    world.gate.set(Mode::Open);
+    world.engine.set(Mood::Calm);
     world
         .until("answered", |world| world.carrier.answered().len() == 5000)
         .await;
@@ -199,7 +298,7 @@ async fn thousands_of_deliveries_are_taken_with_bounded_memory_while_the_engine_
         world.carrier.answered().iter().all(|(_, status)| *status == OK),
         "held back, not refused"
     );
-    let most = world.gate.batches().into_iter().max();
+    let most = world.engine.batch_sizes().into_iter().max();
     assert!(
         most.is_some_and(|most| (500..3000).contains(&most)),
         "{most:?} in one commit"
@@ -211,7 +310,7 @@ async fn thousands_of_deliveries_are_taken_with_bounded_memory_while_the_engine_
 async fn large_deliveries_are_committed_a_few_at_a_time() {
     let world = World::start(operator()).await;
     world.bound().await;
-    world.gate.set(Mode::Held);
+    world.engine.set(Mood::Held);
     let mut large = deliver(0, "");
     large
         .tlvs
@@ -221,12 +320,12 @@ async fn large_deliveries_are_committed_a_few_at_a_time() {
         world.carrier.deliver(tag, large.clone());
     }
     tokio::time::sleep(Duration::from_secs(5)).await;
-    world.gate.set(Mode::Open);
+    world.engine.set(Mood::Calm);
     world
         .until("answered", |world| world.carrier.answered().len() == 200)
         .await;
     assert!(world.carrier.answered().iter().all(|(_, status)| *status == OK));
-    let most = world.gate.batches().into_iter().max();
+    let most = world.engine.batch_sizes().into_iter().max();
     assert!(
         most.is_some_and(|most| (10..25).contains(&most)),
         "{most:?} of 60 000 octets in one commit"
@@ -239,4 +338,50 @@ fn a_delivery_the_bind_does_not_allow_is_not_counted_as_overload() {
     use crate::metric::refusal_word;
     assert_eq!(refusal_word(CommandStatus::INVALID_BIND_STATUS), "not_bound");
     assert_eq!(refusal_word(CommandStatus::TEMPORARY_APP_ERROR), "overload");
+}
+
+/// The carrier hangs up and takes the link back.
+async fn lose_the_session(world: &World) {
+    let binds = world.carrier.binds().len();
+    world.carrier.hang_up();
+    world
+        .until("bound again", |world| {
+            world.carrier.binds().len() > binds
+                && world.states().iter().all(|(_, state)| *state == LinkState::Bound)
+        })
+        .await;
+}
+
+async fn mos(world: &World) -> usize {
+    let mut mos = 0;
+    while let Some((up, _)) = world.up_within(Duration::from_secs(1)).await {
+        mos += usize::from(matches!(up, Up::Mo(_)));
+    }
+    mos
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_mo_whose_answer_may_be_lost_is_not_taken_twice_and_a_second_vote_is() {
+    let world = World::start(operator()).await;
+    world.bound().await;
+    world.carrier.deliver(1, deliver(0, "VOTE A"));
+    world
+        .until("answered", |world| world.carrier.answered() == [(1, OK)])
+        .await;
+    lose_the_session(&world).await;
+    world.carrier.deliver(2, deliver(0, "VOTE A"));
+    world
+        .until("answered", |world| world.carrier.answered().contains(&(2, OK)))
+        .await;
+    assert_eq!(mos(&world).await, 1, "the same one again");
+    world.carrier.deliver(3, deliver(0, "VOTE A"));
+    assert_eq!(mos(&world).await, 1, "a vote of its own");
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    lose_the_session(&world).await;
+    world.carrier.deliver(4, deliver(0, "VOTE A"));
+    assert_eq!(
+        mos(&world).await,
+        1,
+        "answered long before the session ended: nothing was lost"
+    );
 }

@@ -2,8 +2,10 @@
 
 use crate::dial::{Dial, Dialled};
 use smsgw_queue::BoxFuture;
+use smsgw_smpp::pdu::{QuerySm, QuerySmResp};
 use smsgw_smpp::{
-    BindKind, COctets, CommandStatus, DeliverSm, SmscCommand, SmscConfig, SmscEvent, SmscSession, SubmitSm,
+    BindKind, COctets, CommandStatus, DataSm, DeliverSm, SmscCommand, SmscConfig, SmscEvent, SmscSession,
+    SubmitSm,
 };
 use smsgw_transport::{ConnectError, ConnectOptions, DriveOptions, drive};
 use std::fmt;
@@ -32,6 +34,8 @@ pub(super) struct Seen {
     pub(super) message: SubmitSm,
     /// Unanswered submits of the session at that moment, this one included.
     pub(super) outstanding: usize,
+    /// From 0.
+    pub(super) session: usize,
 }
 
 type Script = Box<dyn FnMut(usize, &SubmitSm) -> Reply + Send>;
@@ -42,6 +46,7 @@ struct Book {
     binds: Vec<(Instant, BindKind)>,
     unbound: usize,
     answered: Vec<(u64, CommandStatus)>,
+    queries: Vec<QuerySm>,
     ids: usize,
 }
 
@@ -49,9 +54,15 @@ struct Inner {
     script: Mutex<Script>,
     /// What a bind is refused with.
     refuse: Mutex<Option<CommandStatus>>,
+    /// What a transceiver is refused with, whatever other binds are.
+    refuse_transceivers: Mutex<Option<CommandStatus>>,
     book: Mutex<Book>,
     sessions: Mutex<Vec<Session>>,
     closed: Mutex<bool>,
+    /// Sessions, from 0, that answer nothing.
+    mute: Mutex<Vec<usize>>,
+    /// What a query is answered with.
+    query: Mutex<Option<CommandStatus>>,
 }
 
 struct Session {
@@ -80,14 +91,35 @@ impl Carrier {
         Self(Arc::new(Inner {
             script: Mutex::new(Box::new(script)),
             refuse: Mutex::new(None),
+            refuse_transceivers: Mutex::new(None),
             book: Mutex::default(),
             sessions: Mutex::default(),
             closed: Mutex::new(false),
+            mute: Mutex::default(),
+            query: Mutex::new(None),
         }))
     }
 
     pub(super) fn refuse_binds(&self, status: Option<CommandStatus>) {
         *self.0.refuse.lock().unwrap() = status;
+    }
+
+    /// This session, counted from 0, answers no submits.
+    pub(super) fn mute(&self, session: usize) {
+        self.0.mute.lock().unwrap().push(session);
+    }
+
+    /// Answers queries with this.
+    pub(super) fn answer_queries(&self, status: Option<CommandStatus>) {
+        *self.0.query.lock().unwrap() = status;
+    }
+
+    pub(super) fn queries(&self) -> Vec<QuerySm> {
+        self.0.book.lock().unwrap().queries.clone()
+    }
+
+    pub(super) fn refuse_transceivers(&self, status: CommandStatus) {
+        *self.0.refuse_transceivers.lock().unwrap() = Some(status);
     }
 
     /// Takes no connections any more, or again.
@@ -119,6 +151,27 @@ impl Carrier {
         }
     }
 
+    /// Says how busy it is, in percent, in every answer from now on; to ESMEs of 5.0.
+    pub(super) fn is_busy(&self, percent: u8) {
+        for session in self.0.sessions.lock().unwrap().iter() {
+            let state = smsgw_smpp::Congestion::new(percent);
+            session
+                .commands
+                .try_send(SmscCommand::Congestion(Some(state)))
+                .unwrap();
+        }
+    }
+
+    /// Delivers a data_sm over the newest session.
+    pub(super) fn deliver_data(&self, tag: u64, message: DataSm) {
+        let sessions = self.0.sessions.lock().unwrap();
+        let session = sessions.last().expect("a session");
+        session
+            .commands
+            .try_send(SmscCommand::DeliverData { tag, message })
+            .unwrap();
+    }
+
     /// Delivers over the newest session that can receive.
     pub(super) fn deliver(&self, tag: u64, message: DeliverSm) {
         let sessions = self.0.sessions.lock().unwrap();
@@ -131,6 +184,19 @@ impl Carrier {
             .commands
             .try_send(SmscCommand::Deliver { tag, message })
             .unwrap();
+    }
+
+    /// The same, if there is a session that can receive and takes it.
+    pub(super) fn try_deliver(&self, tag: u64, message: DeliverSm) -> bool {
+        let sessions = self.0.sessions.lock().unwrap();
+        let mut receivers = sessions
+            .iter()
+            .rev()
+            .filter(|session| matches!(session.kind, Some(BindKind::Receiver | BindKind::Transceiver)));
+        receivers.next().is_some_and(|session| {
+            let command = SmscCommand::Deliver { tag, message };
+            session.commands.try_send(command).is_ok()
+        })
     }
 
     /// Puts octets between the PDUs of the newest session.
@@ -156,7 +222,12 @@ impl Carrier {
                 match event {
                     SmscEvent::BindRequested { kind, .. } => {
                         self.0.book.lock().unwrap().binds.push((Instant::now(), kind));
-                        let refused = *self.0.refuse.lock().unwrap();
+                        let transceivers = *self.0.refuse_transceivers.lock().unwrap();
+                        let refused = transceivers.filter(|_| kind == BindKind::Transceiver).or(*self
+                            .0
+                            .refuse
+                            .lock()
+                            .unwrap());
                         let command = match refused {
                             Some(status) => SmscCommand::RefuseBind { status },
                             None => SmscCommand::AcceptBind { window: None },
@@ -166,12 +237,13 @@ impl Carrier {
                         {
                             session.kind = Some(kind);
                         }
-                        commands.send(command).await.unwrap();
+                        // The connection may be gone.
+                        commands.send(command).await.ok();
                     }
                     SmscEvent::Submit {
                         sequence, message, ..
                     } => {
-                        let reply = self.note(message, &outstanding);
+                        let reply = self.note(number, message, &outstanding);
                         let answer = |carrier: &Self, status: CommandStatus| {
                             let mut book = carrier.0.book.lock().unwrap();
                             book.ids += 1;
@@ -186,7 +258,7 @@ impl Carrier {
                         match reply {
                             Reply::Now(status) => {
                                 *outstanding.lock().unwrap() -= 1;
-                                commands.send(answer(&self, status)).await.unwrap();
+                                commands.send(answer(&self, status)).await.ok();
                             }
                             Reply::After(delay, status) => {
                                 let command = answer(&self, status);
@@ -205,6 +277,25 @@ impl Carrier {
                             }
                         }
                     }
+                    SmscEvent::Query { sequence, query } => {
+                        let message_id = query.message_id.clone();
+                        self.0.book.lock().unwrap().queries.push(query);
+                        let status = *self.0.query.lock().unwrap();
+                        if let Some(status) = status {
+                            let answer = QuerySmResp {
+                                message_id,
+                                message_state: 1,
+                                ..QuerySmResp::default()
+                            };
+                            let command = SmscCommand::AnswerQuery {
+                                sequence,
+                                status,
+                                answer,
+                            };
+                            // The connection may be gone.
+                            commands.send(command).await.ok();
+                        }
+                    }
                     SmscEvent::DeliverAnswered { tag, status, .. } => {
                         self.0.book.lock().unwrap().answered.push((tag, status));
                     }
@@ -220,7 +311,7 @@ impl Carrier {
         }
     }
 
-    fn note(&self, message: SubmitSm, outstanding: &Mutex<usize>) -> Reply {
+    fn note(&self, session: usize, message: SubmitSm, outstanding: &Mutex<usize>) -> Reply {
         let outstanding = {
             let mut outstanding = outstanding.lock().unwrap();
             *outstanding += 1;
@@ -232,9 +323,13 @@ impl Carrier {
                 at: Instant::now(),
                 message: message.clone(),
                 outstanding,
+                session,
             });
             book.seen.len() - 1
         };
+        if self.0.mute.lock().unwrap().contains(&session) {
+            return Reply::Never;
+        }
         (self.0.script.lock().unwrap())(number, &message)
     }
 }
@@ -273,6 +368,7 @@ impl Dial for Carrier {
             let (commands, session_commands) = mpsc::channel(10_000);
             let (session_events, events) = mpsc::channel(16);
             let config = SmscConfig {
+                interface_version: Some(0x50),
                 requests: 100_000,
                 window: 10_000,
                 enquire_link: None,

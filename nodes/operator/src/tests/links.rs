@@ -97,6 +97,198 @@ async fn a_ghost_session_at_the_carrier_is_waited_out() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn how_long_a_ghost_is_waited_for_is_configured() {
+    let carrier = Carrier::accepting();
+    carrier.refuse_binds(Some(CommandStatus::ALREADY_BOUND));
+    let operator = Operator {
+        already_bound_retry: Duration::from_secs(45),
+        ..operator()
+    };
+    let world = World::start_with(config(&[("alpha", operator)]), carrier).await;
+    world
+        .until("two tries", |world| world.carrier.binds().len() == 2)
+        .await;
+    let binds = world.carrier.binds();
+    let pause = binds[1].0 - binds[0].0;
+    assert!((ms(45_000)..ms(54_100)).contains(&pause), "{pause:?}");
+    assert!(
+        !world.table.snapshot()[0].credentials_refused,
+        "nobody has to act"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_credentials_are_shown_until_a_bind_is_taken() {
+    let carrier = Carrier::accepting();
+    carrier.refuse_binds(Some(CommandStatus::INVALID_PASSWORD));
+    let world = World::start_with(config(&[("alpha", operator())]), carrier).await;
+    world
+        .until("shown", |world| world.table.snapshot()[0].credentials_refused)
+        .await;
+    world
+        .until("shown while it tries again", |world| {
+            let shown = &world.table.snapshot()[0];
+            assert!(shown.credentials_refused);
+            world.carrier.binds().len() == 2
+        })
+        .await;
+    world.carrier.refuse_binds(None);
+    world.bound().await;
+    assert!(!world.table.snapshot()[0].credentials_refused);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_that_is_not_enabled_keeps_its_parts_and_opens_nothing() {
+    let stopped = Operator {
+        enabled: false,
+        binds: 2,
+        ..operator()
+    };
+    let world = World::start(stopped.clone()).await;
+    world.send([1]).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(world.carrier.binds().is_empty());
+    let state = |link: &str| (link.to_owned(), LinkState::Stopped);
+    assert_eq!(world.states(), [state("alpha-1"), state("alpha-2")]);
+    assert_eq!(world.depth().ready, 1);
+
+    let enabled = Operator {
+        enabled: true,
+        ..stopped.clone()
+    };
+    world.config.publish(config(&[("alpha", enabled)]));
+    assert_eq!(carrier_id(&world.result().await), "C1");
+    world.bound().await;
+
+    world.config.publish(config(&[("alpha", stopped)]));
+    world
+        .until("stopped", |world| {
+            world.states() == [state("alpha-1"), state("alpha-2")]
+        })
+        .await;
+    assert_eq!(world.carrier.unbound(), 2, "by unbind, not by closing");
+}
+
+fn auto() -> Operator {
+    Operator {
+        bind: BindMode::Auto,
+        ..operator()
+    }
+}
+
+impl World {
+    fn kinds(&self) -> Vec<BindKind> {
+        self.carrier.binds().iter().map(|(_, kind)| *kind).collect()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn auto_stays_with_the_transceiver_that_the_carrier_takes() {
+    let world = World::start(auto()).await;
+    world.bound().await;
+    world.carrier.hang_up();
+    world
+        .until("bound again", |world| world.carrier.binds().len() == 2)
+        .await;
+    world.bound().await;
+    assert_eq!(world.kinds(), [BindKind::Transceiver, BindKind::Transceiver]);
+    assert_eq!(world.states().len(), 1, "no receiver is shown");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_carrier_without_transceivers_gets_a_pair_until_the_relink() {
+    for status in [
+        CommandStatus::INVALID_COMMAND_ID,
+        CommandStatus::INVALID_BIND_STATUS,
+        CommandStatus::BIND_FAILED,
+    ] {
+        let carrier = Carrier::accepting();
+        carrier.refuse_transceivers(status);
+        let world = World::start_with(config(&[("alpha", auto())]), carrier).await;
+        let before = tokio::time::Instant::now();
+        world.until("a pair", |world| world.states().len() == 2).await;
+        world.bound().await;
+        assert!(before.elapsed() < ms(500), "{status}: at once");
+        let (tx, rx) = (BindKind::Transmitter, BindKind::Receiver);
+        assert_eq!(world.kinds(), [BindKind::Transceiver, tx, rx], "{status}");
+        world.send([1]).await;
+        assert_eq!(carrier_id(&world.result().await), "C1");
+        world.carrier.deliver(
+            1,
+            DeliverSm {
+                short_message: bytes::Bytes::from_static(b"Hi"),
+                ..DeliverSm::default()
+            },
+        );
+        assert!(matches!(world.up().await.0, Up::Mo(_)));
+
+        // Remembered.
+        world.carrier.hang_up();
+        world
+            .until("both again", |world| world.carrier.binds().len() == 5)
+            .await;
+        world.bound().await;
+        let again = world.kinds().split_off(3);
+        assert!(again.contains(&tx) && again.contains(&rx), "{again:?}");
+
+        // Until the relink.
+        let relinked = Operator { window: 3, ..auto() };
+        world.config.publish(config(&[("alpha", relinked)]));
+        world
+            .until("a pair again", |world| world.carrier.binds().len() == 8)
+            .await;
+        assert_eq!(world.kinds()[5], BindKind::Transceiver);
+        let (_, _, carrier) = world.drain().await;
+        assert_eq!(carrier.unbound(), 4);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn wrong_credentials_told_as_bind_failed_do_not_make_a_pair_for_ever() {
+    let carrier = Carrier::accepting();
+    carrier.refuse_binds(Some(CommandStatus::BIND_FAILED));
+    let world = World::start_with(config(&[("alpha", auto())]), carrier).await;
+    world
+        .until("four tries", |world| world.carrier.binds().len() == 4)
+        .await;
+    let (trx, tx) = (BindKind::Transceiver, BindKind::Transmitter);
+    assert_eq!(world.kinds(), [trx, tx, trx, tx]);
+    let binds = world.carrier.binds();
+    let pause = binds[2].0 - binds[1].0;
+    assert!((ms(60_000)..ms(72_100)).contains(&pause), "{pause:?}");
+    // Somebody corrects them at the carrier: the transceiver is tried first.
+    world
+        .until("the pause", |world| {
+            world
+                .table
+                .snapshot()
+                .iter()
+                .any(|shown| shown.credentials_refused)
+        })
+        .await;
+    world.carrier.refuse_binds(None);
+    world.bound().await;
+    assert_eq!(world.kinds()[4..], [trx]);
+    assert_eq!(world.states().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn smpp_3_3_has_no_transceivers_to_try() {
+    let operator = Operator {
+        interface_version: smsgw_config::InterfaceVersion::V3_3,
+        ..auto()
+    };
+    let world = World::start(operator).await;
+    world
+        .until("two binds", |world| world.carrier.binds().len() == 2)
+        .await;
+    world.bound().await;
+    assert!(!world.kinds().contains(&BindKind::Transceiver));
+    world.send([1]).await;
+    world.result().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_drain_waits_for_outstanding_answers_and_unbinds() {
     let carrier = Carrier::scripted(|_, _| Reply::After(Duration::from_secs(3), OK));
     let operator = Operator {
@@ -204,7 +396,7 @@ async fn a_reload_touches_only_the_links_of_changed_operators() {
     // Live: rate and verdicts change without a new bind.
     let live = Operator {
         rate: 5.0,
-        temporary: vec![0x0B],
+        temporary: smsgw_config::StatusRange::one(0x0B).into_iter().collect(),
         ..operator()
     };
     world

@@ -3,37 +3,26 @@
 mod arrivals;
 mod carrier;
 mod doubt;
-mod gate;
+mod faults;
+mod flow;
 mod links;
+mod long;
 mod sending;
 
+use crate::dial::Dial;
 use crate::fixtures::dispatch;
 use crate::{LinkState, LinkTable, supervise_over};
 use carrier::Carrier;
-use gate::Gate;
 use smsgw_config::{Config, ConfigHandle, Operator, Secret};
 use smsgw_message::{
-    Class, Dispatch, Event, EventName, MessageId, OperatorId, Record, SubmitOutcome, SubmitResult, Timestamp,
-    Up, names,
+    Class, Dispatch, Event, EventName, MessageId, OperatorId, Record, SubmitOutcome, SubmitResult, Up, names,
 };
 use smsgw_queue::{Depth, Engine, Lane, LogName, MemoryEngine, Position, QueueName, Step, StepId, Want};
 use smsgw_runtime::{Clock, Exit, Strategy, Supervisor, Tree};
+use smsgw_testkit::{MoodyClock, MoodyEngine, SimClock, neighbour};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
-
-/// Wall time that follows tokio's paused time, from 2026-11-21T08:00:00Z on.
-#[derive(Debug)]
-struct TestClock(tokio::time::Instant);
-
-impl Clock for TestClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(1_795_248_000_000).after(self.0.elapsed())
-    }
-
-    fn instant(&self) -> std::time::Instant {
-        tokio::time::Instant::now().into_std()
-    }
-}
 
 pub(super) fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -76,10 +65,12 @@ fn config(operators: &[(&str, Operator)]) -> Config {
 /// A running node with its carrier and engine.
 struct World {
     memory: Arc<MemoryEngine>,
-    gate: Arc<Gate>,
+    engine: Arc<MoodyEngine>,
+    luck: Arc<MoodyClock>,
+    neighbour: Arc<AtomicUsize>,
     carrier: Carrier,
     config: ConfigHandle,
-    clock: Arc<TestClock>,
+    clock: Arc<SimClock>,
     table: LinkTable,
     tree: Tree,
 }
@@ -91,34 +82,45 @@ impl World {
     }
 
     async fn start_with(config: Config, carrier: Carrier) -> Self {
-        let clock = Arc::new(TestClock(tokio::time::Instant::now()));
+        let clock = Arc::new(SimClock::new());
         let memory = MemoryEngine::new(Arc::clone(&clock) as Arc<dyn Clock>);
         Self::start_on(memory, clock, config, carrier).await
     }
 
     async fn start_on(
         memory: Arc<MemoryEngine>,
-        clock: Arc<TestClock>,
+        clock: Arc<SimClock>,
         config: Config,
         carrier: Carrier,
     ) -> Self {
-        let gate = Gate::over(Arc::clone(&memory) as Arc<dyn Engine>);
+        let dial = Arc::new(carrier.clone());
+        Self::start_over(memory, clock, config, carrier, dial).await
+    }
+
+    async fn start_over(
+        memory: Arc<MemoryEngine>,
+        clock: Arc<SimClock>,
+        config: Config,
+        carrier: Carrier,
+        dial: Arc<dyn Dial>,
+    ) -> Self {
+        let luck = MoodyClock::over(Arc::clone(&clock) as Arc<dyn Clock>);
+        let (beside, neighbour) = neighbour();
+        let moody = MoodyEngine::over(Arc::clone(&memory) as Arc<dyn Engine>);
         let config = ConfigHandle::new(config);
-        let engine = Arc::clone(&gate) as Arc<dyn Engine>;
-        let (node, table) = supervise_over(
-            engine,
-            config.clone(),
-            Arc::clone(&clock) as Arc<dyn Clock>,
-            Arc::new(carrier.clone()),
-        );
+        let engine = Arc::clone(&moody) as Arc<dyn Engine>;
+        let (node, table) = supervise_over(engine, config.clone(), Arc::clone(&luck) as Arc<dyn Clock>, dial);
         let tree = Supervisor::new("smsgw", Strategy::RestForOne)
+            .child(beside)
             .child(node)
             .spawn()
             .await;
         assert!(tree.started().await, "the node is up");
         Self {
             memory,
-            gate,
+            engine: moody,
+            luck,
+            neighbour,
             carrier,
             config,
             clock,
@@ -172,9 +174,12 @@ impl World {
     }
 
     async fn result(&self) -> SubmitResult {
-        match self.up().await {
-            (Up::SubmitResult(result), _) => result,
-            (other, _) => panic!("a submit result, not {other:?}"),
+        loop {
+            match self.up().await {
+                (Up::SubmitResult(result), _) => return result,
+                (Up::InDoubt(_), _) => {}
+                (other, _) => panic!("a submit result, not {other:?}"),
+            }
         }
     }
 
@@ -245,7 +250,7 @@ impl World {
         .await;
     }
 
-    async fn drain(self) -> (Arc<MemoryEngine>, Arc<TestClock>, Carrier) {
+    async fn drain(self) -> (Arc<MemoryEngine>, Arc<SimClock>, Carrier) {
         assert_eq!(self.tree.drain().await, Exit::Stopped);
         (self.memory, self.clock, self.carrier)
     }

@@ -4,6 +4,7 @@ use super::carrier::Reply;
 use super::*;
 use smsgw_queue::Place;
 use smsgw_smpp::CommandStatus;
+use smsgw_testkit::Mood;
 use std::collections::BTreeSet;
 
 #[tokio::test(start_paused = true)]
@@ -267,7 +268,7 @@ async fn what_is_answered_and_not_durable_is_bounded_by_four_windows() {
     };
     let world = World::start(operator).await;
     world.bound().await;
-    world.gate.set(gate::Mode::Held);
+    world.engine.set(Mood::Held);
     world.send(0..100).await;
     tokio::time::sleep(Duration::from_secs(20)).await;
     let seen = world.carrier.seen().len();
@@ -275,7 +276,7 @@ async fn what_is_answered_and_not_durable_is_bounded_by_four_windows() {
         (20..=25).contains(&seen),
         "{seen} parts sent while nothing could be stored"
     );
-    world.gate.set(gate::Mode::Open);
+    world.engine.set(Mood::Calm);
     let messages: BTreeSet<_> = world
         .results(100)
         .await
@@ -290,12 +291,12 @@ async fn results_are_kept_while_the_engine_has_no_space_and_stored_once_it_has()
     let world = World::start(operator()).await;
     world.bound().await;
     world
-        .gate
-        .set(gate::Mode::Refusing(smsgw_queue::EngineError::NoSpace));
+        .engine
+        .set(Mood::Refusing(smsgw_queue::EngineError::NoSpace));
     world.send([1]).await;
     world.until("sent", |world| world.carrier.seen().len() == 1).await;
     assert!(world.up_within(Duration::from_secs(5)).await.is_none());
-    world.gate.set(gate::Mode::Open);
+    world.engine.set(Mood::Calm);
     assert_eq!(carrier_id(&world.result().await), "C1");
     assert_eq!(world.carrier.seen().len(), 1, "not sent again");
 }
@@ -310,7 +311,7 @@ async fn many_parts_are_committed_in_batches() {
     world.bound().await;
     world.send(0..1000).await;
     world.results(1000).await;
-    let batches = world.gate.batches();
+    let batches = world.engine.batch_sizes();
     assert_eq!(batches.iter().sum::<usize>(), 1000);
     assert!(batches.len() < 200, "{} commits for 1000 parts", batches.len());
 }

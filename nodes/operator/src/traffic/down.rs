@@ -2,11 +2,14 @@
 //!
 //! Each function leaves TR-1 of [`super`] true: a delivery that it takes out of one place it puts into another.
 
+use super::query::Tomb;
 use super::{CHECKOUT_MAX, CHECKOUT_RETRY, IGNORED, InFlight, LATE_GRACE, Ready, Traffic, UNCOMMITTED, back};
-use crate::doubt::{self, Cause, Resolution};
-use crate::hop::{Fate, PartRef};
+use crate::doubt::{self, Cause};
+use crate::hop::{End, Fate, PartRef};
 use crate::incoming;
+use crate::late::LateAnswer;
 use crate::submit;
+use crate::tries::{Tried, Trouble};
 use crate::verdict::{self, Verdict};
 use smsgw_config::Operator;
 use smsgw_message::{Dispatch, Record, SubmitOutcome, Timestamp};
@@ -15,6 +18,14 @@ use smsgw_smpp::{COctets, CommandStatus, EsmeCommand, Refusal};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tracing::{debug, error, warn};
+
+/// An answer in time.
+pub(super) struct Answer {
+    pub(super) status: CommandStatus,
+    pub(super) carrier_id: COctets,
+    /// From the request on.
+    pub(super) took: Duration,
+}
 
 impl Traffic<'_> {
     /// How many parts a checkout may ask for now.
@@ -35,11 +46,37 @@ impl Traffic<'_> {
             && self.no_checkout_before.is_none_or(|at| at <= now)
     }
 
+    /// How many parts may be unanswered now.
+    pub(super) fn width(&self) -> usize {
+        if self.adaptive {
+            self.congestion.limit().min(self.window)
+        } else {
+            self.window
+        }
+    }
+
+    /// Shows the width, and counts what has narrowed it.
+    pub(super) fn show_width(&mut self) {
+        let width = self.width();
+        if width == self.shown_width {
+            return;
+        }
+        if width < self.shown_width
+            && let Some(cause) = self.congestion.narrowed()
+        {
+            self.meters.narrowed(cause);
+            debug!(operator = %self.link.account.id, link = %self.link.id, width, was = self.shown_width, cause = cause.as_str(), "window narrowed");
+        }
+        self.shown_width = width;
+        self.meters.width(width);
+        self.link.load.width(width);
+    }
+
     /// Free slots, as far as what is not durable leaves room.
     fn slots(&self) -> usize {
         let open = self.uncommitted.saturating_add(self.in_limbo);
         let room = self.window.saturating_mul(UNCOMMITTED).saturating_sub(open);
-        self.window.saturating_sub(self.outstanding).min(room)
+        self.width().saturating_sub(self.outstanding).min(room)
     }
 
     /// When something is to be done without being told.
@@ -73,6 +110,10 @@ impl Traffic<'_> {
                 }
             };
             let part = PartRef::of(&dispatch);
+            if let Some(late) = self.link.account.late_answer(delivery.id()) {
+                self.known_late(delivery, &dispatch, late, &settings, at);
+                continue;
+            }
             if dispatch.valid_until <= at {
                 debug!(message_id = %part.message, part = part.part, operator = %self.link.account.id, "validity ended before the part was sent");
                 self.expire(delivery, part, at);
@@ -82,19 +123,14 @@ impl Traffic<'_> {
                 self.meters
                     .in_doubt(doubt::policy_word(settings.in_doubt), Cause::Crash);
                 debug!(message_id = %part.message, part = part.part, operator = %self.link.account.id, policy = %settings.in_doubt, "part in doubt: a crash or a stop before its answer");
-                match doubt::resolve(settings.in_doubt, self.response_timeout, Duration::ZERO) {
-                    Resolution::Again(after) if after.is_zero() => {}
-                    Resolution::Again(after) => {
-                        self.finish(delivery, back(after, ReleaseReason::InDoubt), at);
-                        continue;
-                    }
-                    Resolution::Reject => {
-                        self.reject_doubtful(delivery, part, at);
-                        continue;
-                    }
-                }
+                let trouble = Trouble::Doubt {
+                    cause: Cause::Crash,
+                    waited: Duration::ZERO,
+                };
+                self.tried(delivery, part, trouble, dispatch.valid_until, at);
+                continue;
             }
-            match submit::submit(&dispatch, &settings, at) {
+            match submit::submit(&dispatch, delivery.lane().class, &settings, at) {
                 Ok(submit) => self.backlog.push_back(Ready {
                     delivery,
                     part,
@@ -132,9 +168,9 @@ impl Traffic<'_> {
             let Ready {
                 delivery,
                 part,
+                valid_until,
                 message,
                 receipt_asked,
-                ..
             } = ready;
             let tag = self.next_tag;
             self.next_tag = self.next_tag.wrapping_add(1);
@@ -146,9 +182,11 @@ impl Traffic<'_> {
                     let flight = InFlight {
                         delivery,
                         part,
+                        valid_until,
                         receipt_asked,
                         sent_at: now,
                         timed_out: false,
+                        asked: None,
                     };
                     self.in_flight.insert(tag, flight);
                 }
@@ -163,29 +201,39 @@ impl Traffic<'_> {
             }
         }
         self.meters.submitted.inc_by(sent);
+        self.link.load.sent(now, sent);
     }
 
     /// The session has an answer.
     pub(super) fn answered(
         &mut self,
         tag: u64,
-        status: CommandStatus,
-        carrier_id: &COctets,
+        answer: &Answer,
         settings: &Operator,
         now: Instant,
         at: Timestamp,
     ) {
+        let status = answer.status;
         let Some(flight) = self.in_flight.remove(&tag) else {
             return;
         };
-        self.outstanding = self.outstanding.saturating_sub(1);
+        let outstanding = self.outstanding;
+        self.outstanding = outstanding.saturating_sub(1);
+        if flight.asked.is_some() {
+            self.queried(flight, status, at);
+            return;
+        }
+        if status.is_ok() {
+            self.congestion.answered(now, answer.took, outstanding);
+        }
         self.meters
             .answer_seconds
             .observe(now.saturating_duration_since(flight.sent_at).as_secs_f64());
+        self.link.load.answered(now, answer.took);
         self.judge(
             flight,
             status,
-            &incoming::carrier_id(carrier_id),
+            &incoming::carrier_id(&answer.carrier_id),
             settings,
             now,
             at,
@@ -193,19 +241,28 @@ impl Traffic<'_> {
     }
 
     /// No answer in time: the slot is free, the grace begins.
-    pub(super) fn timed_out(&mut self, tag: u64, now: Instant) {
+    pub(super) fn timed_out(&mut self, tag: u64, now: Instant, at: Timestamp) {
         let grace = self.response_timeout.min(LATE_GRACE);
         let Some(flight) = self.in_flight.get_mut(&tag) else {
             return;
         };
-        flight.timed_out = true;
         self.outstanding = self.outstanding.saturating_sub(1);
+        self.congestion.timed_out(now);
+        if flight.asked.is_some() {
+            self.meters.queried("unanswered");
+            if let Some(flight) = self.in_flight.remove(&tag) {
+                self.believed(flight, at);
+            }
+            return;
+        }
+        flight.timed_out = true;
         self.in_limbo += 1;
         debug!(message_id = %flight.part.message, part = flight.part.part, operator = %self.link.account.id, link = %self.link.id, "submit not answered in time");
         self.limbo.push_back((now.checked_add(grace).unwrap_or(now), tag));
     }
 
-    /// An answer after the response timeout: within the grace it is the answer, later it is only counted.
+    /// An answer after the response timeout: within the grace it is the answer. Later an acceptance is kept for the part,
+    /// which ends by it when it comes round, unless it has ended by another one before.
     pub(super) fn late_answer(
         &mut self,
         tag: u64,
@@ -217,12 +274,20 @@ impl Traffic<'_> {
     ) {
         self.heard(now);
         let Some(flight) = self.in_flight.remove(&tag) else {
-            self.meters.late_answer(false);
-            debug!(operator = %self.link.account.id, link = %self.link.id, %status, %carrier_id, "answer came too late: the part was given back, its receipt will be unknown");
+            self.meters.late_answer("too_late");
+            let tomb = self.tombs.take(tag);
+            debug!(operator = %self.link.account.id, link = %self.link.id, %status, %carrier_id, kept = tomb.is_some(), "answer came too late: the part was given back");
+            if let (Some(tomb), true) = (tomb, status.is_ok()) {
+                let answer = LateAnswer {
+                    carrier_id: incoming::carrier_id(carrier_id),
+                    receipt_asked: tomb.receipt_asked,
+                };
+                self.link.account.answered_late(tomb.record, answer, now);
+            }
             return;
         };
         self.in_limbo = self.in_limbo.saturating_sub(1);
-        self.meters.late_answer(true);
+        self.meters.late_answer("used");
         self.judge(
             flight,
             status,
@@ -248,25 +313,29 @@ impl Traffic<'_> {
             delivery,
             part,
             receipt_asked,
+            valid_until,
             ..
         } = flight;
-        let record = delivery.id();
         self.meters.answered(status);
+        self.link.load.refused(at, status);
         self.worked = true;
         self.heard(now);
-        let full = if status.is_ok() {
-            0
-        } else {
-            account.full_queues(record)
-        };
-        let verdict = verdict::judge(settings, status, delivery.attempt(), full);
+        let verdict = verdict::judge(settings, status, delivery.attempt());
         debug!(message_id = %part.message, part = part.part, operator = %account.id, link = %self.link.id, %status, carrier_id, ?verdict, "answered");
         match verdict {
-            Verdict::Throttled(_) => account.limiter().throttled(now),
-            Verdict::QueueFull(_) => account.met_full_queue(record, now),
+            Verdict::Throttled(_) => {
+                account.limiter().throttled(now);
+                self.congestion.throttled(now);
+            }
+            Verdict::QueueFull => {
+                self.tried(delivery, part, Trouble::QueueFull, valid_until, at);
+                return;
+            }
             Verdict::Accepted | Verdict::Temporary(_) | Verdict::Exhausted | Verdict::Refused => {}
         }
         if let Some((after, reason, cost)) = verdict.retry() {
+            // Not longer than it is valid: then it ends as expired, in time.
+            let after = after.min(valid_until.since(at));
             self.finish(delivery, Fate::Back { after, reason, cost }, at);
             return;
         }
@@ -306,12 +375,18 @@ impl Traffic<'_> {
     }
 
     pub(super) fn not_sent(&mut self, tag: u64, why: Refusal, at: Timestamp) {
-        let Some(InFlight { delivery, part, .. }) = self.in_flight.remove(&tag) else {
+        let Some(flight) = self.in_flight.remove(&tag) else {
             return;
         };
         self.outstanding = self.outstanding.saturating_sub(1);
+        if flight.asked.is_some() {
+            self.meters.queried("not_asked");
+            self.believed(flight, at);
+            return;
+        }
+        let InFlight { delivery, part, .. } = flight;
         match why {
-            Refusal::DoesNotFit => {
+            Refusal::DoesNotFit | Refusal::NotInVersion => {
                 debug!(message_id = %part.message, part = part.part, operator = %self.link.account.id, "part does not fit a PDU");
                 let error = submit::Unsendable::TooLong.to_string();
                 self.end(
@@ -350,13 +425,20 @@ impl Traffic<'_> {
                 }
                 self.in_limbo = self.in_limbo.saturating_sub(1);
                 let waited = now.saturating_duration_since(flight.sent_at);
+                self.tombs.put(
+                    tag,
+                    Tomb {
+                        record: flight.delivery.id(),
+                        receipt_asked: flight.receipt_asked,
+                    },
+                );
                 self.doubt(flight, Cause::Timeout, waited, at);
             }
         }
         if parts > 0 {
             warn!(operator = %self.link.account.id, link = %self.link.id, parts, "parts in doubt: no answer within the response timeout and the grace");
         }
-        if self.ignored >= self.window.max(IGNORED) && self.bound && !self.draining {
+        if self.ignored >= self.width().max(IGNORED) && self.bound && !self.draining {
             warn!(operator = %self.link.account.id, link = %self.link.id, parts = self.ignored, "the carrier answers no submits; binding again");
             self.ignored = 0;
             // No more parts over it; its `Closed` is to come.
@@ -371,23 +453,39 @@ impl Traffic<'_> {
     pub(super) fn doubt(&mut self, flight: InFlight, cause: Cause, waited: Duration, at: Timestamp) {
         let policy = self.link.account.settings().in_doubt;
         self.meters.in_doubt(doubt::policy_word(policy), cause);
-        let InFlight { delivery, part, .. } = flight;
-        debug!(message_id = %part.message, part = part.part, operator = %self.link.account.id, link = %self.link.id, cause = cause.as_str(), %policy, "part in doubt");
-        match doubt::resolve(policy, self.response_timeout, waited) {
-            Resolution::Again(after) => self.finish(delivery, back(after, ReleaseReason::InDoubt), at),
-            Resolution::Reject => self.reject_doubtful(delivery, part, at),
-        }
+        debug!(message_id = %flight.part.message, part = flight.part.part, operator = %self.link.account.id, link = %self.link.id, cause = cause.as_str(), %policy, "part in doubt");
+        let InFlight {
+            delivery,
+            part,
+            valid_until,
+            ..
+        } = flight;
+        self.tried(delivery, part, Trouble::Doubt { cause, waited }, valid_until, at);
+    }
+
+    /// What becomes of the part depends on what happened to it before: decided where that is read.
+    fn tried(
+        &mut self,
+        delivery: Delivery,
+        part: PartRef,
+        trouble: Trouble,
+        valid_until: Timestamp,
+        at: Timestamp,
+    ) {
+        let tried = Tried {
+            part,
+            trouble,
+            valid_until,
+            response_timeout: self.response_timeout,
+        };
+        self.finish_as(delivery, End::Tried(tried), at);
     }
 
     fn expire(&mut self, delivery: Delivery, part: PartRef, at: Timestamp) {
         self.end(delivery, part, SubmitOutcome::Expired, "expired", false, at);
     }
 
-    fn reject_doubtful(&mut self, delivery: Delivery, part: PartRef, at: Timestamp) {
-        self.end(delivery, part, SubmitOutcome::InDoubt, "in_doubt", false, at);
-    }
-
-    fn end(
+    pub(super) fn end(
         &mut self,
         delivery: Delivery,
         part: PartRef,
@@ -396,7 +494,6 @@ impl Traffic<'_> {
         receipt_asked: bool,
         at: Timestamp,
     ) {
-        self.link.account.part_ended(delivery.id());
         self.finish(
             delivery,
             Fate::Ended {

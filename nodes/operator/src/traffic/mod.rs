@@ -16,24 +16,32 @@
 //! - TR-4: the command channel has room for everything this side may have outstanding, so it is never waited for.
 //!
 //! Late answers: a part that was not answered within the response timeout is kept for a grace of at most
-//! [`LATE_GRACE`]; an answer that comes in it counts as the answer. After it the in-doubt policy decides, and a still later
-//! answer is only counted: the part may have gone out again. When a whole window goes without any answer, the
+//! [`LATE_GRACE`]; an answer that comes in it counts as the answer. After it the in-doubt policy decides; a still later
+//! acceptance ends the part when it comes round, unless it has gone out again before (see `query`).
+//!
+//! The window narrows while the carrier is slow (`adaptive`); what is unanswered beyond it stays. When a whole window goes without any answer, the
 //! link leaves and binds again: a session that only answers enquire_link is of no use, and would hold up parts that
 //! other links could send.
 
 mod down;
+mod query;
 mod up;
 
-use crate::commit::{self, Ended};
+use crate::again::{Answered, Digest};
+use crate::commit::{self, Ended, Kept};
 use crate::doubt::Cause;
-use crate::hop::{Done, Fate, PartRef};
+use crate::hop::{End, Fate, Finished, PartRef};
+use crate::incoming;
 use crate::link::Link;
 use crate::metric::{Meters, refusal_word};
 use crate::status::LinkState;
+use down::Answer;
+use query::Tombs;
 use smsgw_message::Timestamp;
 use smsgw_queue::{BoxFuture, Cost, Delivery, EngineError, ReleaseReason, Step, Want};
 use smsgw_runtime::ChildContext;
-use smsgw_smpp::{CloseCause, EsmeCommand, EsmeEvent, SubmitSm};
+use smsgw_session::{CongestionSettings, CongestionWindow};
+use smsgw_smpp::{CloseCause, Congestion, EsmeCommand, EsmeEvent, SubmitSm};
 use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
 use std::sync::Arc;
@@ -97,23 +105,35 @@ struct Ready {
 struct InFlight {
     delivery: Delivery,
     part: PartRef,
+    valid_until: Timestamp,
     receipt_asked: bool,
     sent_at: Instant,
     timed_out: bool,
+    /// The carrier's id that is asked after: what was sent this time is a query.
+    asked: Option<String>,
 }
 
 /// A delivery of the carrier on its way to the engine. Undecodable ones were answered by the session.
 struct Arrived {
-    sequence: Option<u32>,
+    delivery: Awaiting,
     octets: usize,
     step: Step,
 }
 
+/// A delivery that waits for its commit.
+#[derive(Debug, Clone, Copy)]
+struct Awaiting {
+    /// To answer; absent when the session has answered it.
+    sequence: Option<u32>,
+    /// What an MO says, to know it again when its answer is lost. The router knows receipts again.
+    digest: Option<Digest>,
+}
+
 /// Deliveries of one commit, once the engine has said what became of them.
 struct Taken {
-    sequences: Vec<Option<u32>>,
+    deliveries: Vec<Awaiting>,
     octets: usize,
-    durable: Vec<bool>,
+    kept: Vec<Kept>,
     ended: Ended,
 }
 
@@ -130,6 +150,11 @@ pub(crate) struct Traffic<'a> {
     closed: Option<CloseCause>,
     next_tag: u64,
     outstanding: usize,
+    /// Always fed, heeded while `adaptive`.
+    congestion: CongestionWindow,
+    adaptive: bool,
+    shown_width: usize,
+    tombs: Tombs,
     in_flight: HashMap<u64, InFlight>,
     /// Timed-out parts in the order in which their grace ends; those answered meanwhile are no longer in flight.
     limbo: VecDeque<(Instant, u64)>,
@@ -138,7 +163,7 @@ pub(crate) struct Traffic<'a> {
     ignored: usize,
     last_answer: Option<Instant>,
     backlog: VecDeque<Ready>,
-    results: Vec<Done>,
+    results: Vec<Finished>,
     /// Results here and in commits.
     uncommitted: usize,
     commits: JoinSet<(usize, Ended)>,
@@ -147,6 +172,7 @@ pub(crate) struct Traffic<'a> {
     untaken: usize,
     untaken_octets: usize,
     intake_commit: JoinSet<Taken>,
+    answered: Answered,
     kept_undecodable: usize,
     complaints: usize,
     no_checkout_before: Option<Instant>,
@@ -178,6 +204,10 @@ impl<'a> Traffic<'a> {
             closed: None,
             next_tag: 0,
             outstanding: 0,
+            congestion: CongestionWindow::new(CongestionSettings::default(), window),
+            adaptive: link.account.settings().adaptive,
+            shown_width: 0,
+            tombs: Tombs::default(),
             in_flight: HashMap::with_capacity(window.min(4096)),
             limbo: VecDeque::new(),
             in_limbo: 0,
@@ -191,6 +221,7 @@ impl<'a> Traffic<'a> {
             untaken: 0,
             untaken_octets: 0,
             intake_commit: JoinSet::new(),
+            answered: Answered::default(),
             kept_undecodable: 0,
             complaints: 0,
             no_checkout_before: None,
@@ -212,9 +243,11 @@ impl<'a> Traffic<'a> {
             self.send_backlog(now);
             self.end_graces(now);
             self.start_commits();
+            self.show_width();
             self.meters
                 .window_in_use
                 .set(i64::try_from(self.outstanding).unwrap_or(i64::MAX));
+            self.link.load.in_flight(self.outstanding);
             if let Some(cause) = self.closed
                 && self.uncommitted == 0
                 && self.untaken == 0
@@ -250,13 +283,13 @@ impl<'a> Traffic<'a> {
                     Err(_) => return Over::Broken("a commit of results panicked"),
                 },
                 Some(ended) = self.intake_commit.join_next() => match ended {
-                    Ok(Taken { sequences, octets, durable, ended }) => {
+                    Ok(Taken { deliveries, octets, kept, ended }) => {
                         if let Some(over) = broken(ended) {
                             // Unanswered, so the carrier sends them again.
                             return over;
                         }
                         self.untaken_octets = self.untaken_octets.saturating_sub(octets);
-                        self.answer(sequences, durable);
+                        self.answer(deliveries, kept);
                     }
                     Err(_) => return Over::Broken("a commit of deliveries panicked"),
                 },
@@ -293,15 +326,19 @@ impl<'a> Traffic<'a> {
         let now = self.link.clock.instant();
         let at = self.link.clock.now();
         let settings = self.link.account.settings();
+        let receipts = incoming::receipts(&settings);
+        self.adaptive = settings.adaptive;
+        let mut deliveries = 0;
         for event in events {
             match event {
                 EsmeEvent::Bound {
                     system_id,
                     interface_version,
+                    version,
                 } => {
                     self.bound = true;
                     self.bound_at = Some(now);
-                    info!(operator = %self.link.account.id, link = %self.link.id, bind = self.link.bind.as_str(), carrier = %system_id, ?interface_version, "bound");
+                    info!(operator = %self.link.account.id, link = %self.link.id, bind = self.link.bind.as_str(), carrier = %system_id, ?interface_version, %version, "bound");
                     self.link.report(self.meters, LinkState::Bound, None);
                 }
                 // `Closed` follows and carries the status.
@@ -310,28 +347,52 @@ impl<'a> Traffic<'a> {
                     tag,
                     status,
                     message_id,
+                    congestion,
+                    took,
                     ..
                 } => {
-                    self.answered(tag, status, &message_id, &settings, now, at);
+                    self.congested(congestion, now);
+                    let answer = Answer {
+                        status,
+                        carrier_id: message_id,
+                        took,
+                    };
+                    self.answered(tag, &answer, &settings, now, at);
                 }
-                EsmeEvent::TimedOut { tag } => self.timed_out(tag, now),
+                EsmeEvent::TimedOut { tag } => self.timed_out(tag, now, at),
                 EsmeEvent::LateAnswer {
                     tag,
                     status,
                     message_id,
+                    congestion,
                     ..
                 } => {
+                    self.congested(congestion, now);
                     self.late_answer(tag, status, &message_id, &settings, now, at);
                 }
                 EsmeEvent::NotSent { tag, why } => self.not_sent(tag, why, at),
                 EsmeEvent::Delivered {
                     sequence, message, ..
-                } => self.arrived(sequence, &message, &settings, at),
+                } => {
+                    deliveries += 1;
+                    self.arrived(sequence, &message, &settings, &receipts, now, at);
+                }
                 EsmeEvent::DeliveryRefused { status, .. } => {
                     self.meters.arrival_refused(refusal_word(status))
                 }
                 EsmeEvent::Alert(_) => {
                     debug!(operator = %self.link.account.id, link = %self.link.id, "alert_notification");
+                }
+                EsmeEvent::Congested(state) => {
+                    self.congested(Some(state), now);
+                    debug!(operator = %self.link.account.id, link = %self.link.id, %state, "congestion_state");
+                }
+                // Links dial: nobody asks them to bind.
+                EsmeEvent::Outbind { .. } => {
+                    debug!(operator = %self.link.account.id, link = %self.link.id, "outbind");
+                }
+                EsmeEvent::Adapted { adapted, .. } => {
+                    debug!(operator = %self.link.account.id, link = %self.link.id, ?adapted, "not all of it could be told");
                 }
                 EsmeEvent::Unmatched {
                     command_id, status, ..
@@ -348,6 +409,7 @@ impl<'a> Traffic<'a> {
                 EsmeEvent::Closed { cause, in_doubt } => self.close(cause, in_doubt),
             }
         }
+        self.link.load.received(now, deliveries);
     }
 
     /// No new parts; the session waits for answers and unbinds.
@@ -380,6 +442,11 @@ impl<'a> Traffic<'a> {
             .is_some_and(|bound| now.saturating_duration_since(bound) > Duration::from_secs(5));
         self.closed = Some(cause);
         self.bound = false;
+        self.meters.width(0);
+        let window = self.link.account.settings().redelivery_window;
+        self.link
+            .account
+            .expect_again(self.answered.take(window, now), now);
         if !self.draining {
             // Storing what is left may take a while; the link is not bound meanwhile.
             self.link
@@ -391,6 +458,11 @@ impl<'a> Traffic<'a> {
         }
         for tag in in_doubt {
             if let Some(flight) = self.in_flight.remove(&tag) {
+                if flight.asked.is_some() {
+                    self.meters.queried("unanswered");
+                    self.believed(flight, at);
+                    continue;
+                }
                 let (cause, waited) = match flight.timed_out {
                     true => (Cause::Timeout, now.saturating_duration_since(flight.sent_at)),
                     false => (Cause::LinkLost, Duration::ZERO),
@@ -399,7 +471,10 @@ impl<'a> Traffic<'a> {
             }
         }
         for (_, flight) in std::mem::take(&mut self.in_flight) {
-            if flight.timed_out {
+            if flight.asked.is_some() {
+                self.meters.queried("not_asked");
+                self.believed(flight, at);
+            } else if flight.timed_out {
                 let waited = now.saturating_duration_since(flight.sent_at);
                 self.doubt(flight, Cause::Timeout, waited, at);
             } else {
@@ -413,6 +488,13 @@ impl<'a> Traffic<'a> {
         self.limbo.clear();
         self.in_limbo = 0;
         self.outstanding = 0;
+    }
+
+    /// How busy the carrier says it is, when it does.
+    fn congested(&mut self, state: Option<Congestion>, now: Instant) {
+        if let Some(state) = state {
+            self.congestion.congestion_state(now, state.percent());
+        }
     }
 
     fn start_commits(&mut self) {
@@ -430,17 +512,17 @@ impl<'a> Traffic<'a> {
         if !self.intake.is_empty() && self.intake_commit.is_empty() {
             let batch = std::mem::take(&mut self.intake);
             let octets = batch.iter().map(|arrived| arrived.octets).sum();
-            let (sequences, steps) = batch
+            let (deliveries, steps) = batch
                 .into_iter()
-                .map(|arrived| (arrived.sequence, arrived.step))
+                .map(|arrived| (arrived.delivery, arrived.step))
                 .unzip();
             let (engine, account) = (Arc::clone(&self.link.engine), Arc::clone(&self.link.account));
             self.intake_commit.spawn(async move {
-                let (durable, ended) = commit::arrivals(engine, account, steps).await;
+                let (kept, ended) = commit::arrivals(engine, account, steps).await;
                 Taken {
-                    sequences,
+                    deliveries,
                     octets,
-                    durable,
+                    kept,
                     ended,
                 }
             });
@@ -448,8 +530,12 @@ impl<'a> Traffic<'a> {
     }
 
     fn finish(&mut self, delivery: Delivery, fate: Fate, at: Timestamp) {
+        self.finish_as(delivery, End::Known(fate), at);
+    }
+
+    fn finish_as(&mut self, delivery: Delivery, end: End, at: Timestamp) {
         self.uncommitted += 1;
-        self.results.push(Done { delivery, fate, at });
+        self.results.push(Finished { delivery, end, at });
     }
 }
 
