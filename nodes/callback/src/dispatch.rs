@@ -54,6 +54,7 @@ async fn run(
     let (settlements, outcomes) = mpsc::channel(SETTLEMENTS);
     let mut settling = JoinSet::new();
     settling.spawn(settle::run(outcomes, Arc::clone(&engine)));
+    ctx.shows("settlements", &settlements);
     ctx.ready();
     metric::BREAKERS_OPEN.with(&[]).set(0);
     let mut dispatcher = Dispatcher {
@@ -208,11 +209,7 @@ impl Dispatcher {
                 (room.div_ceil(4).min(CHECKOUT), wait, flows, None)
             }
         };
-        let want = Want {
-            max,
-            wait,
-            flows: flows.clone(),
-        };
+        let want = Want::new(max, wait).flows(flows.clone());
         let (engine, queue) = (Arc::clone(&self.engine), self.queue.clone());
         Asked {
             taking: Box::pin(async move { engine.checkout(&queue, want).await }),

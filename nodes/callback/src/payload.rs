@@ -32,6 +32,10 @@ enum Message<'a> {
         encoding: &'static str,
         data_coding: u8,
         data: String,
+        raw: String,
+        udh: Vec<String>,
+        byte_order: Option<&'static str>,
+        complete: bool,
         incomplete: bool,
     },
 }
@@ -59,9 +63,15 @@ pub(crate) fn render(down: &Down) -> Vec<u8> {
                 to: mo.to.as_str(),
                 text: mo.text.as_deref(),
                 operator: mo.operator.as_str(),
-                encoding: mo.encoding.as_str(),
+                encoding: mo
+                    .charset
+                    .map_or_else(|| mo.encoding.as_str(), |charset| charset.as_str()),
                 data_coding: mo.data_coding,
                 data: hex(&mo.data),
+                raw: hex(mo.raw.as_ref().unwrap_or(&mo.data)),
+                udh: mo.headers.iter().flatten().map(|header| hex(header)).collect(),
+                byte_order: mo.byte_order.map(smsgw_message::text::ByteOrder::as_str),
+                complete: mo.missing.is_none(),
                 incomplete: mo.incomplete,
             },
         ),
@@ -88,6 +98,8 @@ fn hex(octets: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use smsgw_message::dcs::Charset;
+    use smsgw_message::text::ByteOrder;
     use smsgw_message::{
         Address, ClientId, Encoding, MessageId, MessageState, MoDown, OperatorId, Report, Timestamp,
     };
@@ -127,10 +139,38 @@ mod tests {
             data_coding: 0,
             operator: OperatorId::try_new("alpha").unwrap(),
             incomplete: false,
+            charset: None,
+            raw: None,
+            headers: None,
+            missing: None,
+            byte_order: None,
         }));
         assert_eq!(
             String::from_utf8(render(&mo)).unwrap(),
-            r#"{"type":"mo","id":"02020202-0202-0202-0202-020202020202","at":"2026-11-21T08:00:00.007Z","message":{"id":"01010101-0101-0101-0101-010101010101","from":"491700000001","to":"12345","text":"Ja","operator":"alpha","encoding":"gsm7","data_coding":0,"data":"4a61","incomplete":false}}"#
+            r#"{"type":"mo","id":"02020202-0202-0202-0202-020202020202","at":"2026-11-21T08:00:00.007Z","message":{"id":"01010101-0101-0101-0101-010101010101","from":"491700000001","to":"12345","text":"Ja","operator":"alpha","encoding":"gsm7","data_coding":0,"data":"4a61","raw":"4a61","udh":[],"byte_order":null,"complete":true,"incomplete":false}}"#
+        );
+        let part = down(DownKind::Mo(MoDown {
+            message: MessageId::from_bytes([1; 16]),
+            from: Address::msisdn("491700000001").unwrap(),
+            to: Address::sender("12345").unwrap(),
+            text: Some("Ж".to_owned()),
+            data: vec![0xB6].into(),
+            encoding: Encoding::Binary,
+            data_coding: 6,
+            operator: OperatorId::try_new("alpha").unwrap(),
+            incomplete: true,
+            charset: Some(Charset::Cyrillic),
+            raw: Some(vec![0x36].into()),
+            headers: Some(vec![vec![5, 0, 3, 7, 2, 1].into()]),
+            missing: Some(1),
+            byte_order: Some(ByteOrder::LittleMarked),
+        }));
+        let body = String::from_utf8(render(&part)).unwrap();
+        assert!(
+            body.ends_with(
+                r#""text":"Ж","operator":"alpha","encoding":"iso-8859-5","data_coding":6,"data":"b6","raw":"36","udh":["050003070201"],"byte_order":"little-marked","complete":false,"incomplete":true}}"#
+            ),
+            "{body}"
         );
     }
 }

@@ -171,7 +171,10 @@ async fn commit(batch: Vec<Settlement>, engine: &dyn Engine) -> Result<Vec<Settl
             | CommitErrorKind::Conflict { .. }
             | CommitErrorKind::Floor { .. }
             | CommitErrorKind::NotACounter { .. }
-            | CommitErrorKind::NoRecord { .. } => {
+            | CommitErrorKind::NoRecord { .. }
+            | CommitErrorKind::Leased { .. }
+            | CommitErrorKind::Full(_)
+            | CommitErrorKind::Invalid(_) => {
                 error!(error = %refused, kind = %refused.kind, "outcome of a callback could not be stored; it may be sent again");
             }
         }

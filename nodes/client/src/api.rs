@@ -291,13 +291,25 @@ fn refused_by_engine(error: CommitError) -> Problem {
             debug!(%error, "message refused: the disk is full");
             overloaded("the gateway has no room to store the message")
         }
+        CommitErrorKind::Full(full) => {
+            metric::FULL_TOTAL
+                .with(&[match full {
+                    smsgw_queue::Full::Engine => "engine",
+                    smsgw_queue::Full::Queue(_) => "queue",
+                }])
+                .inc();
+            debug!(%error, kind = %error.kind, "message refused: too many wait");
+            overloaded("too many messages wait in the gateway")
+        }
         CommitErrorKind::Engine(EngineError::Closed) => overloaded("the gateway is stopping"),
         CommitErrorKind::Engine(EngineError::Poisoned(_) | EngineError::Read(_))
         | CommitErrorKind::Stale { .. }
         | CommitErrorKind::Conflict { .. }
         | CommitErrorKind::Floor { .. }
         | CommitErrorKind::NotACounter { .. }
-        | CommitErrorKind::NoRecord { .. } => {
+        | CommitErrorKind::NoRecord { .. }
+        | CommitErrorKind::Leased { .. }
+        | CommitErrorKind::Invalid(_) => {
             error!(%error, kind = %error.kind, "message refused: the engine could not store it");
             overloaded("the gateway could not store the message")
         }

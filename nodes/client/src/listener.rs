@@ -26,8 +26,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tracing::{debug, info, warn};
+use tokio::task::{JoinError, JoinSet};
+use tracing::{debug, error, info, warn};
 
 /// Where the API listens, once it does. The port is the real one when the configuration says 0.
 pub type Bound = watch::Receiver<Option<SocketAddr>>;
@@ -102,7 +102,12 @@ async fn serve(
     // After a restart the same port again, even if it was chosen for us.
     let address = (*bound.borrow()).unwrap_or(listen);
     let listener = TcpListener::bind(address).await.map_err(|error| {
-        ChildError::new(format!("failed to listen on {address} ([http] listen): {error}"))
+        let why = format!("failed to listen on {address} ([http] listen): {error}");
+        // A port that was never ours is not worth waiting for; one that was is freed by whoever took it meanwhile.
+        match *bound.borrow() {
+            None => ChildError::fatal(why),
+            Some(_) => ChildError::new(why),
+        }
     })?;
     let address = listener.local_addr()?;
     bound.send_replace(Some(address));
@@ -121,7 +126,10 @@ async fn serve(
         tokio::select! {
             biased;
             () = ctx.draining() => break,
-            Some(_) = connections.join_next(), if !connections.is_empty() => open.dec(),
+            Some(ended) = connections.join_next(), if !connections.is_empty() => {
+                open.dec();
+                note_panic(ended);
+            }
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) if full(connections.len()) => {
                     metric::CONNECTIONS_REFUSED_TOTAL.with(&[]).inc();
@@ -143,10 +151,23 @@ async fn serve(
     draining.send_replace(true);
     tokio::select! {
         () = ctx.stopping() => warn!(open = connections.len(), "connections cut off at the end of the drain"),
-        () = async { while connections.join_next().await.is_some() { open.dec(); } } => {}
+        () = async {
+            while let Some(ended) = connections.join_next().await {
+                open.dec();
+                note_panic(ended);
+            }
+        } => {}
     }
     open.set(0);
     Ok(())
+}
+
+/// A connection whose request made us panic is closed without an answer; all others go on.
+fn note_panic(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        metric::CONNECTION_PANICS_TOTAL.with(&[]).inc();
+        error!(%error, "a request panicked; its connection is closed and its client has no answer");
+    }
 }
 
 async fn connection(

@@ -25,6 +25,14 @@ pub(crate) static ACCEPT_SECONDS: Histogram = Histogram::new(
     LATENCY_SECONDS,
 );
 
+/// Messages refused with `overloaded` because a bound of `[engine]` is reached, by which one: `engine` (all queues together)
+/// or `queue`. A rise means that more comes in than carriers and callbacks take: look for queues that grow.
+pub(crate) static FULL_TOTAL: Counter = Counter::new(
+    "smsgw_http_full_total",
+    "Messages refused because too many wait in the gateway.",
+    &["bound"],
+);
+
 /// Connections that are open now.
 pub(crate) static CONNECTIONS: Gauge = Gauge::new("smsgw_http_connections", "Open HTTP connections.", &[]);
 
@@ -32,5 +40,13 @@ pub(crate) static CONNECTIONS: Gauge = Gauge::new("smsgw_http_connections", "Ope
 pub(crate) static CONNECTIONS_REFUSED_TOTAL: Counter = Counter::new(
     "smsgw_http_connections_refused_total",
     "Connections over http.max_connections.",
+    &[],
+);
+
+/// Requests that made us panic: a defect of ours, to be reported with the log event `panic` of that moment. The client
+/// got no answer; its message may have been accepted, as after any lost answer.
+pub(crate) static CONNECTION_PANICS_TOTAL: Counter = Counter::new(
+    "smsgw_http_connection_panics_total",
+    "Connections closed because their request panicked.",
     &[],
 );

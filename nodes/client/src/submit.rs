@@ -90,13 +90,14 @@ pub(crate) fn build(
     };
     let parts =
         split_units(content.encoding, &content.bytes, &udh, reference).map_err(|error| match error {
-            SegmentError::TextTooLong { .. } => Problem::new(
+            SegmentError::TextTooLong { .. } | SegmentError::PayloadTooLong { .. } => Problem::new(
                 ApiCode::TextTooLong,
                 format!("{error}; at most {most} are allowed"),
             ),
             SegmentError::BrokenUdh(_)
             | SegmentError::UdhTrailing { .. }
             | SegmentError::NoRoom { .. }
+            | SegmentError::ShiftsTwice
             | SegmentError::AlreadyConcatenated { .. } => invalid("udh", error.to_string()),
             SegmentError::HalfUnit { .. } => invalid("binary", error.to_string()),
         })?;

@@ -4,19 +4,23 @@
 //! it can be asked for a day. Invariant: instructions are done one after the other, in the order they were given.
 
 use crate::node::{ConfigNode, Instruction as Verb, Outcome};
-use smsgw_message::{Class, Clock, Instruction, InstructionResult, MessageId, Record, names};
+use crate::orders::{self, OperatorAct};
+use smsgw_message::{Class, Clock, Instruction, InstructionResult, MessageId, OperatorId, Record, names};
 use smsgw_queue::{
-    CommitError, DeadReason, Delivery, Engine, Expiry, Flow, Lane, QueueName, Step, StepId, Want,
+    CommitError, CommitErrorKind, DeadReason, Delivery, Engine, EngineError, Expiry, Flow, Lane, QueueName,
+    Step, StepId, Want,
 };
 use smsgw_runtime::{ChildContext, ChildError, ChildSpec, Strategy, Supervisor};
 use std::sync::Arc;
 use std::time::Duration;
-use tracing::error;
+use tracing::{error, info, warn};
 
 /// How long the result of an instruction can be asked for.
 const RESULT_KEPT: Duration = Duration::from_secs(24 * 3600);
 /// How long a checkout waits before the loop looks around.
 const LOOK_AROUND: Duration = Duration::from_secs(1);
+/// How long to wait when the disk is full.
+const NO_SPACE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Gives an instruction; returns its id once it is durable.
 ///
@@ -28,13 +32,39 @@ pub async fn instruct(
     verb: Verb,
     by: &str,
 ) -> Result<MessageId, CommitError> {
+    give(engine, clock, verb.as_str(), None, by).await
+}
+
+/// Gives an instruction about an operator; returns its id once it is durable.
+///
+/// # Errors
+/// When the engine does not take it.
+pub async fn instruct_operator(
+    engine: &dyn Engine,
+    clock: &dyn Clock,
+    act: OperatorAct,
+    operator: &OperatorId,
+    by: &str,
+) -> Result<MessageId, CommitError> {
+    let target = Some(operator.as_str().to_owned());
+    give(engine, clock, act.as_str(), target, by).await
+}
+
+async fn give(
+    engine: &dyn Engine,
+    clock: &dyn Clock,
+    verb: &str,
+    target: Option<String>,
+    by: &str,
+) -> Result<MessageId, CommitError> {
     let at = clock.now();
     let id = MessageId::from_parts(at, rand::random());
     let record = Instruction {
         id,
-        verb: verb.as_str().to_owned(),
+        verb: verb.to_owned(),
         by: by.to_owned(),
         at,
+        target,
     };
     Step::new(StepId::accept(id))
         .publish(
@@ -70,19 +100,51 @@ async fn run(
     let queue = QueueName::from(names::INSTRUCTIONS);
     ctx.ready();
     loop {
-        let deliveries = tokio::select! {
+        let worked = tokio::select! {
             biased;
             () = ctx.draining() => return Ok(()),
-            deliveries = engine.checkout(&queue, Want::new(1, LOOK_AROUND)) => deliveries?,
+            deliveries = engine.checkout(&queue, Want::new(1, LOOK_AROUND)) => match deliveries {
+                Ok(deliveries) => work_off(&node, engine.as_ref(), clock.as_ref(), deliveries).await,
+                Err(error) => Err(CommitErrorKind::Engine(error)),
+            },
         };
-        for delivery in deliveries {
-            let step = obey(&node, clock.as_ref(), &delivery).await;
-            step.commit(engine.as_ref()).await?;
+        let Err(error) = worked else { continue };
+        if pause_or_fail(&ctx, error).await? {
+            return Ok(());
         }
     }
 }
 
-async fn obey(node: &ConfigNode, clock: &dyn Clock, delivery: &Delivery) -> Step {
+async fn work_off(
+    node: &ConfigNode,
+    engine: &dyn Engine,
+    clock: &dyn Clock,
+    deliveries: Vec<Delivery>,
+) -> Result<(), CommitErrorKind> {
+    for delivery in deliveries {
+        let step = obey(node, engine, clock, &delivery).await;
+        step.commit(engine).await.map_err(|error| error.kind)?;
+    }
+    Ok(())
+}
+
+/// A full disk is waited for, a poisoned engine ends the process, all else restarts the task. True: the node drains.
+async fn pause_or_fail(ctx: &ChildContext, error: CommitErrorKind) -> Result<bool, ChildError> {
+    match error {
+        CommitErrorKind::Engine(EngineError::NoSpace) => {
+            warn!("disk is full, instructions wait for room");
+            tokio::select! {
+                () = ctx.draining() => Ok(true),
+                () = tokio::time::sleep(NO_SPACE_PAUSE) => Ok(false),
+            }
+        }
+        CommitErrorKind::Engine(error @ EngineError::Poisoned(_)) => Err(ChildError::fatal(error)),
+        CommitErrorKind::Engine(EngineError::Closed) if ctx.is_draining() => Ok(true),
+        error => Err(error.into()),
+    }
+}
+
+async fn obey(node: &ConfigNode, engine: &dyn Engine, clock: &dyn Clock, delivery: &Delivery) -> Step {
     let step = Step::from(delivery);
     let instruction = match Instruction::from_record(delivery.record()) {
         Ok(instruction) => instruction,
@@ -91,6 +153,12 @@ async fn obey(node: &ConfigNode, clock: &dyn Clock, delivery: &Delivery) -> Step
             return step.dead_letter(delivery, DeadReason::Corrupt);
         }
     };
+    if let Some(act) = OperatorAct::from_word(&instruction.verb) {
+        let target = instruction.target.as_deref();
+        let (step, outcome, detail) = orders::obey(node, engine, act, target, step).await;
+        info!(operator = target, instruction = act.as_str(), by = %instruction.by, outcome, "order for an operator");
+        return with_result(step.settle(delivery), instruction.id, outcome, detail, clock);
+    }
     let Some(verb) = Verb::from_word(&instruction.verb) else {
         error!(verb = %instruction.verb, by = %instruction.by, "instruction is not known to this version");
         return step.dead_letter(delivery, DeadReason::Refused);
@@ -113,14 +181,24 @@ async fn obey(node: &ConfigNode, clock: &dyn Clock, delivery: &Delivery) -> Step
             .collect::<Vec<_>>()
             .join("\n"),
     };
+    with_result(
+        step.settle(delivery),
+        instruction.id,
+        outcome.as_str(),
+        detail,
+        clock,
+    )
+}
+
+fn with_result(step: Step, id: MessageId, outcome: &str, detail: String, clock: &dyn Clock) -> Step {
     let now = clock.now();
     let result = InstructionResult {
-        outcome: outcome.as_str().to_owned(),
+        outcome: outcome.to_owned(),
         detail,
         at: now,
     };
-    step.settle(delivery).put(
-        names::instruction(instruction.id),
+    step.put(
+        names::instruction(id),
         result.to_record(),
         Expiry::At(now.after(RESULT_KEPT)),
     )
@@ -143,7 +221,14 @@ async fn watch(
             () = ctx.draining() => return Ok(()),
             () = &mut watching => return Ok(()),
             verb = asked.recv() => match verb {
-                Some(verb) => { instruct(engine.as_ref(), clock.as_ref(), verb, "watch").await?; }
+                Some(verb) => {
+                    // Given again until it is durable: the watch tells of a change once.
+                    while let Err(error) = instruct(engine.as_ref(), clock.as_ref(), verb, "watch").await {
+                        if pause_or_fail(&ctx, error.kind).await? {
+                            return Ok(());
+                        }
+                    }
+                }
                 None => return Ok(()),
             },
         }

@@ -11,11 +11,13 @@ mod file;
 mod instructions;
 pub mod metric;
 mod node;
+mod orders;
 mod render;
 mod watch;
 
 pub use file::{LoadError, LoadWarning, Loaded, load};
-pub use instructions::{instruct, supervise};
+pub use instructions::{instruct, instruct_operator, supervise};
 pub use node::{ConfigNode, Instruction, Outcome};
+pub use orders::{OperatorAct, RestoreError};
 pub use render::{RenderStyle, render};
 pub use watch::{FileStamp, Quiet, watch};

@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use smsgw_config::{Change, Config, ConfigDiff, ConfigHandle, Problem};
+use smsgw_message::OperatorOrders;
 use tokio::sync::Mutex;
 use tracing::{error, info, warn};
 
 use crate::file::{LoadError, LoadWarning, Loaded, load};
 use crate::metric::{CHANGES_TOTAL, EPOCH, RESTART_PENDING};
+use crate::orders::Orders;
 
 /// What an administrator, a signal or the watch asks of this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +87,7 @@ pub struct ConfigNode {
     handle: ConfigHandle,
     /// The last change that was taken over; the lock makes instructions take turns.
     last: Mutex<Option<ConfigDiff>>,
+    orders: Orders,
 }
 
 impl ConfigNode {
@@ -107,6 +110,7 @@ impl ConfigNode {
             path: path.to_owned(),
             handle,
             last: Mutex::new(None),
+            orders: Orders::default(),
         }
     }
 
@@ -151,7 +155,7 @@ impl ConfigNode {
         };
         log_warnings(&loaded.warnings);
         let current = self.handle.config();
-        let diff = ConfigDiff::between(&current, &loaded.config);
+        let diff = ConfigDiff::between(&current, &self.orders.over(loaded.config));
         let waiting: Vec<Change> = diff.needs_restart().cloned().collect();
         set_gauge(&RESTART_PENDING, u64::try_from(waiting.len()).unwrap_or(u64::MAX));
         let reachable = diff.without_restart();
@@ -184,6 +188,27 @@ impl ConfigNode {
             diff,
             waiting: Vec::new(),
         }
+    }
+
+    /// What administrators ordered.
+    pub(crate) fn orders(&self) -> &Orders {
+        &self.orders
+    }
+
+    /// Takes orders over: operators that are to be open or closed are so from now on. True when that changed anything.
+    pub(crate) async fn take_orders(&self, orders: OperatorOrders) -> bool {
+        let _turn = self.last.lock().await;
+        self.orders.set(orders);
+        let current = self.handle.config();
+        let ordered = self.orders.over(Config::clone(&current));
+        let diff = ConfigDiff::between(&current, &ordered);
+        for change in diff.changes() {
+            info!(key = %change.path, %change, "operator changed by order");
+        }
+        if !diff.is_empty() {
+            self.put_in_force(&current, &diff);
+        }
+        !diff.is_empty()
     }
 
     fn put_in_force(&self, current: &Arc<Config>, diff: &ConfigDiff) -> u64 {

@@ -1,7 +1,8 @@
 //! `[node] watch = true`: notices a changed file and asks for a reload.
 //!
 //! Looks at the file's stamp once a second instead of asking the kernel: it works on every file system, and a file that
-//! an editor or a deployment replaces is seen all the same. Must not read the file or apply anything.
+//! an editor or a deployment replaces is seen all the same. A watch that begins asks for a reload at once, so that no
+//! change falls between the reading of the file and the first look. Must not read the file or apply anything.
 //! Invariant: a file that is still being written is not read; it must rest for `QUIET` first.
 //!
 //! # Limits
@@ -115,7 +116,14 @@ pub async fn watch(path: &Path, config: ConfigHandle, instructions: mpsc::Sender
         let now = Instant::now();
         let stamp = look(path).await;
         match &mut quiet {
-            None => quiet = Some(Quiet::new(stamp)),
+            // What changed before this look is asked for now: since the file was read at the start of the process, or
+            // while a watch that failed was not there. A reload that finds nothing new changes nothing.
+            None => {
+                quiet = Some(Quiet::new(stamp));
+                if instructions.send(Instruction::Reload).await.is_err() {
+                    return;
+                }
+            }
             // A file that is gone is not read: it may be on its way to be replaced.
             Some(quiet) => {
                 if stamp.is_some()

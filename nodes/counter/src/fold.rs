@@ -84,7 +84,7 @@ impl What {
     }
 }
 
-const EVENTS: [EventName; 13] = [
+const EVENTS: [EventName; 15] = [
     EventName::MtAccepted,
     EventName::MtRouted,
     EventName::MtUnroutable,
@@ -98,6 +98,8 @@ const EVENTS: [EventName; 13] = [
     EventName::DeliveredToClient,
     EventName::ClientUnreachable,
     EventName::DrUnknown,
+    EventName::MtInDoubt,
+    EventName::MtRecut,
 ];
 
 /// A message may end as `sent` where no receipt can come.
@@ -151,7 +153,9 @@ impl Folded {
             | EventName::DrReceived
             | EventName::DeliveredToClient
             | EventName::ClientUnreachable
-            | EventName::DrUnknown => {}
+            | EventName::DrUnknown
+            | EventName::MtInDoubt
+            | EventName::MtRecut => {}
         }
         self.add(event, what, 1);
         if event.name == EventName::MtAccepted {

@@ -1,6 +1,6 @@
 //! What the counter shows. Labels are clients of the configuration and words of this crate: bounded.
 
-use smsgw_telemetry::{Counter, Histogram, LATENCY_SECONDS};
+use smsgw_telemetry::{Counter, Gauge, Histogram, LATENCY_SECONDS};
 
 /// Events of messages by client (`-` where no client is known) and by what happened: `mt_accepted`, `mt_sent`,
 /// `delivered`, `failed` … Counted since the process began.
@@ -41,3 +41,12 @@ pub static SKIPPED_TOTAL: Counter = Counter::new(
 /// It follows the load; when it stands still while messages flow, the node is stuck and the log grows.
 pub static FOLDED_TOTAL: Counter =
     Counter::new("smsgw_counter_folded_total", "Events folded into totals.", &[]);
+
+/// Entries of the events log that are not folded yet, as of the last look.
+/// A steady rise means that totals fall behind: the disk or the processor is busy, or the node is stuck; the log grows with
+/// it.
+pub static LAG: Gauge = Gauge::new(
+    "smsgw_counter_lag_entries",
+    "Entries of the events log that are not folded yet.",
+    &[],
+);

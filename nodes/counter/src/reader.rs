@@ -7,7 +7,7 @@ use crate::fold::{Folded, key};
 use crate::metric;
 use smsgw_message::{Event, Record, names};
 use smsgw_queue::{CommitErrorKind, Engine, EngineError, Entry, Expiry, LogName, Position, Step, StepId};
-use smsgw_runtime::{ChildContext, ChildError, ChildSpec};
+use smsgw_runtime::{ChildContext, ChildError, ChildSpec, Strategy, Supervisor};
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
@@ -24,12 +24,14 @@ const NO_SPACE_PAUSE: Duration = Duration::from_secs(1);
 
 /// The counter node as a child of the daemon's tree.
 pub fn supervise(engine: Arc<dyn Engine>) -> ChildSpec {
-    ChildSpec::task("counter", move |ctx| follow(ctx, Arc::clone(&engine))).kind("counter")
+    let reader = ChildSpec::task("reader", move |ctx| follow(ctx, Arc::clone(&engine)));
+    ChildSpec::supervisor(Supervisor::new("counter", Strategy::OneForOne).child(reader.kind("counter")))
 }
 
 async fn follow(ctx: ChildContext, engine: Arc<dyn Engine>) -> Result<(), ChildError> {
     metric::SKIPPED_TOTAL.register();
     metric::FOLDED_TOTAL.register();
+    metric::LAG.with(&[]).set(0);
     let log = LogName::from(names::EVENTS);
     ctx.ready();
     loop {
@@ -76,6 +78,8 @@ pub(crate) enum CountError {
 
 async fn next(engine: &dyn Engine, log: &LogName) -> Result<Vec<Entry>, EngineError> {
     let from = engine.position(log, READER).await?;
+    let lag = engine.log_end(log).0.saturating_sub(from.0);
+    metric::LAG.with(&[]).set(i64::try_from(lag).unwrap_or(i64::MAX));
     engine.read(log, from, BATCH, WAIT).await
 }
 
@@ -105,7 +109,10 @@ pub(crate) async fn count(engine: &dyn Engine, log: &LogName, entries: Vec<Entry
         | CommitErrorKind::Conflict { .. }
         | CommitErrorKind::Floor { .. }
         | CommitErrorKind::NotACounter { .. }
-        | CommitErrorKind::NoRecord { .. }) => CountError::Step(kind),
+        | CommitErrorKind::NoRecord { .. }
+        | CommitErrorKind::Leased { .. }
+        | CommitErrorKind::Full(_)
+        | CommitErrorKind::Invalid(_)) => CountError::Step(kind),
     })?;
     show(&folded, skipped);
     Ok(())

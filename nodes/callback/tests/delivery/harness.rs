@@ -1,18 +1,15 @@
-//! What the tests share: targets that misbehave on request, an engine that can be full, the node under supervision.
+//! What the tests share: targets that misbehave on request, the node under supervision on an engine with a mood.
 
 use smsgw_config::{Config, ConfigHandle};
 use smsgw_message::{
     Address, Class, ClientId, Down, DownKind, Event, MessageId, MessageState, Record, Report, Told, names,
 };
 use smsgw_node_callback::supervise;
-use smsgw_queue::{
-    BoxFuture, Browsed, CommitError, CommitErrorKind, Committed, Delivery, Depth, Engine, EngineError, Entry,
-    Health, Lane, LogName, MemoryEngine, Place, Position, QueueName, RecordId, StateKey, Step, StepId,
-    Versioned, Want,
-};
+use smsgw_queue::{Depth, Engine, Lane, LogName, MemoryEngine, Place, Position, QueueName, Step, StepId};
 use smsgw_runtime::{Clock, Strategy, Supervisor, SystemClock, Tree};
+use smsgw_testkit::{MoodyClock, MoodyEngine, neighbour};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -152,70 +149,11 @@ impl Target {
     }
 }
 
-/// The memory engine that can be full.
-#[derive(Debug)]
-pub(crate) struct Full {
-    pub(crate) inner: Arc<MemoryEngine>,
-    pub(crate) full: AtomicBool,
-}
-
-impl Engine for Full {
-    fn commit(&self, steps: Vec<Step>) -> BoxFuture<'_, Vec<Result<Committed, CommitError>>> {
-        if self.full.load(Ordering::SeqCst) {
-            let refused = |step: &Step| {
-                Err(CommitError {
-                    step: step.id(),
-                    kind: CommitErrorKind::Engine(EngineError::NoSpace),
-                })
-            };
-            let answers = steps.iter().map(refused).collect();
-            return Box::pin(async { answers });
-        }
-        self.inner.commit(steps)
-    }
-    fn checkout(&self, queue: &QueueName, want: Want) -> BoxFuture<'_, Result<Vec<Delivery>, EngineError>> {
-        self.inner.checkout(queue, want)
-    }
-    fn read(
-        &self,
-        log: &LogName,
-        from: Position,
-        max: usize,
-        wait: Duration,
-    ) -> BoxFuture<'_, Result<Vec<Entry>, EngineError>> {
-        self.inner.read(log, from, max, wait)
-    }
-    fn position(&self, log: &LogName, reader: &'static str) -> BoxFuture<'_, Result<Position, EngineError>> {
-        self.inner.position(log, reader)
-    }
-    fn get(&self, keys: Vec<StateKey>) -> BoxFuture<'_, Result<Vec<Option<Versioned>>, EngineError>> {
-        self.inner.get(keys)
-    }
-    fn depth(&self, queue: &QueueName) -> Depth {
-        self.inner.depth(queue)
-    }
-    fn queues(&self) -> Vec<(QueueName, Depth)> {
-        self.inner.queues()
-    }
-    fn browse(
-        &self,
-        queue: &QueueName,
-        place: Place,
-        after: Option<RecordId>,
-        max: usize,
-    ) -> BoxFuture<'_, Result<Vec<Browsed>, EngineError>> {
-        self.inner.browse(queue, place, after, max)
-    }
-    fn health(&self) -> Health {
-        self.inner.health()
-    }
-    fn close(&self) -> BoxFuture<'_, Result<(), EngineError>> {
-        self.inner.close()
-    }
-}
-
 pub(crate) struct Node {
-    pub(crate) engine: Arc<Full>,
+    pub(crate) memory: Arc<MemoryEngine>,
+    pub(crate) engine: Arc<MoodyEngine>,
+    pub(crate) luck: Arc<MoodyClock>,
+    pub(crate) neighbour: Arc<AtomicUsize>,
     pub(crate) tree: Tree,
     pub(crate) next: AtomicUsize,
 }
@@ -227,18 +165,21 @@ impl Node {
         let config =
             Config::parse("t.toml", &format!("[node]\nname = \"t\"\n[callback]\n{callback}")).unwrap();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let inner = MemoryEngine::new(Arc::clone(&clock));
-        let engine = Arc::new(Full {
-            inner,
-            full: AtomicBool::new(false),
-        });
+        let memory = MemoryEngine::new(Arc::clone(&clock));
+        let engine = MoodyEngine::over(memory.clone());
+        let luck = MoodyClock::over(clock);
+        let (beside, neighbour) = neighbour();
         let tree = Supervisor::new("t", Strategy::OneForOne)
-            .child(supervise(engine.clone(), ConfigHandle::new(config), clock))
+            .child(supervise(engine.clone(), ConfigHandle::new(config), luck.clone()))
+            .child(beside)
             .spawn()
             .await;
         assert!(tree.started().await);
         Self {
+            memory,
             engine,
+            luck,
+            neighbour,
             tree,
             next: AtomicUsize::new(1),
         }
@@ -275,7 +216,7 @@ impl Node {
                 down.to_record(),
             ));
         }
-        for answer in self.engine.inner.commit(steps).await {
+        for answer in self.memory.commit(steps).await {
             answer.unwrap();
         }
         ids
@@ -286,7 +227,7 @@ impl Node {
     }
 
     pub(crate) async fn told(&self, id: MessageId) -> Option<Told> {
-        let found = self.engine.get(vec![names::told(id).into()]).await.unwrap();
+        let found = self.memory.get(vec![names::told(id).into()]).await.unwrap();
         found[0]
             .as_ref()
             .map(|told| Told::from_record(&told.value).unwrap())

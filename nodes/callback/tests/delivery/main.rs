@@ -6,12 +6,14 @@
     reason = "tests"
 )]
 
+mod faults;
 mod harness;
 
 use harness::*;
 use smsgw_message::{Class, EventName, names};
-use smsgw_queue::{Depth, Lane, Place, Step, StepId};
+use smsgw_queue::{Depth, EngineError, Lane, Place, Step, StepId};
 use smsgw_runtime::Exit;
+use smsgw_testkit::Mood;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
@@ -314,12 +316,12 @@ async fn a_drain_finishes_what_is_under_way_and_gives_the_rest_back() {
 async fn while_the_disk_is_full_nobody_is_called_twice_and_afterwards_all_is_settled() {
     let target = Target::start(Reply::Status(200)).await;
     let node = Node::start(ALLOWED).await;
-    node.engine.full.store(true, Ordering::SeqCst);
+    node.engine.set(Mood::Refusing(EngineError::NoSpace));
     let id = node.report("acme", &target.url(), 1).await[0];
     until("posted", SOON, || target.count() == 1).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(target.count(), 1);
-    node.engine.full.store(false, Ordering::SeqCst);
+    node.engine.calm();
     until("settled", SOON, || node.depth() == Depth::default()).await;
     assert_eq!(target.count(), 1);
     assert!(node.told(id).await.is_some());
@@ -329,7 +331,7 @@ async fn while_the_disk_is_full_nobody_is_called_twice_and_afterwards_all_is_set
 async fn a_full_disk_does_not_hold_up_a_stop() {
     let target = Target::start(Reply::Status(200)).await;
     let node = Node::start(ALLOWED).await;
-    node.engine.full.store(true, Ordering::SeqCst);
+    node.engine.set(Mood::Refusing(EngineError::NoSpace));
     node.report("acme", &target.url(), 1).await;
     until("posted", SOON, || target.count() == 1).await;
     let start = Instant::now();

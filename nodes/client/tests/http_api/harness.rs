@@ -1,114 +1,24 @@
-//! What the tests share: an engine with a mood, the node under supervision, and a peer that writes what it likes.
+//! What the tests share: the node under supervision on an engine with a mood, and a peer that writes what it likes.
 
 use smsgw_config::{Config, ConfigHandle};
 use smsgw_message::names;
 use smsgw_node_client::supervise;
-use smsgw_queue::{
-    BoxFuture, Browsed, CommitError, CommitErrorKind, Committed, Delivery, Depth, Engine, EngineError, Entry,
-    Health, LogName, MemoryEngine, Place, Position, QueueName, RecordId, StateKey, Step, Versioned, Want,
-};
+use smsgw_queue::{Engine, MemoryEngine, QueueName};
 use smsgw_runtime::{Clock, Strategy, Supervisor, SystemClock, Tree};
+use smsgw_testkit::{MoodyClock, MoodyEngine, neighbour};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-#[derive(Debug, Clone)]
-pub(crate) enum Mode {
-    Through,
-    Delay(Duration),
-    Refuse(EngineError),
-    Stuck,
-}
-
-/// The memory engine with a mood; remembers the steps it was given.
-#[derive(Debug)]
-pub(crate) struct Moody {
-    pub(crate) inner: Arc<MemoryEngine>,
-    pub(crate) mode: Mutex<Mode>,
-    pub(crate) steps: Mutex<Vec<Step>>,
-}
-
-impl Moody {
-    pub(crate) fn set(&self, mode: Mode) {
-        *self.mode.lock().unwrap() = mode;
-    }
-}
-
-impl Engine for Moody {
-    fn commit(&self, steps: Vec<Step>) -> BoxFuture<'_, Vec<Result<Committed, CommitError>>> {
-        self.steps.lock().unwrap().extend(steps.iter().cloned());
-        let mode = self.mode.lock().unwrap().clone();
-        Box::pin(async move {
-            match mode {
-                Mode::Through => {}
-                Mode::Delay(wait) => tokio::time::sleep(wait).await,
-                Mode::Stuck => std::future::pending().await,
-                Mode::Refuse(error) => {
-                    let refused = |step: &Step| {
-                        Err(CommitError {
-                            step: step.id(),
-                            kind: CommitErrorKind::Engine(error.clone()),
-                        })
-                    };
-                    return steps.iter().map(refused).collect();
-                }
-            }
-            self.inner.commit(steps).await
-        })
-    }
-    fn checkout(&self, queue: &QueueName, want: Want) -> BoxFuture<'_, Result<Vec<Delivery>, EngineError>> {
-        self.inner.checkout(queue, want)
-    }
-    fn read(
-        &self,
-        log: &LogName,
-        from: Position,
-        max: usize,
-        wait: Duration,
-    ) -> BoxFuture<'_, Result<Vec<Entry>, EngineError>> {
-        self.inner.read(log, from, max, wait)
-    }
-    fn position(&self, log: &LogName, reader: &'static str) -> BoxFuture<'_, Result<Position, EngineError>> {
-        self.inner.position(log, reader)
-    }
-    fn get(&self, keys: Vec<StateKey>) -> BoxFuture<'_, Result<Vec<Option<Versioned>>, EngineError>> {
-        let mode = self.mode.lock().unwrap().clone();
-        Box::pin(async move {
-            match mode {
-                Mode::Refuse(error) => Err(error),
-                Mode::Stuck => std::future::pending().await,
-                Mode::Through | Mode::Delay(_) => self.inner.get(keys).await,
-            }
-        })
-    }
-    fn depth(&self, queue: &QueueName) -> Depth {
-        self.inner.depth(queue)
-    }
-    fn queues(&self) -> Vec<(QueueName, Depth)> {
-        self.inner.queues()
-    }
-    fn browse(
-        &self,
-        queue: &QueueName,
-        place: Place,
-        after: Option<RecordId>,
-        max: usize,
-    ) -> BoxFuture<'_, Result<Vec<Browsed>, EngineError>> {
-        self.inner.browse(queue, place, after, max)
-    }
-    fn health(&self) -> Health {
-        self.inner.health()
-    }
-    fn close(&self) -> BoxFuture<'_, Result<(), EngineError>> {
-        self.inner.close()
-    }
-}
-
 pub(crate) struct Node {
-    pub(crate) engine: Arc<Moody>,
+    pub(crate) memory: Arc<MemoryEngine>,
+    pub(crate) engine: Arc<MoodyEngine>,
+    pub(crate) luck: Arc<MoodyClock>,
+    pub(crate) neighbour: Arc<AtomicUsize>,
     pub(crate) config: ConfigHandle,
     pub(crate) tree: Tree,
     pub(crate) address: SocketAddr,
@@ -132,21 +42,24 @@ impl Node {
 
     pub(crate) async fn with(config: Config) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let engine = Arc::new(Moody {
-            inner: MemoryEngine::new(Arc::clone(&clock)),
-            mode: Mutex::new(Mode::Through),
-            steps: Mutex::default(),
-        });
+        let memory = MemoryEngine::new(Arc::clone(&clock));
+        let engine = MoodyEngine::over(memory.clone());
+        let luck = MoodyClock::over(clock);
+        let (beside, neighbour) = neighbour();
         let config = ConfigHandle::new(config);
-        let (spec, bound) = supervise(engine.clone(), config.clone(), clock);
+        let (spec, bound) = supervise(engine.clone(), config.clone(), luck.clone());
         let tree = Supervisor::new("t", Strategy::OneForOne)
             .child(spec)
+            .child(beside)
             .spawn()
             .await;
         assert!(tree.started().await);
         let address = bound.borrow().unwrap();
         Self {
+            memory,
             engine,
+            luck,
+            neighbour,
             config,
             tree,
             address,

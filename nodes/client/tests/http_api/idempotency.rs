@@ -1,7 +1,8 @@
 //! Requests that are repeated with an `Idempotency-Key`.
 
-use crate::harness::{Mode, Node, post};
+use crate::harness::{Node, post};
 use smsgw_queue::EngineError;
+use smsgw_testkit::Mood;
 
 const HELLO: &str = r#"{"to":"+491700000001","text":"Hello"}"#;
 
@@ -37,7 +38,7 @@ async fn requests_with_one_key_at_once_make_one_message_and_get_one_answer() {
     let node = Node::start("").await;
     // All look the key up before the first one is stored.
     node.engine
-        .set(Mode::Delay(std::time::Duration::from_millis(200)));
+        .set(Mood::Delay(std::time::Duration::from_millis(200)));
     let mut peers = Vec::new();
     for _ in 0..8 {
         let mut peer = node.connect().await;
@@ -56,11 +57,11 @@ async fn requests_with_one_key_at_once_make_one_message_and_get_one_answer() {
 #[tokio::test]
 async fn a_request_that_was_refused_leaves_no_key_behind() {
     let node = Node::start("").await;
-    node.engine.set(Mode::Refuse(EngineError::NoSpace));
+    node.engine.set(Mood::Refusing(EngineError::NoSpace));
     node.ask(&with_key("order-7", HELLO))
         .await
         .is_problem(503, "overloaded");
-    node.engine.set(Mode::Through);
+    node.engine.set(Mood::Calm);
     node.ask(&with_key("order-7", "{}"))
         .await
         .is_problem(422, "invalid_field");

@@ -6,6 +6,7 @@
     reason = "tests"
 )]
 
+mod faults;
 mod harness;
 mod idempotency;
 
@@ -13,6 +14,7 @@ use harness::*;
 use smsgw_message::{Event, EventName, MessageId, MessageLife, MtMessage, Record, names};
 use smsgw_queue::{EngineError, Expected, Expiry, Op};
 use smsgw_runtime::Exit;
+use smsgw_testkit::Mood;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -36,7 +38,7 @@ async fn an_accept_is_one_step_with_message_life_and_event() {
     );
     assert_eq!(answer.header("content-type"), Some("application/json"));
     {
-        let steps = node.engine.steps.lock().unwrap();
+        let steps = node.engine.steps();
         assert_eq!(steps.len(), 1);
         let [
             Op::Publish(queue, lane, record, None),
@@ -92,7 +94,7 @@ async fn an_accept_is_one_step_with_message_life_and_event() {
 #[tokio::test]
 async fn nothing_is_answered_before_the_commit() {
     let node = Node::start("").await;
-    node.engine.set(Mode::Delay(Duration::from_secs(1)));
+    node.engine.set(Mood::Delay(Duration::from_secs(1)));
     let mut peer = node.connect().await;
     peer.send(&post(HELLO)).await;
     let mut early = [0; 1];
@@ -107,6 +109,26 @@ async fn nothing_is_answered_before_the_commit() {
 }
 
 #[tokio::test]
+async fn a_full_gateway_is_503_with_retry_after_until_there_is_room() {
+    use smsgw_queue::{Bound, Bounds, Engine};
+    let node = Node::start("").await;
+    node.engine.set_bounds(Bounds {
+        engine: Bound {
+            records: 1,
+            ..Bound::NONE
+        },
+        ..Bounds::NONE
+    });
+    assert_eq!(node.ask(&post(HELLO)).await.status, 202);
+    let refused = node.ask(&post(HELLO)).await;
+    refused.is_problem(503, "overloaded");
+    assert!(refused.header("retry-after").is_some());
+    assert_eq!(node.accepted(), 1);
+    node.engine.set_bounds(Bounds::NONE);
+    assert_eq!(node.ask(&post(HELLO)).await.status, 202);
+}
+
+#[tokio::test]
 async fn an_engine_that_cannot_store_is_503_and_stores_nothing() {
     let node = Node::start("request_timeout = \"1s\"").await;
     let errors = [
@@ -117,13 +139,13 @@ async fn an_engine_that_cannot_store_is_503_and_stores_nothing() {
     ];
     let path = format!("/v1/messages/{}", MessageId::from_bytes([1; 16]));
     for error in errors {
-        node.engine.set(Mode::Refuse(error));
+        node.engine.set(Mood::Refusing(error));
         node.ask(&post(HELLO)).await.is_problem(503, "overloaded");
         node.ask(&get(&path, "acme-key"))
             .await
             .is_problem(503, "overloaded");
     }
-    node.engine.set(Mode::Stuck);
+    node.engine.set(Mood::Stuck);
     let start = Instant::now();
     node.ask(&post(HELLO)).await.is_problem(503, "overloaded");
     node.ask(&get(&path, "acme-key"))
@@ -131,7 +153,7 @@ async fn an_engine_that_cannot_store_is_503_and_stores_nothing() {
         .is_problem(503, "overloaded");
     assert!(start.elapsed() < Duration::from_secs(4));
     assert_eq!(node.accepted(), 0);
-    node.engine.set(Mode::Through);
+    node.engine.set(Mood::Calm);
     assert_eq!(node.ask(&post(HELLO)).await.status, 202);
 }
 
@@ -306,7 +328,7 @@ async fn pipelined_requests_are_answered_in_order_and_a_stray_newline_delays_not
 #[tokio::test]
 async fn limits_on_connections_and_on_waiting_requests_hold_and_follow_a_reload() {
     let node = Node::start("max_connections = 2\nmax_in_flight = 1").await;
-    node.engine.set(Mode::Delay(Duration::from_millis(800)));
+    node.engine.set(Mood::Delay(Duration::from_millis(800)));
     let (mut first, mut second) = (node.connect().await, node.connect().await);
     first.send(&post(HELLO)).await;
     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -367,7 +389,7 @@ async fn a_drain_answers_what_was_read_closes_idle_connections_and_refuses_new_o
     let mut idle = node.connect().await;
     idle.send(&post(HELLO)).await;
     assert_eq!(idle.answer().await.status, 202);
-    node.engine.set(Mode::Delay(Duration::from_millis(600)));
+    node.engine.set(Mood::Delay(Duration::from_millis(600)));
     let mut busy = node.connect().await;
     busy.send(&post(HELLO)).await;
     tokio::time::sleep(Duration::from_millis(100)).await;

@@ -1,6 +1,8 @@
 //! The counter node on the memory engine: exactly once, whatever is killed when.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+mod faults;
+
 use smsgw_message::{ClientId, Clock, Event, EventName, MessageState, OperatorId, Record, Timestamp, names};
 use smsgw_node_counter::{Day, READER, What, Who, supervise, totals};
 use smsgw_queue::{Engine, LogName, MemoryEngine, Position, Step, StepId};

@@ -1,6 +1,9 @@
 //! The node on real files: what a right file, a wrong file and a watched file do.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+mod faults;
+mod orders;
+
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,0 +1,90 @@
+//! Panics and failures at every call of the engine: the reader restarts and each event is counted once.
+
+use super::*;
+use smsgw_queue::{EngineError, Expiry};
+use smsgw_runtime::Intensity;
+use smsgw_testkit::{Mood, MoodyEngine, Prank, Pranks, neighbour, restarts_below};
+use std::sync::atomic::Ordering;
+
+#[tokio::test(start_paused = true)]
+async fn panics_and_failures_at_every_call_count_each_event_exactly_once() {
+    let mut restarted = 0;
+    for seed in 0..24 {
+        let clock = Arc::new(SimClock::new());
+        let memory = MemoryEngine::new(clock.clone());
+        let engine = MoodyEngine::over(memory.clone());
+        let (beside, starts) = neighbour();
+        let tree = Supervisor::new("test", Strategy::OneForOne)
+            .intensity(Intensity::UNLIMITED)
+            .child(supervise(engine.clone()))
+            .child(beside)
+            .spawn()
+            .await;
+        assert!(tree.started().await);
+        engine.play(
+            Pranks::by(seed)
+                .with(Prank::PanicBefore, 80)
+                .with(Prank::PanicAfter, 120)
+                .with(Prank::LoseAnswer, 80)
+                .with(Prank::Refuse, 80)
+                .with(Prank::Delay, 100)
+                .at_most(25),
+        );
+        for round in 0..40 {
+            append(&*memory, round, &vec![event(clock.now(), EventName::MtSent); 5]).await;
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+        let panics = engine.panics();
+        engine.calm();
+        tokio::time::sleep(Duration::from_secs(120)).await;
+        for who in [client(), operator()] {
+            let counted = total(&*memory, &who, What::Happened(EventName::MtSent)).await;
+            assert_eq!(counted, 200, "seed {seed}");
+        }
+        let status = tree.status();
+        assert!(status.is_running(), "seed {seed}");
+        let restarts = restarts_below(status.find(&["counter"]).unwrap());
+        assert!(
+            restarts >= u64::try_from(panics).unwrap(),
+            "seed {seed}: {restarts} after {panics} panics"
+        );
+        assert_eq!(starts.load(Ordering::SeqCst), 1, "seed {seed}");
+        restarted += restarts;
+        assert_eq!(tree.drain().await, Exit::Stopped);
+    }
+    assert!(restarted > 100, "{restarted} restarts");
+}
+
+#[tokio::test(start_paused = true)]
+async fn totals_that_cannot_be_added_to_end_the_process_with_70_and_a_full_disk_does_not() {
+    let clock = Arc::new(SimClock::new());
+    let memory = MemoryEngine::new(clock.clone());
+    let engine = MoodyEngine::over(memory.clone());
+    let tree = Supervisor::new("test", Strategy::OneForOne)
+        .intensity(Intensity::new(3, Duration::from_secs(600)))
+        .child(supervise(engine.clone()))
+        .spawn()
+        .await;
+    engine.set(Mood::Refusing(EngineError::NoSpace));
+    append(&*memory, 1, &[event(clock.now(), EventName::MtSent)]).await;
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert_eq!(restarts_below(&tree.status()), 0);
+    engine.calm();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(
+        total(&*memory, &client(), What::Happened(EventName::MtSent)).await,
+        1
+    );
+    // Somebody wrote a value that is no counter where a total belongs.
+    let key = format!("count/{}/client/acme/mt_routed", Day::of(clock.now()));
+    let broken =
+        Step::new(StepId::from_bytes([7; 16])).put(key, b"no counter".to_vec().into(), Expiry::Owner);
+    broken.commit(&*memory).await.unwrap();
+    append(&*memory, 2, &[event(clock.now(), EventName::MtRouted)]).await;
+    let exit = tree.ended().await;
+    assert_eq!(exit.code(), 70);
+    let Exit::Escalated(why) = exit else {
+        panic!("{exit:?}")
+    };
+    assert!(!why.fatal && why.reason.contains("not a counter"), "{why}");
+}
