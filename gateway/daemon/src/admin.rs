@@ -1,30 +1,37 @@
-//! The administrator's listener: `/metrics`, `/healthz`, `/readyz`, `/status`. Stands on loopback unless told otherwise.
+//! The administrator's listener: `/metrics`, `/healthz`, `/readyz`, `/status`, `/trace/…`. Stands on loopback unless told
+//! otherwise.
 //!
-//! Reads only; what changes the running gateway goes through the `instructions` queue. Carries no message content.
+//! Reads only (a capture of a link is a file beside the data); what changes the running gateway goes through the `instructions` queue. Carries no message content.
 
+use crate::operators::{self, Operators};
+use crate::status::gather::Facts;
+use crate::status::schema::Status;
+use crate::trace::Captures;
+use crate::trace::serve::{Answer, Desk};
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde_json::{Value, json};
 use smsgw_config::ConfigHandle;
-use smsgw_node_operator::{LinkStatus, LinkTable};
+use smsgw_node_client::Bound;
+use smsgw_node_operator::LinkTable;
 use smsgw_queue::{Engine, Health, Place};
-use smsgw_runtime::{ChildContext, ChildError, ChildSpec, Tree, TreeStatus};
+use smsgw_runtime::{ChildContext, ChildError, ChildSpec, Intensity, Strategy, Supervisor, Tree, TreeGauges};
 use smsgw_telemetry::Gauge;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 /// Records of a queue at a place. `ready` that grows means that its consumer is slower than its producers; `dead_letter`
 /// and `corrupt` wait for a person.
@@ -48,6 +55,10 @@ pub(crate) struct Admin {
     config: ConfigHandle,
     tree: OnceLock<Tree>,
     links: OnceLock<LinkTable>,
+    captures: OnceLock<Captures>,
+    /// Listeners by name, and where they are open.
+    listeners: Mutex<Vec<(&'static str, Bound)>>,
+    gauges: TreeGauges,
     serving: AtomicBool,
     draining: AtomicBool,
     /// Queues that have gauges: one that is gone loses them.
@@ -61,6 +72,9 @@ impl Admin {
             config,
             tree: OnceLock::new(),
             links: OnceLock::new(),
+            captures: OnceLock::new(),
+            listeners: Mutex::default(),
+            gauges: TreeGauges::default(),
             serving: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             shown: Mutex::default(),
@@ -75,6 +89,17 @@ impl Admin {
     /// The links of the operator node, when this process runs one.
     pub(crate) fn shows(&self, links: LinkTable) {
         self.links.set(links).unwrap_or_default();
+    }
+
+    /// Captures of links go into this directory.
+    pub(crate) fn captures_into(&self, dir: PathBuf) {
+        self.captures.set(Captures::new(dir)).unwrap_or_default();
+    }
+
+    /// A listener of this process.
+    pub(crate) fn listens(&self, name: &'static str, bound: Bound) {
+        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        listeners.push((name, bound));
     }
 
     pub(crate) fn serving(&self) {
@@ -97,6 +122,34 @@ impl Admin {
             Health::Closed => return Some("engine closed"),
         }
         (!self.serving.load(Ordering::Relaxed)).then_some("starting")
+    }
+
+    async fn respond(&self, request: &Request<Incoming>, peer: Option<IpAddr>) -> Answer {
+        let path = request.uri().path();
+        let operators = path == "/operators" || path.starts_with("/operators/");
+        if !operators && !path.starts_with("/trace/") {
+            return self.answer(request).map(Either::Left);
+        }
+        let desk = Desk {
+            engine: &self.engine,
+            config: &self.config,
+            links: self.links.get(),
+            captures: self.captures.get(),
+            peer,
+        };
+        if !operators {
+            return desk.answer(request).await;
+        }
+        if !desk.is_near(request) {
+            let text = "/operators answers only on this machine, under its loopback address";
+            return operators::said(StatusCode::FORBIDDEN, text).map(Either::Left);
+        }
+        let desk = Operators {
+            engine: &*self.engine,
+            config: &self.config,
+            links: self.links.get(),
+        };
+        desk.answer(request).await.map(Either::Left)
     }
 
     fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
@@ -122,7 +175,13 @@ impl Admin {
                 Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
             },
             "/status" => {
-                let mut answer = text(StatusCode::OK, format!("{:#}\n", self.status()));
+                let mut answer = match serde_json::to_string_pretty(&self.status()) {
+                    Ok(body) => text(StatusCode::OK, format!("{body}\n")),
+                    Err(error) => {
+                        error!(%error, "status cannot be told");
+                        text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n"))
+                    }
+                };
                 answer
                     .headers_mut()
                     .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -130,7 +189,7 @@ impl Admin {
             }
             _ => text(
                 StatusCode::NOT_FOUND,
-                "try /metrics, /healthz, /readyz or /status\n".to_owned(),
+                "try /metrics, /healthz, /readyz, /status, /trace/message or /trace/link\n".to_owned(),
             ),
         }
     }
@@ -138,6 +197,9 @@ impl Admin {
     fn refresh(&self) {
         READY.with(&[]).set(i64::from(self.unready().is_none()));
         self.engine.refresh_metrics();
+        if let Some(tree) = self.tree.get() {
+            self.gauges.show(&tree.status());
+        }
         let queues = self.engine.queues();
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         let now: BTreeSet<String> = queues
@@ -158,54 +220,23 @@ impl Admin {
         *shown = now;
     }
 
-    fn status(&self) -> Value {
-        let queues: serde_json::Map<String, Value> = self
-            .engine
-            .queues()
-            .into_iter()
-            .map(|(queue, depth)| {
-                let places =
-                    Place::ALL.map(|place| (place.as_str().to_owned(), Value::from(depth.at(place))));
-                (
-                    queue.as_str().to_owned(),
-                    Value::Object(places.into_iter().collect()),
-                )
-            })
-            .collect();
+    fn status(&self) -> Status {
         let snapshot = self.config.current();
-        json!({
-            "node": snapshot.config.node.name,
-            "version": env!("CARGO_PKG_VERSION"),
-            "epoch": snapshot.epoch,
-            "ready": self.unready().is_none(),
-            "unready": self.unready(),
-            "queues": queues,
-            "links": self.links.get().map(|links| links.snapshot().iter().map(link).collect::<Vec<_>>()),
-            "tree": self.tree.get().map(|tree| branch(&tree.status())),
-        })
+        let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = listeners
+            .iter()
+            .filter_map(|(name, bound)| Some((*name, (*bound.borrow())?)));
+        Facts {
+            engine: &*self.engine,
+            snapshot: &snapshot,
+            unready: self.unready(),
+            restart_pending: smsgw_node_config::metric::RESTART_PENDING.with(&[]).get(),
+            listeners: open.collect(),
+            links: self.links.get().map(LinkTable::loads),
+            tree: self.tree.get().map(Tree::status),
+        }
+        .status()
     }
-}
-
-fn link(status: &LinkStatus) -> Value {
-    json!({
-        "operator": status.operator.as_str(),
-        "link": status.link.as_str(),
-        "bind": status.bind,
-        "state": status.state.as_str(),
-        "since": status.since.to_string(),
-        "peer": status.peer.map(|peer| peer.to_string()),
-        "reason": status.reason,
-    })
-}
-
-fn branch(status: &TreeStatus) -> Value {
-    json!({
-        "name": status.name,
-        "state": status.state.as_str(),
-        "restarts": status.restarts,
-        "last_error": status.last_error,
-        "children": status.children.iter().map(branch).collect::<Vec<_>>(),
-    })
 }
 
 fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
@@ -218,19 +249,19 @@ fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
     answer
 }
 
-/// The listener under supervision; ready at once when there is none to open.
-pub(crate) fn supervise(
-    admin: Arc<Admin>,
-    listen: Option<SocketAddr>,
-) -> (ChildSpec, watch::Receiver<Option<SocketAddr>>) {
+/// The listener under supervision; ready at once when there is none to open. It never gives up: traffic does not need it.
+pub(crate) fn supervise(admin: Arc<Admin>, listen: Option<SocketAddr>) -> (ChildSpec, Bound) {
     let (bound, watch) = watch::channel(None);
     if let Some(listen) = listen.filter(|listen| !listen.ip().is_loopback()) {
         warn!(%listen, "[admin] listen is not loopback: whoever reaches it sees metrics and status");
     }
-    let spec = ChildSpec::task("admin", move |ctx| {
+    let listener = ChildSpec::task("http", move |ctx| {
         serve(ctx, Arc::clone(&admin), listen, bound.clone())
     });
-    (spec.kind("listener"), watch)
+    let node = Supervisor::new("admin", Strategy::OneForOne)
+        .intensity(Intensity::UNLIMITED)
+        .child(listener.kind("listener"));
+    (ChildSpec::supervisor(node), watch)
 }
 
 async fn serve(
@@ -246,7 +277,12 @@ async fn serve(
     };
     let address = (*bound.borrow()).unwrap_or(listen);
     let listener = TcpListener::bind(address).await.map_err(|error| {
-        ChildError::new(format!("failed to listen on {address} ([admin] listen): {error}"))
+        let why = format!("failed to listen on {address} ([admin] listen): {error}");
+        // A port that was never ours is not worth waiting for; one that was is freed by whoever took it meanwhile.
+        match *bound.borrow() {
+            None => ChildError::fatal(why),
+            Some(_) => ChildError::new(why),
+        }
     })?;
     let address = listener.local_addr()?;
     bound.send_replace(Some(address));
@@ -257,7 +293,9 @@ async fn serve(
         tokio::select! {
             biased;
             () = ctx.draining() => return Ok(()),
-            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            Some(ended) = connections.join_next(), if !connections.is_empty() => if let Err(error) = ended {
+                error!(%error, "an answer of the admin listener panicked; its connection is closed");
+            },
             accepted = listener.accept(), if connections.len() < CONNECTIONS => match accepted {
                 Ok((stream, _)) => { connections.spawn(connection(stream, Arc::clone(&admin))); }
                 Err(error) => {
@@ -270,9 +308,10 @@ async fn serve(
 }
 
 async fn connection(stream: TcpStream, admin: Arc<Admin>) {
+    let peer = stream.peer_addr().ok().map(|peer| peer.ip());
     let service = service_fn(move |request: Request<Incoming>| {
-        let answer = admin.answer(&request);
-        async move { Ok::<_, Infallible>(answer) }
+        let admin = Arc::clone(&admin);
+        async move { Ok::<_, Infallible>(admin.respond(&request, peer).await) }
     });
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD);

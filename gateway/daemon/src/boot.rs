@@ -4,13 +4,14 @@
 //! Stop is the reverse: listeners first, links drained and unbound, engine last.
 
 use crate::admin::{self, Admin};
+use crate::bounds;
 use smsgw_config::{Config, ConfigHandle, EngineKind, Role};
 use smsgw_engine_embedded::{EmbeddedConfig, EmbeddedEngine, OpenError};
 use smsgw_node_client::Bound;
 use smsgw_node_config::ConfigNode;
 use smsgw_node_router::RouteError;
 use smsgw_queue::{Engine, EngineError, MemoryEngine};
-use smsgw_runtime::{Clock, Exit as TreeExit, Strategy, Supervisor, SystemClock, Tree};
+use smsgw_runtime::{ChildSpec, Clock, Exit as TreeExit, Intensity, Strategy, Supervisor, SystemClock, Tree};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,11 @@ use tracing::{info, warn};
 
 /// How long the parts may take to be ready: recovery is done by then, so this is binding ports and reading files.
 const START: Duration = Duration::from_secs(30);
+
+/// When the process ends. A node gives up after 5 restarts of its parts in 30 s, which takes it 15 s at least because of
+/// the pauses between them; so the window must hold several such lives, or a node that can never work would be started
+/// for ever.
+const GIVE_UP: Intensity = Intensity::new(3, Duration::from_secs(600));
 
 /// When a part starts; it stops the other way round.
 #[derive(Debug, Clone, Copy)]
@@ -69,13 +75,16 @@ pub(crate) async fn open_engine(
     match config.engine.kind {
         EngineKind::Memory => {
             warn!("engine.kind = \"memory\": nothing survives the end of this process");
-            Ok(MemoryEngine::new(clock))
+            let engine = MemoryEngine::new(clock);
+            engine.set_bounds(bounds::of(config));
+            Ok(engine)
         }
         EngineKind::Embedded => {
             let dir = data_dir(config, file);
             let embedded = EmbeddedConfig {
                 min_free_disk: config.engine.min_free_disk.as_u64(),
                 block_cache: config.engine.cache.as_u64(),
+                bounds: bounds::of(config),
                 ..EmbeddedConfig::new(dir)
             };
             // Recovery reads the whole index: not on a runtime thread.
@@ -87,28 +96,36 @@ pub(crate) async fn open_engine(
 }
 
 /// `node.data_dir`, relative to the configuration file.
-fn data_dir(config: &Config, file: &Path) -> PathBuf {
+pub(crate) fn data_dir(config: &Config, file: &Path) -> PathBuf {
     file.parent()
         .unwrap_or_else(|| Path::new(""))
         .join(&config.node.data_dir)
 }
 
 impl Gateway {
-    /// Starts the nodes; returns once they run, which [`Gateway::started`] waits for.
+    /// Starts the nodes, and what keeps the log level when there is one; [`Gateway::started`] waits until they run.
     pub(crate) async fn start(
         node: ConfigNode,
         engine: Arc<dyn Engine>,
         clock: Arc<dyn Clock>,
+        level: Option<ChildSpec>,
     ) -> Result<Self, RouteError> {
         let config = node.config();
         let snapshot = config.current();
         let admin = Arc::new(Admin::new(Arc::clone(&engine), config.clone()));
         let (admin_child, admin_bound) = admin::supervise(Arc::clone(&admin), snapshot.config.admin.listen);
+        admin.listens("admin", admin_bound.clone());
+        admin.captures_into(data_dir(&snapshot.config, node.path()).join("traces"));
         let node = Arc::new(node);
         let mut http_bound = None;
 
-        let mut tree =
-            Supervisor::new("smsgw", Strategy::OneForOne).child(admin_child.order(Stage::Admin.order()));
+        let mut tree = Supervisor::new("smsgw", Strategy::OneForOne)
+            .intensity(GIVE_UP)
+            .child(admin_child.order(Stage::Admin.order()))
+            .child(bounds::follow(Arc::clone(&engine), config.clone()).order(Stage::Admin.order()));
+        if let Some(level) = level {
+            tree = tree.child(level.order(Stage::Admin.order()));
+        }
         for role in BTreeSet::from_iter(&snapshot.config.node.roles) {
             let (engine, config, clock) = (Arc::clone(&engine), config.clone(), Arc::clone(&clock));
             let (stage, child) = match role {
@@ -132,6 +149,7 @@ impl Gateway {
                 }
                 Role::Client => {
                     let (client, bound) = smsgw_node_client::supervise(engine, config, clock);
+                    admin.listens("http", bound.clone());
                     http_bound = Some(bound);
                     (Stage::Client, client)
                 }

@@ -1,6 +1,13 @@
 //! The command line: verbs, options, and what each verb returns to the shell.
 
-use crate::{check, demo, exit::Exit, run};
+mod judge;
+mod offline;
+mod operator;
+mod trace;
+mod transfer;
+mod verify;
+
+use crate::{check, demo, exit::Exit, run, status};
 use clap::{Parser, Subcommand};
 use smsgw_sim::bench::BenchOptions;
 use smsgw_sim::cli::{CliError, Compare, Load, Sim};
@@ -31,6 +38,13 @@ enum Verb {
         /// The configuration file (TOML).
         file: PathBuf,
     },
+    /// Show how a running gateway is: alarms, links, queues, or the supervision tree.
+    Status(status::StatusOptions),
+    Trace(trace::TraceOptions),
+    Operator(operator::OperatorOptions),
+    Verify(verify::VerifyOptions),
+    Export(transfer::ExportOptions),
+    Import(transfer::ImportOptions),
     /// Start a gateway with a simulated carrier and a callback receiver, and send one message through it.
     Demo {
         /// End after the message has made its trip instead of staying up.
@@ -55,6 +69,12 @@ impl Cli {
         match self.verb {
             Verb::Run { config } => on_runtime(async { Ok(run::run(&config).await) }),
             Verb::Check { file } => check::check(&file).into(),
+            Verb::Status(options) => on_runtime(async { Ok(status::status(&options).await) }),
+            Verb::Trace(options) => on_runtime(trace::run(options)),
+            Verb::Operator(options) => on_runtime(operator::run(options)),
+            Verb::Verify(options) => verify::run(options).into(),
+            Verb::Export(options) => transfer::run_export(&options).into(),
+            Verb::Import(options) => transfer::run_import(&options).into(),
             Verb::Demo { once } => on_runtime(demo::demo(once)),
             Verb::Sim(sim) => tool(sim.run()),
             Verb::Load(load) => tool(load.run()),

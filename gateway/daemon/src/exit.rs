@@ -10,6 +10,12 @@ pub(crate) enum Exit {
     Stopped,
     /// The configuration or the command line is wrong; a restart does not help.
     Config,
+    /// Something was looked for and found: a check is not passed.
+    Found,
+    /// What was given to be read is not what it has to be, or damaged.
+    Input,
+    /// Nothing answers where a running gateway was to be asked.
+    Unreachable,
     /// A part could not be kept alive, or the tree ended by itself; a restart is right.
     Failed,
     /// The data directory cannot be opened: damaged, of a newer version, not writable.
@@ -25,6 +31,9 @@ impl Exit {
         match self {
             Self::Stopped => 0,
             Self::Config => 2,
+            Self::Found => 1,
+            Self::Input => 65,
+            Self::Unreachable => 69,
             Self::Failed => 70,
             Self::Data => 73,
             Self::Poisoned => 74,

@@ -24,6 +24,26 @@ fn filter(log: &LogSection) -> EnvFilter {
     EnvFilter::new(format!("ractor=warn,{}", log.level.as_str()))
 }
 
+/// A panic becomes an event, in the format of all others: its place and words. Whoever supervises the part says what
+/// follows from it.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let said = panic.payload();
+        let words = said
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| said.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("no words");
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(
+            place,
+            panic = words,
+            thread = std::thread::current().name(),
+            "panic"
+        );
+    }));
+}
+
 /// Starts logging as the configuration says.
 pub(crate) fn init(log: &LogSection) -> LogLevel {
     let (filter, handle) = reload::Layer::new(filter(log));
@@ -42,5 +62,6 @@ pub(crate) fn init(log: &LogSection) -> LogLevel {
         .with(lines)
         .try_init()
         .unwrap_or_default();
+    log_panics();
     LogLevel(handle)
 }

@@ -4,12 +4,16 @@
 
 mod admin;
 mod boot;
+mod bounds;
 mod check;
 mod cli;
 mod demo;
 mod exit;
 mod logging;
+mod operators;
 mod run;
+mod status;
+mod trace;
 
 use clap::Parser;
 use std::process::ExitCode;

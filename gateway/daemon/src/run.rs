@@ -8,6 +8,7 @@ use smsgw_config::ConfigHandle;
 use smsgw_engine_embedded::OpenErrorKind;
 use smsgw_node_config::{ConfigNode, Instruction, instruct};
 use smsgw_queue::Health;
+use smsgw_runtime::{ChildSpec, Exit as TreeExit};
 use std::path::Path;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -34,16 +35,25 @@ pub(crate) async fn run(file: &Path) -> Exit {
             return if locked { Exit::Locked } else { Exit::Data };
         }
     };
-    let gateway = match Gateway::start(ConfigNode::with(file, loaded.config), engine, clock).await {
+    let node = ConfigNode::with(file, loaded.config);
+    // Before anything connects: what was stopped by order stays closed.
+    if let Err(error) = node.restore(&*engine).await {
+        let error = anyhow::Error::from(error);
+        error!(
+            error = format_args!("{error:#}"),
+            "the orders for operators are not known"
+        );
+        return Exit::Data;
+    }
+    let follow = follow_log_level(node.config(), level);
+    let gateway = match Gateway::start(node, engine, clock, Some(follow)).await {
         Ok(gateway) => gateway,
         Err(error) => {
             error!(%error, cause = %error.kind, "the routes cannot be used");
             return Exit::Config;
         }
     };
-    let follow = tokio::spawn(follow_log_level(gateway.config.clone(), level));
     let exit = until_the_end(&gateway).await;
-    follow.abort();
     info!(?exit, "smsgw ends");
     exit
 }
@@ -110,8 +120,14 @@ async fn poisoned(gateway: &Gateway) -> Option<Exit> {
 }
 
 async fn failed(gateway: &Gateway) -> Exit {
-    let exit = gateway.ended().await;
-    error!(?exit, "a part could not be kept alive");
+    match gateway.ended().await {
+        TreeExit::Escalated(why) => {
+            error!(part = %why.child, reason = %why.reason, "a part could not be kept alive; the process ends");
+        }
+        exit @ (TreeExit::Stopped | TreeExit::Crashed) => {
+            error!(?exit, "the supervision tree ended by itself")
+        }
+    }
     if let Some(exit) = poisoned(gateway).await {
         return exit;
     }
@@ -136,9 +152,25 @@ async fn reload(gateway: &Gateway) {
     }
 }
 
-async fn follow_log_level(config: ConfigHandle, level: LogLevel) {
-    let mut epochs = config.subscribe();
-    while epochs.changed().await.is_ok() {
-        level.set(&config.config().log);
-    }
+/// Part of the tree like everything that runs: sets the level of each new configuration.
+fn follow_log_level(config: ConfigHandle, level: LogLevel) -> ChildSpec {
+    ChildSpec::task("log-level", move |ctx| {
+        let (config, level) = (config.clone(), level.clone());
+        async move {
+            let mut epochs = config.subscribe();
+            ctx.ready();
+            loop {
+                epochs.borrow_and_update();
+                level.set(&config.config().log);
+                tokio::select! {
+                    () = ctx.draining() => return Ok(()),
+                    changed = epochs.changed() => if changed.is_err() {
+                        // Nobody can publish any more: the level stays as it is.
+                        ctx.draining().await;
+                        return Ok(());
+                    },
+                }
+            }
+        }
+    })
 }

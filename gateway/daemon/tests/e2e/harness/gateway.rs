@@ -7,6 +7,7 @@ use super::{PATIENCE, eventually};
 use hyper::Method;
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use tokio::process::Command;
@@ -20,6 +21,11 @@ pub(crate) struct Api {
 }
 
 impl Api {
+    /// Where it is: `http://host:port`.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
     pub(crate) fn with_key(&self, key: &str) -> Self {
         Self {
             key: key.to_owned(),
@@ -106,11 +112,22 @@ impl Gateway {
 
     /// Any verb that ends with the configuration file.
     pub(crate) fn verb(words: &[&str], dir: &Path) -> Process {
-        // Long campaigns name a copy: what cargo builds meanwhile is another binary.
-        let binary = std::env::var_os("SMSGW_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_smsgw").into());
-        let mut command = Command::new(binary);
+        let mut command = Command::new(Self::binary());
         command.args(words).arg(Self::file(dir)).env("NO_COLOR", "1");
         Process::spawn("gateway", command)
+    }
+
+    /// Any verb, with nothing added to its words.
+    pub(crate) fn tool(words: &[&str]) -> Process {
+        let mut command = Command::new(Self::binary());
+        command.args(words).env("NO_COLOR", "1");
+        Process::spawn("smsgw", command)
+    }
+
+    /// The binary under test.
+    pub(crate) fn binary() -> OsString {
+        // Long campaigns name a copy: what cargo builds meanwhile is another binary.
+        std::env::var_os("SMSGW_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_smsgw").into())
     }
 
     fn file(dir: &Path) -> PathBuf {
@@ -119,7 +136,12 @@ impl Gateway {
 
     /// Starts the binary on the configuration in a directory, and waits until it is ready.
     pub(crate) async fn start(dir: &Path) -> Self {
-        let mut gateway = Self::listening(Self::spawn(dir)).await;
+        Self::started(Self::spawn(dir)).await
+    }
+
+    /// Waits until a process that runs the binary is ready.
+    pub(crate) async fn started(process: Process) -> Self {
+        let mut gateway = Self::listening(process).await;
         gateway.ready().await;
         gateway
     }

@@ -52,6 +52,20 @@ impl Metrics {
             .sum()
     }
 
+    /// Whether there is a series of that name with these labels among its own.
+    pub(crate) fn has(&self, name: &str, labels: &[(&str, &str)]) -> bool {
+        self.series.iter().any(|(own, with, _)| {
+            let there = |(name, value): &(&str, &str)| with.iter().any(|(n, v)| n == name && v == value);
+            own == name && labels.iter().all(there)
+        })
+    }
+
+    /// Whether any series has this label with this value.
+    pub(crate) fn has_label(&self, name: &str, value: &str) -> bool {
+        let mut labels = self.series.iter().flat_map(|(_, labels, _)| labels);
+        labels.any(|(n, v)| n == name && v == value)
+    }
+
     /// The sum over the series of that name whose labels the judge takes.
     pub(crate) fn sum_where(&self, name: &str, judge: impl Fn(&dyn Fn(&str) -> String) -> bool) -> f64 {
         self.series

@@ -75,6 +75,12 @@ impl Settings {
         self
     }
 
+    /// Forgets a section.
+    pub(crate) fn without(mut self, section: &str) -> Self {
+        self.sections.remove(section);
+        self
+    }
+
     /// Forgets all routes so far.
     pub(crate) fn without_routes(mut self) -> Self {
         self.routes.clear();

@@ -1,0 +1,166 @@
+//! `smsgw operator`: stops, starts, holds and releases an operator of a running gateway, and lists them.
+//!
+//! Talks to the administrator's listener; knows no state itself.
+
+use crate::exit::Exit;
+use crate::operators::{ORDER_HEADER, OperatorRow, Ordered};
+use crate::status;
+use bytes::Bytes;
+use clap::{Args, Subcommand};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::header::HOST;
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::net::TcpStream;
+
+/// How long the gateway may take to answer; it waits some seconds for the order to be done.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Most octets of an answer.
+const LARGEST: usize = 8 * 1024 * 1024;
+
+/// Stop, start, hold or release an operator of a running gateway. Lasts until ordered otherwise, over restarts too.
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub(super) struct OperatorOptions {
+    #[command(subcommand)]
+    act: Act,
+    /// The gateway's configuration file: its [admin] listen is asked.
+    #[arg(long, short, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// The administrator's listener, as in 127.0.0.1:8081.
+    #[arg(long, value_name = "ADDR", global = true)]
+    admin: Option<SocketAddr>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Act {
+    /// Show the operators: whether they are started and held, their links and queues.
+    List {
+        /// Print what the gateway answered, as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let its links finish what is unanswered and unbind; its parts wait in the queue.
+    Stop { operator: String },
+    /// Open its links again, also when the file says enabled = false.
+    Start { operator: String },
+    /// Take nothing from its queue; its links stay bound, receipts and replies come in.
+    Hold { operator: String },
+    /// Take from its queue again.
+    Release { operator: String },
+}
+
+/// Asks, and says what was answered.
+pub(super) async fn run(options: OperatorOptions) -> anyhow::Result<Exit> {
+    if options.config.is_none() && options.admin.is_none() {
+        eprintln!("smsgw: name the gateway with --config FILE or --admin ADDR");
+        return Ok(Exit::Config);
+    }
+    let address = match status::listener(options.admin, options.config.as_deref()) {
+        Ok(address) => address,
+        Err(exit) => return Ok(exit),
+    };
+    let (method, path) = match &options.act {
+        Act::List { .. } => (Method::GET, "/operators".to_owned()),
+        Act::Stop { operator } => (Method::POST, format!("/operators/{operator}/stop")),
+        Act::Start { operator } => (Method::POST, format!("/operators/{operator}/start")),
+        Act::Hold { operator } => (Method::POST, format!("/operators/{operator}/hold")),
+        Act::Release { operator } => (Method::POST, format!("/operators/{operator}/release")),
+    };
+    let asked = tokio::time::timeout(PATIENCE, ask(address, method, &path)).await;
+    let (code, body) = match asked {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) => {
+            eprintln!("smsgw: no gateway answers at {address}: {error:#}");
+            return Ok(Exit::Unreachable);
+        }
+        Err(_) => {
+            eprintln!("smsgw: no answer from {address} within {PATIENCE:?}");
+            return Ok(Exit::Unreachable);
+        }
+    };
+    let text = match (&options.act, code) {
+        (Act::List { json: true }, StatusCode::OK) => String::from_utf8(body.to_vec())?,
+        (Act::List { json: false }, StatusCode::OK) => {
+            table(&serde_json::from_slice::<Vec<OperatorRow>>(&body)?)
+        }
+        (_, StatusCode::OK | StatusCode::ACCEPTED) => {
+            let ordered: Ordered = serde_json::from_slice(&body)?;
+            format!("{}: {}\n", ordered.outcome, ordered.detail)
+        }
+        (_, code) => {
+            eprintln!("smsgw: {code}: {}", String::from_utf8_lossy(&body).trim_end());
+            return Ok(Exit::Found);
+        }
+    };
+    // A reader that has seen enough (`| head`) is no failure.
+    std::io::stdout().write_all(text.as_bytes()).unwrap_or_default();
+    Ok(Exit::Stopped)
+}
+
+fn table(rows: &[OperatorRow]) -> String {
+    let widest = rows
+        .iter()
+        .map(|row| row.operator.len())
+        .max()
+        .unwrap_or(0)
+        .max(8);
+    let mut text = format!(
+        "{:widest$}  {:7}  {:7}  {:>9}  LINKS\n",
+        "OPERATOR", "STATE", "QUEUE", "READY"
+    );
+    for row in rows {
+        let links: Vec<String> = row
+            .links
+            .iter()
+            .map(|(state, count)| format!("{count} {state}"))
+            .collect();
+        text.push_str(&format!(
+            "{:widest$}  {:7}  {:7}  {:>9}  {}\n",
+            row.operator,
+            if row.enabled { "started" } else { "stopped" },
+            if row.held_since.is_some() { "held" } else { "open" },
+            row.queue.get("ready").copied().unwrap_or(0),
+            if links.is_empty() {
+                "-".to_owned()
+            } else {
+                links.join(", ")
+            },
+        ));
+    }
+    text
+}
+
+async fn ask(address: SocketAddr, method: Method, path: &str) -> anyhow::Result<(StatusCode, Bytes)> {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(HOST, address.to_string())
+        .header(ORDER_HEADER, "1")
+        .body(Empty::<Bytes>::new())?;
+    let stream = TcpStream::connect(address).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let exchange = async move {
+        let answer = sender.send_request(request).await?;
+        let code = answer.status();
+        let body = Limited::new(answer.into_body(), LARGEST)
+            .collect()
+            .await
+            .map_err(anyhow::Error::from_boxed)?;
+        anyhow::Ok((code, body.to_bytes()))
+    };
+    let mut connection = std::pin::pin!(connection);
+    let mut exchange = std::pin::pin!(exchange);
+    tokio::select! {
+        answer = &mut exchange => answer,
+        // The connection may be over before the answer is read.
+        ended = &mut connection => match ended {
+            Ok(()) => exchange.await,
+            Err(error) => Err(error.into()),
+        },
+    }
+}

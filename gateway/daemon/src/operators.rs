@@ -1,0 +1,193 @@
+//! `/operators` of the administrator's listener: how operators are ordered to be, and the orders.
+//!
+//! An order goes through the `instructions` queue like any other; this module gives it and waits for its result. Only for
+//! this machine, and only with the header `x-smsgw-order`, which a web page of another site cannot send. Changes nothing
+//! itself.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use serde::{Deserialize, Serialize};
+use smsgw_config::ConfigHandle;
+use smsgw_message::{InstructionResult, MessageId, OperatorId, Record, names};
+use smsgw_node_config::{OperatorAct, instruct_operator};
+use smsgw_node_operator::LinkTable;
+use smsgw_queue::{Engine, HoldScope, Place, QueueName, StateKey};
+use smsgw_runtime::SystemClock;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The header that an order carries.
+pub(crate) const ORDER_HEADER: &str = "x-smsgw-order";
+/// How long a result is waited for; the order is done later all the same.
+const PATIENCE: Duration = Duration::from_secs(4);
+/// How often the result is looked for.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// One operator, as ordered and as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OperatorRow {
+    pub(crate) operator: String,
+    /// Whether its links are to be open: by the file, or by order.
+    pub(crate) enabled: bool,
+    /// Since when nothing is taken from its queue; null when it is not held.
+    pub(crate) held_since: Option<String>,
+    /// Its links by state; absent when this process runs no operator node.
+    pub(crate) links: BTreeMap<String, u64>,
+    /// Records of its queue by place.
+    pub(crate) queue: BTreeMap<String, u64>,
+}
+
+/// What became of an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Ordered {
+    /// Under which the result is found.
+    pub(crate) instruction: String,
+    /// `applied`, `unchanged`, `refused`; `waiting` when it was not done yet.
+    pub(crate) outcome: String,
+    pub(crate) detail: String,
+}
+
+/// What the answers are made of.
+pub(crate) struct Operators<'a> {
+    pub(crate) engine: &'a dyn Engine,
+    pub(crate) config: &'a ConfigHandle,
+    /// Absent when this process runs no operator node.
+    pub(crate) links: Option<&'a LinkTable>,
+}
+
+impl Operators<'_> {
+    pub(crate) async fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+        let path = request.uri().path().trim_start_matches("/operators");
+        let mut words = path.trim_start_matches('/').split('/');
+        match (
+            words.next().unwrap_or_default(),
+            words.next(),
+            words.next(),
+            request.method(),
+        ) {
+            ("", None, None, &Method::GET) => json(StatusCode::OK, &self.rows()),
+            (operator, Some(act), None, &Method::POST) => {
+                let marked = request.headers().contains_key(ORDER_HEADER);
+                self.order(operator, act, marked).await
+            }
+            _ => said(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "GET /operators, POST /operators/<id>/<stop|start|hold|release>",
+            ),
+        }
+    }
+
+    fn rows(&self) -> Vec<OperatorRow> {
+        let links = self.links.map(LinkTable::snapshot).unwrap_or_default();
+        let config = self.config.config();
+        let row = |(id, operator): (&OperatorId, &smsgw_config::Operator)| {
+            let queue = QueueName::from(names::mt_operator(id));
+            let depth = self.engine.depth(&queue);
+            let mut states = BTreeMap::new();
+            for link in links.iter().filter(|link| link.operator == *id) {
+                *states.entry(link.state.as_str().to_owned()).or_insert(0) += 1;
+            }
+            let holds = self.engine.holds(&queue);
+            let held = holds.iter().find(|held| held.scope == HoldScope::Queue);
+            OperatorRow {
+                operator: id.as_str().to_owned(),
+                enabled: operator.enabled,
+                held_since: held.map(|held| held.since.to_string()),
+                links: states,
+                queue: Place::ALL
+                    .into_iter()
+                    .map(|place| (place.as_str().to_owned(), depth.at(place)))
+                    .collect(),
+            }
+        };
+        config.operator.iter().map(row).collect()
+    }
+
+    async fn order(&self, operator: &str, act: &str, marked: bool) -> Response<Full<Bytes>> {
+        let Some(act) = OperatorAct::from_word(act) else {
+            return said(
+                StatusCode::NOT_FOUND,
+                "an operator can be told stop, start, hold or release",
+            );
+        };
+        let known = OperatorId::try_new(operator)
+            .ok()
+            .filter(|id| self.config.config().operator.contains_key(id));
+        let Some(id) = known else {
+            return said(StatusCode::NOT_FOUND, "there is no such operator");
+        };
+        if !marked {
+            return said(StatusCode::FORBIDDEN, "an order carries the header x-smsgw-order");
+        }
+        let given = match instruct_operator(self.engine, &SystemClock, act, &id, "admin").await {
+            Ok(given) => given,
+            Err(error) => {
+                let text = format!("the order could not be stored: {error}: {}", error.kind);
+                return said(StatusCode::SERVICE_UNAVAILABLE, &text);
+            }
+        };
+        match self.result(given).await {
+            Some(result) => {
+                let ordered = Ordered {
+                    instruction: given.to_string(),
+                    outcome: result.outcome,
+                    detail: result.detail,
+                };
+                let refused = ordered.outcome == "refused";
+                json(
+                    if refused {
+                        StatusCode::CONFLICT
+                    } else {
+                        StatusCode::OK
+                    },
+                    &ordered,
+                )
+            }
+            None => json(
+                StatusCode::ACCEPTED,
+                &Ordered {
+                    instruction: given.to_string(),
+                    outcome: "waiting".to_owned(),
+                    detail: "the order is stored and will be done".to_owned(),
+                },
+            ),
+        }
+    }
+
+    async fn result(&self, given: MessageId) -> Option<InstructionResult> {
+        let key = StateKey::from(names::instruction(given));
+        let until = Instant::now().checked_add(PATIENCE)?;
+        while Instant::now() < until {
+            // An engine that does not answer has its own alarm; the order is stored.
+            let found = self.engine.get(vec![key.clone()]).await.ok()?;
+            if let Some(found) = found.into_iter().flatten().next() {
+                return InstructionResult::from_record(&found.value).ok();
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        None
+    }
+}
+
+fn json(status: StatusCode, value: &impl Serialize) -> Response<Full<Bytes>> {
+    match serde_json::to_string_pretty(value) {
+        Ok(body) => with_type(status, format!("{body}\n"), "application/json"),
+        Err(error) => said(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+    }
+}
+
+pub(crate) fn said(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
+    with_type(status, format!("{text}\n"), "text/plain; charset=utf-8")
+}
+
+fn with_type(status: StatusCode, body: String, kind: &'static str) -> Response<Full<Bytes>> {
+    let mut answer = Response::new(Full::new(Bytes::from(body)));
+    *answer.status_mut() = status;
+    answer
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    answer
+}
