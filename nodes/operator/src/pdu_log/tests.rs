@@ -1,3 +1,5 @@
+//! Lines of the PDU log, and what must not stand in them.
+
 use super::*;
 
 /// A PDU as it goes over the wire.

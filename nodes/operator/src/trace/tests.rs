@@ -1,3 +1,5 @@
+//! Captures: what a dissector reads, their bounds, masked secrets.
+
 use super::*;
 use smsgw_testkit::SimClock;
 use smsgw_transport::Tap;
