@@ -37,9 +37,20 @@ impl Hop for Alarms {
         }
     }
 
-    fn keys(&self, _plan: &Plan, due: &Due, _view: &View) -> Vec<StateKey> {
+    fn keys(&self, plan: &Plan, due: &Due, view: &View) -> Vec<StateKey> {
         let (Due::Message(key) | Due::Correlation(key) | Due::Reassembly(key)) = due;
-        vec![key.clone()]
+        let parked = match due {
+            Due::Correlation(key) => view.read::<Correlation>(key).ok().and_then(|seen| seen.record),
+            Due::Message(_) | Due::Reassembly(_) => None,
+        };
+        let receipts = match parked {
+            Some(Correlation::Parked { receipts, .. }) => receipts,
+            Some(Correlation::Sent { .. } | Correlation::Owned { .. }) | None => Vec::new(),
+        };
+        let elsewhere = receipts
+            .iter()
+            .flat_map(|receipt| receipt::keys(plan, receipt, view));
+        [key.clone()].into_iter().chain(elsewhere).collect()
     }
 
     fn decide(&self, plan: &Plan, now: Timestamp, id: StepId, due: &Due, view: &View) -> Outcome {
@@ -83,10 +94,11 @@ fn handle_correlation(outcome: Outcome, plan: &Plan, now: Timestamp, key: &State
         correlate::Due::Again(receipts) => (receipts, false),
         correlate::Due::Unknown(receipts) => (receipts, true),
     };
-    // What was learnt meanwhile of the carrier's ids: those kept under another key now go through `up` once more.
+    // Parts that were answered meanwhile under another form of the id, and what was learnt of the carrier's ids: such
+    // receipts go through `up` once more. Whether a part is there is judged as `up` does, so none goes round in circles.
     let (misplaced, rest): (Vec<_>, Vec<_>) = receipts
         .into_iter()
-        .partition(|receipt| is_misplaced(plan, receipt, key));
+        .partition(|receipt| receipt::is_misplaced(plan, receipt, key, view));
     let outcome = misplaced.iter().fold(outcome, again);
     let lane = rest.first().map(|receipt| mo::lane_of(&receipt.via.group));
     if let (false, Some(lane)) = (is_over, lane) {
@@ -112,11 +124,4 @@ fn again(outcome: Outcome, receipt: &Receipt) -> Outcome {
     let group = &receipt.via.group;
     let record = Up::Receipt(receipt.clone()).to_record();
     outcome.with(|step| step.publish(names::up(group), mo::lane_of(group), record))
-}
-
-/// Whether a receipt that came now would wait under another key.
-fn is_misplaced(plan: &Plan, receipt: &Receipt, key: &StateKey) -> bool {
-    receipt::places(plan, receipt)
-        .first()
-        .is_some_and(|place| place.key != *key)
 }

@@ -154,7 +154,7 @@ pub(crate) enum Note {
     /// An event was appended.
     Happened(EventName, Option<MessageId>),
     /// Receipts that belong to nothing.
-    Unknown(OperatorId),
+    Unknown(OperatorId, LinkGroup),
     /// A receipt was matched through an id of this form.
     Matched {
         operator: OperatorId,
@@ -164,7 +164,7 @@ pub(crate) enum Note {
         certain: bool,
     },
     /// A receipt waits for the answer to its submit.
-    Parked(OperatorId, LinkGroup),
+    Parked(OperatorId),
     /// Something came for a part that was final.
     Duplicate(OperatorId, MessageId, u32),
     /// A receipt came after its part was given up.
@@ -197,9 +197,12 @@ impl Note {
                 debug!(message_id = %message, event = name.as_str(), "step committed")
             }
             Self::Happened(name, None) => debug!(event = name.as_str(), "step committed"),
-            Self::Unknown(operator) => {
+            Self::Unknown(operator, group) => {
                 metric::RECEIPTS_UNKNOWN_TOTAL.with(&[operator.as_str()]).inc();
                 debug!(%operator, "receipt belongs to nothing we sent, kept as dead letter");
+                if let Some(form) = plan.habits().missed(group) {
+                    warn!(%operator, %group, form = form.as_str(), "receipts match nothing any more: every form of message ids is tried again");
+                }
             }
             Self::Matched {
                 operator,
@@ -214,12 +217,9 @@ impl Note {
                     info!(%operator, %group, form = form.as_str(), "learnt how this carrier writes message ids");
                 }
             }
-            Self::Parked(operator, group) => {
+            Self::Parked(operator) => {
                 metric::RECEIPTS_PARKED_TOTAL.with(&[operator.as_str()]).inc();
                 debug!(%operator, "receipt parked until the answer to its submit");
-                if let Some(form) = plan.habits().missed(group) {
-                    warn!(%operator, %group, form = form.as_str(), "receipts match nothing any more: every form of message ids is tried again");
-                }
             }
             Self::Duplicate(operator, message, times) => {
                 metric::RECEIPTS_DUPLICATE_TOTAL

@@ -14,7 +14,9 @@ use crate::plan::Plan;
 use crate::record::Correlation;
 use crate::report;
 use smsgw_config::MessageIds;
-use smsgw_message::{Address, Event, EventName, MessageId, MtMessage, Receipt, Record, Timestamp, Up, names};
+use smsgw_message::{
+    Address, Event, EventName, MessageId, MessageLife, MtMessage, Receipt, Record, Timestamp, Up, names,
+};
 use smsgw_queue::{DeadReason, Expiry, StateKey};
 
 /// Digits in which two numbers have to agree when one is written without its country or trunk prefix.
@@ -96,7 +98,7 @@ pub(crate) fn handle(
             continue;
         };
         let key = report::message_key(message);
-        let seen = match view.read::<smsgw_message::MessageLife>(&key) {
+        let seen = match view.read::<MessageLife>(&key) {
             Ok(seen) => seen,
             Err(error) => return outcome.corrupt(&key, &error),
         };
@@ -131,6 +133,38 @@ pub(crate) fn handle(
         return report::put(outcome, plan, now, &life, seen.expected, changes);
     }
     park(outcome, plan, now, receipt, places, view)
+}
+
+/// The keys that tell whether a part is there for a receipt: its places, and the messages found there.
+pub(crate) fn keys(plan: &Plan, receipt: &Receipt, view: &View) -> Vec<StateKey> {
+    let places = places(plan, receipt);
+    let messages: Vec<_> = places
+        .iter()
+        .filter_map(|place| place.owner(view))
+        .map(|(message, _)| report::message_key(message))
+        .collect();
+    places
+        .into_iter()
+        .map(|place| place.key)
+        .chain(messages)
+        .collect()
+}
+
+/// Whether [`handle`] would find a part for a receipt that waits under `key`, or let it wait under another one.
+pub(crate) fn is_misplaced(plan: &Plan, receipt: &Receipt, key: &StateKey, view: &View) -> bool {
+    let places = places(plan, receipt);
+    let claims = |place: &Place| {
+        let Some((message, _)) = place.owner(view) else {
+            return false;
+        };
+        let life = view.read::<MessageLife>(&report::message_key(message));
+        // What cannot be read is told where it is handled.
+        life.map_or(true, |seen| {
+            let message = seen.record.as_ref().map(|life| &life.message);
+            believed(plan, receipt, place.form, message)
+        })
+    };
+    places.first().is_some_and(|place| place.key != *key) || places.iter().any(claims)
 }
 
 /// Whether the form of an id is enough to take the message for that of the receipt.
@@ -190,7 +224,7 @@ fn park(
             let expiry = Expiry::Alarm(alarm, names::ALARMS.into(), mo::lane_of(group));
             outcome
                 .with(|step| step.compare_and_put(place.key, there.expected, correlation.to_record(), expiry))
-                .note(Note::Parked(receipt.via.operator.clone(), group.clone()))
+                .note(Note::Parked(receipt.via.operator.clone()))
         }
         Fate::Unknown => dead(outcome),
     }
@@ -235,9 +269,10 @@ pub(crate) fn bury(outcome: Outcome, now: Timestamp, receipt: &Receipt) -> Outco
 fn unknown(outcome: Outcome, now: Timestamp, receipt: &Receipt) -> Outcome {
     let mut event = Event::new(now, EventName::DrUnknown);
     event.operator = Some(receipt.via.operator.clone());
-    outcome
-        .event(&event)
-        .note(Note::Unknown(receipt.via.operator.clone()))
+    outcome.event(&event).note(Note::Unknown(
+        receipt.via.operator.clone(),
+        receipt.via.group.clone(),
+    ))
 }
 
 #[cfg(test)]

@@ -37,19 +37,7 @@ impl Hop for Up {
                     .chain(correlation)
                     .collect()
             }
-            Input::Receipt(receipt) => {
-                let places = receipt::places(plan, receipt);
-                let messages = places
-                    .iter()
-                    .filter_map(|place| place.owner(view))
-                    .map(|(message, _)| report::message_key(message));
-                let messages: Vec<_> = messages.collect();
-                places
-                    .into_iter()
-                    .map(|place| place.key)
-                    .chain(messages)
-                    .collect()
-            }
+            Input::Receipt(receipt) => receipt::keys(plan, receipt, view),
             Input::Mo(mo) => Place::of(mo).map(|place| place.key(mo)).into_iter().collect(),
             Input::InDoubt(doubt) => vec![report::message_key(doubt.message)],
         }

@@ -217,3 +217,53 @@ fn a_parked_receipt_whose_text_matches_nothing_either_is_unknown_in_the_end() {
     }
     assert_eq!((seen, world.buried.len()), (1, 1));
 }
+
+#[test]
+fn a_receipt_before_its_answer_in_another_base_is_found_at_its_alarm_though_nothing_was_learnt() {
+    let mut world = World::new();
+    world.receipt(from_phone("2687", 150));
+    sends(&mut world, 1, "0A7F");
+    assert!(world.told().is_empty());
+    world.pass_to(2_650);
+    let again: Vec<Bytes> = world
+        .published
+        .iter()
+        .filter(|(queue, _)| *queue == up())
+        .map(|(_, record)| record.clone())
+        .collect();
+    assert_eq!(again.len(), 1);
+    world.run(&UpHop, &up(), &again[0], at(2_651));
+    assert_eq!(world.told(), [(Delivered, None)]);
+    world.pass_to(9_000);
+    assert!(world.buried.is_empty());
+}
+
+#[test]
+fn one_whose_part_is_not_believed_does_not_go_round_and_ends_as_unknown() {
+    let mut world = World::new();
+    let elsewhere = Receipt {
+        from: Some(crate::fixtures::phone("491700000099")),
+        ..from_phone("2687", 150)
+    };
+    world.receipt(elsewhere);
+    sends(&mut world, 1, "0A7F");
+    world.pass_to(2_650);
+    world.pass_to(5_150);
+    assert!(world.published.iter().all(|(queue, _)| *queue != up()));
+    assert_eq!(world.buried, [(up(), DeadReason::UnknownReceipt)]);
+}
+
+#[test]
+fn receipts_that_wait_do_not_make_a_habit_doubtful() {
+    let mut world = World::new();
+    for n in 1..=3 {
+        sends(&mut world, n, &format!("0A{n}F"));
+        let number = 0x0A0F + u32::from(n) * 16;
+        world.receipt(from_phone(&number.to_string(), 300));
+    }
+    for early in 0..100_u32 {
+        world.receipt(from_phone(&(0x000B_0000 + early).to_string(), 310));
+    }
+    sends(&mut world, 4, "B0063");
+    assert_eq!(world.told().len(), 4, "it waited where the answer looks");
+}

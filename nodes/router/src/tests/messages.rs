@@ -408,7 +408,7 @@ fn ids_belong_to_a_link_group() {
         world
             .notes
             .iter()
-            .any(|note| matches!(note, Note::Parked(operator, _) if operator.as_str() == "odd"))
+            .any(|note| matches!(note, Note::Parked(operator) if operator.as_str() == "odd"))
     );
 }
 

@@ -110,7 +110,7 @@ impl World {
     fn run<H: Hop>(&mut self, hop: &H, queue: &str, record: &[u8], now: Timestamp) {
         let input = hop.decode(record).unwrap();
         let mut view = View::default();
-        for _ in 0..2 {
+        for _ in 0..3 {
             for key in hop.keys(&self.plan, &input, &view) {
                 let value = self.state.get(&key).map(|(value, _)| value.clone());
                 view.insert(key, value);

@@ -75,7 +75,7 @@ proptest! {
             key.space() == "corr" && matches!(Correlation::from_record(&value.value), Ok(Correlation::Parked { .. }))
         });
         prop_assert_eq!(parked.count(), 0, "no receipt waits for ever");
-        let unknown = world.notes.iter().filter(|note| matches!(note, Note::Unknown(_))).count();
+        let unknown = world.notes.iter().filter(|note| matches!(note, Note::Unknown(..))).count();
         prop_assert_eq!(world.buried.len(), unknown);
         prop_assert!(unknown <= receipts);
         let progress = world.happened().into_iter().filter(|name| *name == EventName::MtProgress).count();

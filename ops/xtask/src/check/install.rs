@@ -51,7 +51,7 @@ const PEERS: &[Peers] = &[
     },
     Peers {
         directory: "venv",
-        sources: &["requirements.txt"],
+        sources: &["requirements.txt", "requirements-source.txt"],
         install: install_python,
     },
 ];
@@ -193,25 +193,30 @@ fn install_npm(_: &Place, directory: &Path) -> anyhow::Result<()> {
         .stream()
 }
 
-/// Built packages only, each with its hash.
+/// Built packages first, then the few that are published as source only, built by the setuptools among the former: pip
+/// would otherwise fetch whatever is newest to build with. Each has its hash, and nothing comes that is not listed.
 fn install_python(_: &Place, directory: &Path) -> anyhow::Result<()> {
     Tool::new("python3")
         .args(&["-m", "venv", "."])
         .directory(directory)
         .stream()?;
-    Tool::new(directory.join("bin/python"))
-        .args(&[
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--only-binary",
-            ":all:",
-        ])
-        .args(&["--require-hashes", "--requirement", "requirements.txt"])
-        .directory(directory)
-        .stream()
+    let pip = |args: &[&str]| {
+        Tool::new(directory.join("bin/python"))
+            .args(&["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+            .args(&["--require-hashes"])
+            .args(args)
+            .directory(directory)
+            .stream()
+    };
+    pip(&["--only-binary", ":all:", "--requirement", "requirements.txt"])?;
+    pip(&[
+        "--no-binary",
+        ":all:",
+        "--no-build-isolation",
+        "--no-deps",
+        "--requirement",
+        "requirements-source.txt",
+    ])
 }
 
 /// Compiles a cargo tool for use, not for speed: what it does takes a second, its optimised build takes minutes.

@@ -1,4 +1,4 @@
-//! Peers that are not ours: the npm carrier, the recording relay, the dissector.
+//! Peers that are not ours: the carriers on npm's and on Jasmin's SMPP, the recording relay, the dissector.
 
 use super::ledger::Ledger;
 use super::process::Process;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::process::Command;
 use tokio::task::JoinHandle;
 
-/// `ops/peers/carrier.js`: its ledger and its events come as one stream of lines, written before it answers.
+/// `ops/peers/carrier.js` or `twisted_carrier.py`: ledger and events come as one stream of lines, written before it answers.
 #[derive(Debug)]
 pub(crate) struct Carrier {
     process: Process,
@@ -26,8 +26,19 @@ impl Carrier {
 
     pub(crate) async fn start_on(port: u16, args: &[&str]) -> Self {
         let mut command = Command::new("node");
+        command.arg(root().join("ops/peers/carrier.js"));
+        Self::spawn(command, port, args).await
+    }
+
+    /// The carrier on `smpp.twisted3`.
+    pub(crate) async fn twisted(args: &[&str]) -> Self {
+        let mut command = Command::new(peers().join("venv/bin/python"));
+        command.arg(root().join("ops/peers/twisted_carrier.py"));
+        Self::spawn(command, 0, args).await
+    }
+
+    async fn spawn(mut command: Command, port: u16, args: &[&str]) -> Self {
         command
-            .arg(root().join("ops/peers/carrier.js"))
             .args(["--port", &port.to_string()])
             .args(args)
             .env("SMSGW_PEERS", peers());
@@ -102,6 +113,25 @@ impl Carrier {
                 (entries.iter().filter(|entry| entry["event"] == event).count() >= count).then_some(())
             })
             .await;
+    }
+
+    /// Waits until so many deliveries are answered, each with success: `receipt_answered` or `mo_answered`.
+    pub(crate) async fn answered(&self, kind: &str, count: usize) {
+        let answers = self
+            .ledger
+            .wait(&format!("{count} entries {kind} at the carrier"), |entries| {
+                let answers: Vec<_> = entries
+                    .iter()
+                    .filter(|entry| entry["kind"] == kind)
+                    .cloned()
+                    .collect();
+                (answers.len() >= count).then_some(answers)
+            })
+            .await;
+        assert!(
+            answers.len() == count && answers.iter().all(|answer| answer["status"] == 0),
+            "{answers:#?}"
+        );
     }
 
     /// Nothing the gateway sent was malformed or unexpected.
