@@ -11,7 +11,9 @@ mod metrics;
 mod process;
 mod receiver;
 mod settings;
+mod sim;
 mod smsc;
+mod starved;
 mod world;
 
 pub(crate) use carrier::{Carrier, Relay, content, dissect};
@@ -21,7 +23,9 @@ pub(crate) use metrics::Metrics;
 pub(crate) use process::Process;
 pub(crate) use receiver::{Callback, Receiver};
 pub(crate) use settings::Settings;
+pub(crate) use sim::{compare, peer};
 pub(crate) use smsc::{DELIVER_SM, DELIVER_SM_RESP, FakeCarrier, GENERIC_NACK, Pdu, SUBMIT_SM, deliver_sm};
+pub(crate) use starved::{Starved, Watch};
 pub(crate) use world::{World, usual};
 
 use std::future::Future;

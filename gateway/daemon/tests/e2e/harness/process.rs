@@ -59,6 +59,10 @@ impl Process {
         stdin.flush().await.unwrap();
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.pid.as_raw_nonzero().get().unsigned_abs()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(self.pid, signal)
             .unwrap_or_else(|error| panic!("{} cannot be signalled: {error}", self.name));

@@ -1,0 +1,37 @@
+//! The simulator's processes: carrier, callback receiver, and the judge of their ledgers.
+
+use super::{Gateway, Process};
+use serde_json::Value;
+use std::path::Path;
+
+/// A peer that says first where it listens.
+pub(crate) async fn peer(words: &[&str]) -> (Process, u16) {
+    let process = Gateway::tool(words);
+    let listen = process
+        .out
+        .wait("the address it listens on", |lines| {
+            let line: Value = serde_json::from_str(lines.first()?).unwrap();
+            Some(line["listen"].as_str().unwrap().to_owned())
+        })
+        .await;
+    (process, listen.rsplit(':').next().unwrap().parse().unwrap())
+}
+
+/// What `smsgw compare` says of the ledgers `sent`, `carrier` and `callbacks`; `Err` with its findings.
+pub(crate) async fn compare(dir: &Path) -> Result<String, String> {
+    let path = |name: &str| dir.join(name).display().to_string();
+    let (sent, carrier, callbacks) = (path("sent"), path("carrier"), path("callbacks"));
+    let mut process = Gateway::tool(&[
+        "compare",
+        "--sent",
+        &sent,
+        "--carrier",
+        &carrier,
+        "--callbacks",
+        &callbacks,
+        "--reports",
+    ]);
+    let status = process.ended().await;
+    let said = process.out.read(|lines| lines.join("\n")) + &process.err.read(|lines| lines.join("\n"));
+    if status.success() { Ok(said) } else { Err(said) }
+}
