@@ -17,6 +17,7 @@ mod instruction;
 mod life;
 mod mt;
 pub mod names;
+mod options;
 mod record;
 pub mod segment;
 pub mod smart;
@@ -33,6 +34,7 @@ pub use id::{ClientId, LinkGroup, LinkId, MAX_NAME, MessageId, NameError, Operat
 pub use instruction::{Instruction, InstructionResult, OperatorOrders};
 pub use life::*;
 pub use mt::*;
+pub use options::{CarrierOptions, RawTlv};
 pub use record::{Record, RecordError};
 pub use segment::Part;
 pub use text::Encoding;

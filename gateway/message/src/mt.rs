@@ -1,7 +1,7 @@
 //! MT: what a client asked for, and the part of it that one carrier is asked to send.
 
 use crate::record::Record;
-use crate::{Address, ClientId, Encoding, LinkGroup, MessageId, OperatorId, Part, Timestamp};
+use crate::{Address, CarrierOptions, ClientId, Encoding, LinkGroup, MessageId, OperatorId, Part, Timestamp};
 use minicbor::{Decode, Encode};
 
 /// Class of service: decides weight in queues, not content.
@@ -130,6 +130,27 @@ pub struct MtMessage {
     /// GSM message class 0 to 3 (3GPP 23.038 section 4); 0 is a flash message.
     #[n(13)]
     pub message_class: Option<u8>,
+    /// What else is asked of the carrier.
+    #[n(14)]
+    pub options: Option<CarrierOptions>,
+    /// Not sent before this time.
+    #[n(15)]
+    pub send_at: Option<Timestamp>,
+    /// The client's words for its statistics and routes.
+    #[n(16)]
+    pub tags: Option<Vec<String>>,
+    /// registered_delivery as an SMPP client gave it (SMPP 3.4 section 5.2.17).
+    #[n(17)]
+    pub registered_delivery: Option<u8>,
+    /// Over which bind it came: its reports go there first while that bind lasts.
+    #[n(18)]
+    pub bind: Option<u64>,
+    /// What ties parts together that an SMPP client cut itself, each of them a message here.
+    #[n(19)]
+    pub bundle: Option<u64>,
+    /// The batch it belongs to.
+    #[n(20)]
+    pub batch: Option<MessageId>,
 }
 
 impl Record for MtMessage {
@@ -176,6 +197,12 @@ pub struct Dispatch {
     /// GSM message class 0 to 3.
     #[n(11)]
     pub message_class: Option<u8>,
+    /// What else is asked of the carrier.
+    #[n(12)]
+    pub options: Option<CarrierOptions>,
+    /// Dispatches with the same value belong to one long message that the client cut: one link, in their order.
+    #[n(13)]
+    pub bundle: Option<u64>,
 }
 
 impl Record for Dispatch {
@@ -200,6 +227,8 @@ impl MtMessage {
             valid_until: self.valid_until,
             report: self.report,
             message_class: self.message_class,
+            options: self.options.clone(),
+            bundle: self.bundle,
         })
     }
 

@@ -52,6 +52,13 @@ fn mt() -> MtMessage {
         reference: Some("order-7".to_owned()),
         origin: Origin::Http,
         message_class: Some(0),
+        options: None,
+        send_at: None,
+        tags: None,
+        registered_delivery: None,
+        bind: None,
+        bundle: None,
+        batch: None,
     }
 }
 

@@ -22,5 +22,7 @@ pub(crate) fn dispatch(n: u64) -> Dispatch {
         valid_until: Timestamp::from_millis(1_795_248_000_000 + 86_400_000),
         report: ReportLevel::Final,
         message_class: None,
+        options: None,
+        bundle: None,
     }
 }

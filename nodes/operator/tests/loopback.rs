@@ -80,6 +80,8 @@ fn part(n: u64, operator: &OperatorId, now: Timestamp) -> Dispatch {
         valid_until: now.after(Duration::from_secs(3600)),
         report: ReportLevel::Final,
         message_class: None,
+        options: None,
+        bundle: None,
     }
 }
 

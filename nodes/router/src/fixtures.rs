@@ -83,6 +83,13 @@ pub(crate) fn mt(n: u8, parts: usize) -> MtMessage {
         reference: Some("order-7".to_owned()),
         origin: Origin::Http,
         message_class: None,
+        options: None,
+        send_at: None,
+        tags: None,
+        registered_delivery: None,
+        bind: None,
+        bundle: None,
+        batch: None,
     }
 }
 

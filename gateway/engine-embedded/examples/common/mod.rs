@@ -125,6 +125,13 @@ fn message(n: u64, now: Timestamp) -> MtMessage {
         reference: Some(format!("order-{n}")),
         origin: Origin::Http,
         message_class: None,
+        options: None,
+        send_at: None,
+        tags: None,
+        registered_delivery: None,
+        bind: None,
+        bundle: None,
+        batch: None,
     }
 }
 

@@ -82,6 +82,13 @@ fn message(clock: &SimClock, n: u16, to: &str, parts: usize) -> MtMessage {
         reference: None,
         origin: Origin::Http,
         message_class: None,
+        options: None,
+        send_at: None,
+        tags: None,
+        registered_delivery: None,
+        bind: None,
+        bundle: None,
+        batch: None,
     }
 }
 
