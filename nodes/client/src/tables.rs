@@ -3,8 +3,9 @@
 //! Invariant: a request sees one epoch from its first check to its answer. A client whose rate did not change keeps
 //! what it has used of it across a reload.
 
-use crate::auth::Keys;
-use crate::bucket::Bucket;
+use crate::admission::bucket::Bucket;
+use crate::admission::{Admitted, Refused, Why};
+use crate::http::auth::Keys;
 use arc_swap::ArcSwap;
 use smsgw_config::{ConfigHandle, Snapshot};
 use smsgw_message::{ClientId, MtMessage};
@@ -65,19 +66,30 @@ impl Tables {
         }
     }
 
-    /// Takes one message from the client's rate, or says how long to wait for the next.
-    pub(crate) fn admit(&self, client: &ClientId, now: Instant) -> Result<(), Duration> {
+    /// Judges a message and takes what it costs from the client's rate.
+    pub(crate) fn admit(&self, message: &mut MtMessage, now: Instant) -> Result<Admitted, Refused> {
+        if decide_mt(&self.routes, &message.client, message.class, &message.to).is_err() {
+            return Err(Refused {
+                why: Why::NoRoute,
+                detail: "no route leads to this destination".to_owned(),
+                retry_after: None,
+            });
+        }
+        self.within_rate(&message.client, now).map_err(|wait| Refused {
+            why: Why::RateLimited,
+            detail: "over the account's rate".to_owned(),
+            retry_after: Some(wait),
+        })?;
+        Ok(Admitted::default())
+    }
+
+    fn within_rate(&self, client: &ClientId, now: Instant) -> Result<(), Duration> {
         let Some(admission) = self.admission.get(client) else {
             return Ok(());
         };
         // A bucket is one time: whatever a panic left in it is still a bucket.
         let mut bucket = admission.bucket.lock().unwrap_or_else(PoisonError::into_inner);
         bucket.take(now)
-    }
-
-    /// Whether a route leads there; the router decides which when the message is its turn.
-    pub(crate) fn routable(&self, message: &MtMessage) -> bool {
-        decide_mt(&self.routes, &message.client, message.class, &message.to).is_ok()
     }
 }
 

@@ -1,20 +1,18 @@
 //! The requests of the HTTP API: from method and path to a durable answer.
 
-use crate::idempotency::Key;
-use crate::listener::Shared;
-use crate::problem::Problem;
-use crate::{metric, receive, submit, tables::Tables, view};
+use crate::accept::{self, Refusal};
+use crate::admission::{Refused, Why};
+use crate::http::idempotency::Key;
+use crate::http::problem::Problem;
+use crate::http::{receive, submit, view};
+use crate::{metric, shared::Shared, tables::Tables};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
-use smsgw_config::LimitsSection;
-use smsgw_message::{ClientId, Event, EventName, MessageId, MessageLife, MtMessage, Record, Told, names};
-use smsgw_queue::{
-    CommitError, CommitErrorKind, EngineError, Expected, Expiry, Lane, QueueName, Step, StepId,
-};
+use smsgw_message::{ClientId, MessageId, MessageLife, Record, Told, names};
 use smsgw_telemetry::ApiCode;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -155,9 +153,6 @@ async fn submit(
     let _place = shared
         .place(config.http.max_in_flight)
         .ok_or_else(too_many_requests)?;
-    if let Err(wait) = tables.admit(client, started) {
-        return Err(Problem::new(ApiCode::RateLimited, "over the account's rate").retry_after(wait));
-    }
     if let Some(answer) = replay(shared, key.as_ref(), deadline).await? {
         return Ok(answer);
     }
@@ -165,14 +160,8 @@ async fn submit(
     let random: [u8; 10] = rand::random();
     let now = shared.clock.now();
     let id = MessageId::from_parts(now, random);
-    let message = submit::build(&body, client, config, id, now, rand::random())?;
-    if !tables.routable(&message) {
-        return Err(Problem::field(
-            ApiCode::NoRoute,
-            "to",
-            "no route leads to this destination",
-        ));
-    }
+    let mut message = submit::build(&body, client, config, id, now, rand::random())?;
+    let admitted = tables.admit(&mut message, started).map_err(not_admitted)?;
     let answer = Accepted {
         id: id.to_string(),
         to: message.to.as_str(),
@@ -188,26 +177,18 @@ async fn submit(
         debug!(message_id = %id, %client, to = %message.to, from = message.from.as_ref().map(tracing::field::display),
             body = %String::from_utf8_lossy(&octets), "request");
     }
-    let step = accept(
-        shared,
-        message,
-        &config.limits,
-        key.as_ref().map(|key| (key, &*answer, &*location)),
-    );
-    let committed = timeout_at(deadline, step.commit(shared.engine.as_ref()))
-        .await
-        .map_err(|_| {
-            error!(message_id = %id, %client, "the engine did not answer within http.request_timeout");
-            overloaded("the gateway could not confirm the message in time; it may still be sent")
-        })?;
-    if let Err(refused) = committed {
+    let until = accept::remembered_until(&message, &config.limits);
+    let step = admitted.add_to(accept::step(shared, message, &config.limits));
+    let step = match &key {
+        None => step,
+        Some(key) => key.remember(step, &answer, &location, until),
+    };
+    if let Err(refusal) = accept::commit(shared, step, deadline).await {
         // A request with the same key was faster: its answer is ours.
-        if let (CommitErrorKind::Conflict { .. }, Some(answer)) =
-            (&refused.kind, replay(shared, key.as_ref(), deadline).await?)
-        {
+        if let (Refusal::Taken, Some(answer)) = (refusal, replay(shared, key.as_ref(), deadline).await?) {
             return Ok(answer);
         }
-        return Err(refused_by_engine(refused));
+        return Err(refused(refusal));
     }
     shared.accept_seconds.observe(
         shared
@@ -253,67 +234,20 @@ async fn replay(shared: &Shared, key: Option<&Key>, deadline: Instant) -> Result
     Ok(Some(answer))
 }
 
-/// The accept: the message for the router, its life, its event, and the memory of its key, in one step.
-fn accept(
-    shared: &Shared,
-    message: MtMessage,
-    limits: &LimitsSection,
-    key: Option<(&Key, &[u8], &str)>,
-) -> Step {
-    let id = message.id;
-    let lane = Lane::new(message.class, &message.client);
-    let event = Event {
-        message: Some(id),
-        client: Some(message.client.clone()),
-        parts: message.part_count(),
-        ..Event::new(message.accepted_at, EventName::MtAccepted)
-    };
-    let given_up = message.valid_until.after(limits.receipt_grace);
-    // At least as long as the message may live: a repetition must not find the key gone and the message under way.
-    let remembered_until = given_up.max(message.accepted_at.after(limits.idempotency));
-    let alarm = Expiry::Alarm(given_up, QueueName::from(names::ALARMS), lane.clone());
-    let record = message.to_record();
-    let life = MessageLife::accepted(message).to_record();
-    let step = Step::new(StepId::accept(id))
-        .publish(shared.accepted.clone(), lane, record)
-        .compare_and_put(names::message(id), Expected::Absent, life, alarm)
-        .append(shared.events.clone(), event.to_record());
-    match key {
-        None => step,
-        Some((key, answer, location)) => key.remember(step, answer, location, remembered_until),
-    }
+/// What the engine's refusal is called here. A key that was taken meanwhile is looked up before this is asked.
+fn refused(refusal: Refusal) -> Problem {
+    overloaded(refusal.words())
 }
 
-fn refused_by_engine(error: CommitError) -> Problem {
-    match &error.kind {
-        CommitErrorKind::Engine(EngineError::NoSpace) => {
-            // The engine says so in the log once; here it would be once for each request.
-            debug!(%error, "message refused: the disk is full");
-            overloaded("the gateway has no room to store the message")
-        }
-        CommitErrorKind::Full(full) => {
-            metric::FULL_TOTAL
-                .with(&[match full {
-                    smsgw_queue::Full::Engine => "engine",
-                    smsgw_queue::Full::Queue(_) => "queue",
-                }])
-                .inc();
-            debug!(%error, kind = %error.kind, "message refused: too many wait");
-            overloaded("too many messages wait in the gateway")
-        }
-        CommitErrorKind::Engine(EngineError::Closed) => overloaded("the gateway is stopping"),
-        CommitErrorKind::Engine(EngineError::Poisoned(_) | EngineError::Read(_))
-        | CommitErrorKind::Stale { .. }
-        | CommitErrorKind::Conflict { .. }
-        | CommitErrorKind::Floor { .. }
-        | CommitErrorKind::NotACounter { .. }
-        | CommitErrorKind::NoRecord { .. }
-        | CommitErrorKind::Leased { .. }
-        | CommitErrorKind::Invalid(_) => {
-            error!(%error, kind = %error.kind, "message refused: the engine could not store it");
-            overloaded("the gateway could not store the message")
-        }
-    }
+fn not_admitted(refused: Refused) -> Problem {
+    let (code, field) = match refused.why {
+        Why::RateLimited => (ApiCode::RateLimited, None),
+        Why::NoRoute => (ApiCode::NoRoute, Some("to")),
+    };
+    let mut problem = Problem::new(code, refused.detail);
+    problem.field = field;
+    problem.retry_after = refused.retry_after;
+    problem
 }
 
 fn overloaded(why: &'static str) -> Problem {

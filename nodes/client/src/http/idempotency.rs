@@ -4,7 +4,7 @@
 //! not. Same key and same body (compared octet for octet): the first answer again. Same key and another body: refused.
 //! Invariant: of two requests with one key that run at once, one makes a message and the other gets its answer.
 
-use crate::problem::Problem;
+use crate::http::problem::Problem;
 use hyper::HeaderMap;
 use minicbor::bytes::{ByteArray, ByteVec};
 use minicbor::{Decode, Encode};

@@ -3,26 +3,21 @@
 //! Bounds: `http.max_connections` open sockets, `http.max_in_flight` requests that wait for the engine (above it 503),
 //! timeouts for the head, for the body with its answer, and for a peer that does not read; a body limit. Invariant: a request that was read before a drain is answered.
 
-use crate::api;
+use crate::http::api;
+use crate::http::stall::WriteStall;
 use crate::metric;
-use crate::stall::WriteStall;
-use crate::tables::TablesHandle;
+use crate::shared::Shared;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use smsgw_config::ConfigHandle;
-use smsgw_message::names;
-use smsgw_queue::{Engine, LogName, QueueName};
-use smsgw_runtime::{ChildContext, ChildError, ChildSpec, Clock, Strategy, Supervisor};
-use smsgw_telemetry::HistogramHandle;
+use smsgw_runtime::{ChildContext, ChildError};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -32,68 +27,7 @@ use tracing::{debug, error, info, warn};
 /// Where the API listens, once it does. The port is the real one when the configuration says 0.
 pub type Bound = watch::Receiver<Option<SocketAddr>>;
 
-/// What every request needs.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) engine: Arc<dyn Engine>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) tables: TablesHandle,
-    pub(crate) accepted: QueueName,
-    pub(crate) events: LogName,
-    pub(crate) accept_seconds: HistogramHandle,
-    /// Requests that wait for the engine.
-    waiting: AtomicUsize,
-}
-
-/// A place among the requests that wait for the engine; given back at its drop.
-pub(crate) struct Place<'a>(&'a AtomicUsize);
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl Shared {
-    /// A place, unless `most` are taken. The bound is given each time, since a reload may change it.
-    pub(crate) fn place(&self, most: u32) -> Option<Place<'_>> {
-        let most = usize::try_from(most).unwrap_or(usize::MAX);
-        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let place = Place(&self.waiting);
-        (before < most).then_some(place)
-    }
-}
-
-/// The client node under supervision. Without `[http] listen` it has no listener and is ready at once.
-pub fn supervise(engine: Arc<dyn Engine>, config: ConfigHandle, clock: Arc<dyn Clock>) -> (ChildSpec, Bound) {
-    let (bound, watch) = watch::channel(None);
-    let snapshot = config.current();
-    let listen = snapshot.config.http.listen;
-    if let Some(listen) = snapshot.config.smpp.listen {
-        warn!(%listen, "[smpp] listen: this version serves clients over HTTP only; nothing listens there");
-    }
-    let shared = Arc::new(Shared {
-        engine,
-        clock,
-        tables: TablesHandle::new(config),
-        accepted: QueueName::from(names::MT_ACCEPTED),
-        events: LogName::from(names::EVENTS),
-        accept_seconds: metric::ACCEPT_SECONDS.with(&[]),
-        waiting: AtomicUsize::new(0),
-    });
-    let mut node = Supervisor::new("client", Strategy::OneForOne);
-    if let Some(listen) = listen {
-        node = node.child(
-            ChildSpec::task("http", move |ctx| {
-                serve(ctx, listen, Arc::clone(&shared), bound.clone())
-            })
-            .kind("listener"),
-        );
-    }
-    (ChildSpec::supervisor(node), watch)
-}
-
-async fn serve(
+pub(crate) async fn serve(
     ctx: ChildContext,
     listen: SocketAddr,
     shared: Arc<Shared>,

@@ -4,7 +4,7 @@
 //! still writes. So a refused body is read and thrown away, up to a bound. Invariant: at most the limit is kept in
 //! memory, and memory grows with what has come, not with what was announced.
 
-use crate::problem::Problem;
+use crate::http::problem::Problem;
 use http_body_util::BodyExt;
 use hyper::Request;
 use hyper::body::{Body, Incoming};

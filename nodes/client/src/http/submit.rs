@@ -3,8 +3,8 @@
 //! Pure: time, identity and the random octets come from the caller. Each check names its field and code; the order is
 //! the one of the API's documentation, so a request with several faults always gets the same answer.
 
-use crate::body::{Body, FIELDS};
-use crate::problem::Problem;
+use crate::http::body::{Body, FIELDS};
+use crate::http::problem::Problem;
 use smsgw_config::{CallbackUrl, Config};
 use smsgw_message::segment::{SegmentError, split_units};
 use smsgw_message::text::{EncodeError, Encoded, Requested, encode};
@@ -139,6 +139,13 @@ pub(crate) fn build(
         reference: bounded_reference(body.reference.as_deref())?,
         origin: Origin::Http,
         message_class: body.flash.unwrap_or(false).then_some(0),
+        options: None,
+        send_at: None,
+        tags: None,
+        registered_delivery: None,
+        bind: None,
+        bundle: None,
+        batch: None,
     })
 }
 

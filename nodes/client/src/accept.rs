@@ -1,0 +1,123 @@
+//! The accept: one step makes a message durable, whichever face it came by.
+//!
+//! The step publishes the message for the router and writes its life, its event, and what the face wants remembered
+//! with it (the answer to an idempotency key). Knows neither HTTP nor SMPP. Invariant: `Ok` is said after the commit;
+//! after `Err(Refusal::Late)` the message may still be sent, after any other it is not.
+
+use crate::metric;
+use crate::shared::Shared;
+use smsgw_config::LimitsSection;
+use smsgw_message::{Event, EventName, MessageLife, MtMessage, Record, Timestamp, names};
+use smsgw_queue::{
+    CommitError, CommitErrorKind, EngineError, Expected, Expiry, Full, Lane, QueueName, Step, StepId,
+};
+use tokio::time::{Instant, timeout_at};
+use tracing::{debug, error};
+
+/// Why a message was not accepted, as far as the engine is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// What was to be remembered with it is there already: a request with the same key was faster.
+    Taken,
+    /// Too many messages wait in the gateway, or in one queue.
+    Full,
+    /// No room on the disk.
+    NoSpace,
+    /// The gateway is stopping.
+    Stopping,
+    /// The engine failed; it has said why in the log.
+    Failed,
+    /// The engine did not answer in time; the message may still be sent.
+    Late,
+}
+
+impl Refusal {
+    /// What a client is told.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Full => "too many messages wait in the gateway",
+            Self::NoSpace => "the gateway has no room to store the message",
+            Self::Stopping => "the gateway is stopping",
+            Self::Taken | Self::Failed => "the gateway could not store the message",
+            Self::Late => "the gateway could not confirm the message in time; it may still be sent",
+        }
+    }
+}
+
+/// Until when a message may live: what is remembered of its accept is kept at least as long, since a repetition must not
+/// find the key gone and the message under way.
+pub(crate) fn remembered_until(message: &MtMessage, limits: &LimitsSection) -> Timestamp {
+    given_up(message, limits).max(message.accepted_at.after(limits.idempotency))
+}
+
+fn given_up(message: &MtMessage, limits: &LimitsSection) -> Timestamp {
+    message.valid_until.after(limits.receipt_grace)
+}
+
+/// The step: the message for the router, its life and its event. A face may add to it.
+pub(crate) fn step(shared: &Shared, message: MtMessage, limits: &LimitsSection) -> Step {
+    let id = message.id;
+    let lane = Lane::new(message.class, &message.client);
+    let event = Event {
+        message: Some(id),
+        client: Some(message.client.clone()),
+        parts: message.part_count(),
+        ..Event::new(message.accepted_at, EventName::MtAccepted)
+    };
+    let alarm = Expiry::Alarm(
+        given_up(&message, limits),
+        QueueName::from(names::ALARMS),
+        lane.clone(),
+    );
+    let record = message.to_record();
+    let life = MessageLife::accepted(message).to_record();
+    Step::new(StepId::accept(id))
+        .publish(shared.accepted.clone(), lane, record)
+        .compare_and_put(names::message(id), Expected::Absent, life, alarm)
+        .append(shared.events.clone(), event.to_record())
+}
+
+/// Commits an accept; returns when it is durable.
+pub(crate) async fn commit(shared: &Shared, step: Step, deadline: Instant) -> Result<(), Refusal> {
+    match timeout_at(deadline, step.commit(shared.engine.as_ref())).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(refused)) => Err(judge(&refused)),
+        Err(_) => {
+            error!(
+                "the engine did not answer an accept within http.request_timeout or smpp.response_timeout"
+            );
+            Err(Refusal::Late)
+        }
+    }
+}
+
+fn judge(error: &CommitError) -> Refusal {
+    match &error.kind {
+        CommitErrorKind::Engine(EngineError::NoSpace) => {
+            // The engine says so in the log once; here it would be once for each request.
+            debug!(%error, "message refused: the disk is full");
+            Refusal::NoSpace
+        }
+        CommitErrorKind::Full(full) => {
+            let bound = match full {
+                Full::Engine => "engine",
+                Full::Queue(_) => "queue",
+            };
+            metric::FULL_TOTAL.with(&[bound]).inc();
+            debug!(%error, kind = %error.kind, "message refused: too many wait");
+            Refusal::Full
+        }
+        CommitErrorKind::Engine(EngineError::Closed) => Refusal::Stopping,
+        CommitErrorKind::Conflict { .. } => Refusal::Taken,
+        CommitErrorKind::Engine(EngineError::Poisoned(_) | EngineError::Read(_))
+        | CommitErrorKind::Stale { .. }
+        | CommitErrorKind::Floor { .. }
+        | CommitErrorKind::NotACounter { .. }
+        | CommitErrorKind::NoRecord { .. }
+        | CommitErrorKind::Leased { .. }
+        | CommitErrorKind::Invalid(_) => {
+            error!(%error, kind = %error.kind, "message refused: the engine could not store it");
+            Refusal::Failed
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What every request needs, whichever face it came by: the engine, the time, the tables of the epoch in force.
+//!
+//! Bounds the requests that wait for the engine. Knows no protocol.
+
+use crate::metric;
+use crate::tables::TablesHandle;
+use smsgw_config::ConfigHandle;
+use smsgw_message::names;
+use smsgw_queue::{Engine, LogName, QueueName};
+use smsgw_runtime::Clock;
+use smsgw_telemetry::HistogramHandle;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The node's parts, one for all listeners and sessions.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) tables: TablesHandle,
+    pub(crate) accepted: QueueName,
+    pub(crate) events: LogName,
+    pub(crate) accept_seconds: HistogramHandle,
+    /// Requests that wait for the engine.
+    waiting: AtomicUsize,
+}
+
+/// A place among the requests that wait for the engine; given back at its drop.
+pub(crate) struct Place<'a>(&'a AtomicUsize);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(engine: Arc<dyn Engine>, config: ConfigHandle, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            engine,
+            clock,
+            tables: TablesHandle::new(config),
+            accepted: QueueName::from(names::MT_ACCEPTED),
+            events: LogName::from(names::EVENTS),
+            accept_seconds: metric::ACCEPT_SECONDS.with(&[]),
+            waiting: AtomicUsize::new(0),
+        }
+    }
+
+    /// A place, unless `most` are taken. The bound is given each time, since a reload may change it.
+    pub(crate) fn place(&self, most: u32) -> Option<Place<'_>> {
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let place = Place(&self.waiting);
+        (before < most).then_some(place)
+    }
+}
