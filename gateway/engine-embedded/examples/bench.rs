@@ -1,6 +1,6 @@
 //! How fast a record goes through, and what it costs: publish, checkout, settle, every step synced.
 //!
-//! `cargo run --release -p smsgw-engine-embedded --example bench -- [records] [in flight] [batch] [plain|accept] [dir]`
+//! `cargo run --release -p smsgw-engine-embedded --example bench -- [records] [in flight] [batch] [plain|accept|quota] [dir]`
 //! prints the table of `ops/bench/README.md`. At most 20 million records; a directory that is named is kept. For how a
 //! backlog is borne, see the example `backlog`.
 
@@ -39,7 +39,7 @@ async fn main() {
     let in_flight = argument(2, 256);
     let batch = argument(3, 16).clamp(1, in_flight);
     let word = std::env::args().nth(4).unwrap_or_else(|| "plain".to_owned());
-    let load = Load::parse(&word).expect("plain or accept");
+    let load = Load::parse(&word).expect("plain, accept or quota");
     let temporary = tempfile::tempdir().unwrap();
     let dir = std::env::args()
         .nth(5)

@@ -1,8 +1,10 @@
 //! Records of a backlog, read from the disk before they are asked for: who takes the oldest records of a long queue
 //! takes their neighbours next, and one walk over many costs a tenth of as many look-ups.
 //!
-//! Knows no disk. The octets of a record never change, so what is kept here can be old but never wrong. Invariant: at
-//! most [`WINDOWS`] windows of at most [`MOST`] records and [`OCTETS`] octets each.
+//! Knows no disk. The octets of a record never change, so what is kept here can be old but never wrong. Consumers of one
+//! queue go through it side by side: one of them reads at a time, the others find theirs when it is done; and the window
+//! before the last one stays for those that are a little behind. Invariant: at most [`WINDOWS`] queues with two windows of
+//! at most [`MOST`] records and [`OCTETS`] octets each.
 //!
 //! # Limits
 //! A consumer that takes from few flows of a mixed queue gains little; its windows shrink to what it asked for.
@@ -10,6 +12,7 @@
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// Queues that are read ahead at once; the one that was read longest ago makes room.
 const WINDOWS: usize = 16;
@@ -23,6 +26,7 @@ const FIRST: usize = 64;
 #[derive(Debug)]
 struct Window {
     records: FxHashMap<u64, Bytes>,
+    before: FxHashMap<u64, Bytes>,
     /// How many it began with.
     read: usize,
     taken: usize,
@@ -34,13 +38,15 @@ pub(crate) struct Ahead {
     windows: FxHashMap<u32, Window>,
     /// By when they were read, oldest first.
     order: VecDeque<u32>,
+    /// Who reads has it; a few queues may share one.
+    reading: [Arc<tokio::sync::Mutex<()>>; WINDOWS],
 }
 
 impl Ahead {
     /// A record of a queue, if it is here. It is handed out once.
     pub(crate) fn take(&mut self, queue: u32, id: u64) -> Option<Bytes> {
         let window = self.windows.get_mut(&queue)?;
-        let record = window.records.remove(&id)?;
+        let record = window.records.remove(&id).or_else(|| window.before.remove(&id))?;
         window.taken = window.taken.saturating_add(1);
         Some(record)
     }
@@ -57,17 +63,26 @@ impl Ahead {
         }
     }
 
-    /// The next window of a queue, in place of its last one.
+    /// To be held while the next window of a queue is read.
+    pub(crate) fn reading(&self, queue: u32) -> Option<Arc<tokio::sync::Mutex<()>>> {
+        let at = usize::try_from(queue).unwrap_or_default() % WINDOWS;
+        self.reading.get(at).cloned()
+    }
+
+    /// The next window of a queue, behind its last one.
     pub(crate) fn keep(&mut self, queue: u32, records: impl Iterator<Item = (u64, Bytes)>) {
         let records: FxHashMap<u64, Bytes> = records.collect();
+        let before = self.windows.remove(&queue);
+        if before.is_some() {
+            self.order.retain(|there| *there != queue);
+        }
         let window = Window {
             read: records.len(),
             taken: 0,
             records,
+            before: before.map(|window| window.records).unwrap_or_default(),
         };
-        if self.windows.insert(queue, window).is_some() {
-            self.order.retain(|there| *there != queue);
-        }
+        self.windows.insert(queue, window);
         self.order.push_back(queue);
         while self.order.len() > WINDOWS
             && let Some(oldest) = self.order.pop_front()
@@ -97,7 +112,12 @@ mod tests {
         assert!(ahead.take(2, 41).is_none(), "of another queue");
         assert_eq!(ahead.wanted(1), 128);
         read(&mut ahead, 1, 64..192);
-        assert!(ahead.take(1, 41).is_none(), "the last window is gone");
+        assert!(ahead.take(1, 41).is_some(), "who is a little behind finds it");
+        read(&mut ahead, 1, 192..320);
+        assert!(
+            ahead.take(1, 42).is_none(),
+            "the window before the last one is gone"
+        );
         assert_eq!(ahead.wanted(1), 64);
         read(&mut ahead, 1, 0..1);
         assert_eq!(ahead.wanted(1), 0, "and reads nothing ahead that nobody takes");

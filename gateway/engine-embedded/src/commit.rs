@@ -5,7 +5,7 @@
 
 use crate::format::{
     EXPIRY_HEAD, LOGS_HEAD, LogMeta, META_NUMBERS, RECORDS_HEAD, STATE_HEAD, Value, block_key, encode_block,
-    encode_hold, encode_move, encode_record, expiry_key, hold_key, numbered_key, state_key,
+    encode_hold, encode_move, expiry_key, hold_key, numbered_key, state_key,
 };
 use crate::group::{Group, HoldChange, LogChange, QueueChanges};
 use crate::lock;
@@ -19,9 +19,9 @@ use std::time::Duration;
 
 impl Work {
     /// Writes, syncs and publishes a group. An error poisons the engine.
-    pub(crate) fn commit(&mut self, group: Group) -> Result<(), String> {
+    pub(crate) fn commit(&mut self, mut group: Group) -> Result<(), String> {
         let logs = self.logs_of(&group);
-        let batch = self.batch(&group, &logs);
+        let batch = self.batch(&mut group, &logs);
         if batch.is_empty() {
             return self.publish(group, logs, false);
         }
@@ -42,8 +42,8 @@ impl Work {
     }
 
     /// All that a group writes. Each key at most once: entries of one batch have one sequence number.
-    fn batch(&mut self, group: &Group, logs: &[Arc<LogCell>]) -> OwnedWriteBatch {
-        let store = &self.store;
+    fn batch(&mut self, group: &mut Group, logs: &[Arc<LogCell>]) -> OwnedWriteBatch {
+        let store = self.store.clone();
         let capacity =
             group.published.len() + group.gone.len() + group.state.len() * 2 + group.moves.len() + 16;
         let mut batch = OwnedWriteBatch::with_capacity(store.db.clone(), capacity)
@@ -62,21 +62,13 @@ impl Work {
                 None => batch.remove(&store.meta, key),
             }
         }
-        for new in &group.published {
-            let entry = encode_record(new.queue, &new.lane, &new.at, group.now, &new.octets);
-            batch.insert(&store.records, new.id.to_be_bytes(), entry);
-        }
+        self.batch_records(group, &mut batch);
         let mut moves = false;
         for id in &group.gone {
-            // Written once, deleted once: the two vanish together when they meet.
-            batch.remove_weak(&store.records, id.to_be_bytes());
             if self.moved.contains(id) {
                 batch.remove(&store.moves, id.to_be_bytes());
                 moves = true;
             }
-        }
-        if !group.published.is_empty() || !group.gone.is_empty() {
-            batch.insert(&store.records, RECORDS_HEAD, self.next_record.to_be_bytes());
         }
         for (id, moved) in &group.moves {
             batch.insert(&store.moves, id.to_be_bytes(), encode_move(moved));
@@ -172,7 +164,7 @@ impl Work {
     }
 
     /// The group is durable: now it is true.
-    fn publish(&mut self, group: Group, logs: Vec<Arc<LogCell>>, written: bool) -> Result<(), String> {
+    fn publish(&mut self, mut group: Group, logs: Vec<Arc<LogCell>>, written: bool) -> Result<(), String> {
         for id in &group.gone {
             self.moved.remove(id);
             self.elsewhere.remove(id);
@@ -188,6 +180,7 @@ impl Work {
                 .values
                 .publish(group.state.into_iter(), self.store.db.snapshot());
         }
+        self.publish_turn(&group.gone, std::mem::take(&mut group.turn));
         // A record that waits long, or for a person, is not kept in memory.
         let soon = group.now.after(Duration::from_secs(60));
         let kept = group.published.into_iter().filter(|new| match new.at {

@@ -27,6 +27,8 @@ pub struct EmbeddedConfig {
     /// Journals may take this much disk before the oldest is made superfluous (octets, at least 64 MiB).
     /// Default 128 MiB.
     pub max_journals: u64,
+    /// Records are kept in runs of about this much (octets, at least 1 MiB), which are deleted as a whole. Default 512 MiB.
+    pub generation: u64,
     /// Steps that may wait for the committer; callers wait for room (at least 1). Default 8192.
     pub max_waiting: usize,
     /// Dead letters and corrupt records are deleted after this. Default 7 days.
@@ -49,6 +51,7 @@ impl EmbeddedConfig {
             block_cache: 64 * MIB,
             write_buffer: 16 * MIB,
             max_journals: 128 * MIB,
+            generation: 512 * MIB,
             max_waiting: 8192,
             dead_letter_retention: Duration::from_secs(7 * 24 * 3600),
             bounds: Bounds {
@@ -91,7 +94,9 @@ pub enum OpenErrorKind {
         known: u32,
     },
     /// What was written cannot be read back.
-    #[error("{what} is damaged: {why}")]
+    #[error(
+        "{what} is damaged: {why}. Run `smsgw verify` on the directory: it says what can be kept, and with `--repair` keeps it"
+    )]
     Damaged {
         /// Which part.
         what: &'static str,

@@ -6,6 +6,7 @@
 
 use crate::config::{EmbeddedConfig, OpenError, OpenErrorKind};
 use crate::inbox::{Inbox, Request};
+use crate::keeper::Keeper;
 use crate::lock;
 use crate::lock::DirLock;
 use crate::logs::Found;
@@ -15,6 +16,7 @@ use crate::recover::recover;
 use crate::shared::{CacheCounters, Shared, explained, number};
 use crate::space::SpaceProbe;
 use crate::store::{ReadResult, Store};
+use crate::turnover::Turnover;
 use crate::values::{Cached, Values};
 use crate::work::{Continue, Work};
 use smsgw_message::{Clock, Timestamp};
@@ -99,6 +101,13 @@ impl EmbeddedEngine {
         let mut recovered = recover(&store, &config, clock.now())?;
         let rest = Continue::from(&mut recovered);
         let store = Arc::new(store);
+        let keeper = Keeper::start(store.clone()).map_err(OpenErrorKind::io("start the keeper"))?;
+        let turnover = Turnover::new(
+            store.bodies.all(),
+            recovered.next_generation,
+            keeper,
+            config.generation.max(1024 * 1024),
+        );
         let shared = Arc::new(Shared {
             inbox: Inbox::new(config.max_waiting),
             queues: recovered.queues,
@@ -114,7 +123,7 @@ impl EmbeddedEngine {
             clock,
         });
         let dir = config.dir.clone();
-        let work = Work::new(shared.clone(), store, config, probe, rest);
+        let work = Work::new(shared.clone(), store, config, probe, rest, turnover);
         let committer = std::thread::Builder::new()
             .name("smsgw-committer".to_owned())
             .spawn(move || work.run())
@@ -477,6 +486,8 @@ impl Engine for EmbeddedEngine {
                 Ok(used) => metric::DISK_USED.with(&[]).set(gauge(used)),
                 Err(error) => tracing::warn!(%error, "disk use not known"),
             }
+            let generations = number(store.bodies.all().len());
+            metric::GENERATIONS.with(&[]).set(gauge(generations));
         }
     }
 

@@ -1,4 +1,4 @@
-//! How everything lies on the disk. Format 2; format 1 is read, and becomes 2 when it is opened.
+//! How everything lies on the disk. Format 3; formats 1 and 2 are read, and become 3 when they are opened.
 //!
 //! ```text
 //! <dir>/LOCK                    OS lock; the text of the owner's process id
@@ -13,8 +13,14 @@
 //!          "numbers"                 u32            first number not yet given to a queue or log
 //!          'h' queue:text 0          reason:u8 since:i64      the queue is held (format 2)
 //!          'h' queue:text 1 flow:text   the same              a flow of it is held (format 2)
-//! records  id:u64                    queue:u32 class:u8 at reason:u8 published:i64 time:i64 flow:text | octets
-//!          FF*8                      u64            next record id
+//!          "next"                    u64            next record id (format 3)
+//!          'g' number:u32            state:u8 first:u64 end:u64 from:u64 began:i64    a generation (format 3)
+//! g<number>  id:u64                  record         of first up to end; those below `from` are in `records`, too
+//!          id:u64 00                 (empty)        anchor: keeps a table in memory from being empty (turnover.rs)
+//! gone     number:u32 chunk:u32      64 octets      bit n: record first + 512 chunk + n is gone (format 3)
+//!          FF*8                      (empty)
+//! records  id:u64                    record         what its generation did not keep; all records up to format 2
+//!          FF*8                      u64            next record id (up to format 2; the larger of the two counts)
 //! moves    id:u64                    at:u8 reason:u8 attempt:u32 time:i64 void:u64 (queue:u32 class:u8 flow:text)?
 //!          FF*8                      (empty)
 //! state    'k' key                   version:u64 entry:u64 step:16 expiry | octets
@@ -24,18 +30,22 @@
 //! logs     number:u32 first:u64      count:u32 (len:u32 octets)*
 //!          FF*12                     (empty)
 //!
+//! record  queue:u32 class:u8 at reason:u8 published:i64 time:i64 flow:text | octets
+//! state   0 open (the last one)   1 sealed   2 dropped: nothing of it counts
 //! at      0 ready   1 deferred until time   2 set aside since time (held, dead letter, corrupt: by reason)
 //! expiry  0 owner   1 time:i64 deleted      2 time:i64 queue:text class:u8 flow:text alarm
 //! text    len:u16 UTF-8                     numbers are big-endian
 //! ```
-//! A record is written once and deleted once; what a release, hold, dead letter or requeue changes is the entry of the
+//! A record is written once. Young, it is deleted by its key, while both are in memory; older, by its bit in `gone`: no
+//! table is ever merged for it, and the keyspace of a generation is dropped whole when little of it is left (ADR 0006).
+//! A generation has at most 2^22 numbers; records beyond that go to `records`. What a release, hold, dead letter or requeue changes is the entry of the
 //! same id in `moves`, which outranks the header (a retry writes 34 octets, not the record again). `void` is the last
 //! lease mark that this move made void; 0 where the marks still count. Queue, class and flow stand there when the record
 //! is in another queue or lane than its header says (format 2); the queue of the header may have lost its name then. An `expiry` entry is a hint: it counts only while the value under its key still
 //! names its time and number. The number is the version of the first value with that time: a value that is written anew
 //! with the same time keeps the entry. A block of a log holds all that one group appended to it.
 //!
-//! The entry that begins with FF ends each keyspace and is written by every group that touches the keyspace. It carries
+//! The entry that begins with FF ends each keyspace but those of generations (theirs is the anchor) and is written by every group that touches the keyspace. It carries
 //! the high-water mark, and it keeps the store healthy: a memory table is then never empty once its deleted entries
 //! are dropped (fjall would never give its journal back), and no table of nothing but deletions can sink to the lowest
 //! level unmerged (it would stay there for ever).
@@ -48,15 +58,18 @@ use smsgw_queue::index::{At, Reason};
 use smsgw_queue::{Expiry, Flow, Held, HoldReason, HoldScope, Lane, QueueName, StepId, Versioned};
 
 /// The version drawn above.
-pub(crate) const FORMAT: u32 = 2;
+pub(crate) const FORMAT: u32 = 3;
 /// The oldest that is read.
 pub(crate) const OLDEST_FORMAT: u32 = 1;
 
 pub(crate) const META_FORMAT: &[u8] = b"format";
 pub(crate) const META_OPENED: &[u8] = b"opened";
 pub(crate) const META_NUMBERS: &[u8] = b"numbers";
-/// Ends `records` and `moves`.
+/// Next record id.
+pub(crate) const META_NEXT: &[u8] = b"next";
+/// Ends `records`, `moves` and `gone`.
 pub(crate) const RECORDS_HEAD: [u8; 8] = [0xFF; 8];
+pub(crate) const GONE_HEAD: [u8; 8] = RECORDS_HEAD;
 pub(crate) const STATE_HEAD: [u8; 1] = [0xFF];
 pub(crate) const EXPIRY_HEAD: [u8; 17] = [0xFF; 17];
 pub(crate) const LOGS_HEAD: [u8; 12] = [0xFF; 12];
@@ -514,6 +527,13 @@ pub(crate) fn numbered_key(kind: u8, number: u32) -> [u8; 5] {
     }
     out
 }
+
+mod generation;
+
+pub(crate) use generation::{
+    Entry as GenerationEntry, State as GenerationState, anchor_key, chunk_key, decode_chunk,
+    decode_chunk_key, encode_chunk, generation_name, generation_number,
+};
 
 #[cfg(test)]
 mod tests;

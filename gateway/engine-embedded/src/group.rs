@@ -6,6 +6,7 @@
 use crate::format::{Move, Value};
 use crate::lock;
 use crate::queues::QueueCell;
+use crate::turnover::Turn;
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use smsgw_message::Timestamp;
@@ -73,6 +74,7 @@ pub(crate) struct Group {
     pub(crate) idle: Vec<u32>,
     /// First positions of log blocks that nobody needs any more: log, block.
     pub(crate) trimmed: Vec<(u32, u64)>,
+    pub(crate) turn: Turn,
 }
 
 impl Group {
@@ -95,6 +97,7 @@ impl Group {
             holds: Vec::new(),
             idle: Vec::new(),
             trimmed: Vec::new(),
+            turn: Turn::default(),
         }
     }
 

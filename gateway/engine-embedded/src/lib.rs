@@ -11,7 +11,7 @@
 //!
 //! Invariants: what `commit` answered with success is on the disk; what is not on the disk is visible to nobody; after
 //! a failed write or sync the engine is poisoned and says nothing but that. This crate does not read the clock, it is
-//! given one. On-disk format: format.rs.
+//! given one. On-disk format: format.rs; what becomes of records on the disk: turnover.rs.
 //!
 //! # Limits
 //! - After a power cut every record counts as possibly leased (lease marks are not synced; leases.rs).
@@ -21,14 +21,17 @@
 
 mod ahead;
 mod apply;
+mod bodies;
 mod commit;
 mod config;
 mod dead;
 mod engine;
 mod format;
+mod generations;
 mod group;
 mod inbox;
 mod journal;
+mod keeper;
 mod leases;
 mod lock;
 mod logs;
@@ -41,6 +44,7 @@ mod recover;
 mod shared;
 mod space;
 mod store;
+mod turnover;
 mod values;
 mod work;
 

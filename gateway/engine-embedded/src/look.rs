@@ -46,7 +46,7 @@ fn judge(error: &fjall::Error) -> Result<Damage, String> {
 impl Store {
     /// One record, by itself. `None`: it is not there.
     pub(crate) fn record_apart(&self, id: u64) -> ReadResult<Option<Found>> {
-        let read = catch_unwind(AssertUnwindSafe(|| self.records.get(id.to_be_bytes())));
+        let read = catch_unwind(AssertUnwindSafe(|| self.entry(id)));
         Ok(match read {
             Ok(Ok(None)) => None,
             Ok(Ok(Some(entry))) => Some(match decode_record(&entry) {

@@ -84,3 +84,17 @@ pub static CACHE_MISSES_TOTAL: Counter = Counter::new(
     "Reads that went to the store.",
     &["what"],
 );
+/// Generations of records that are on the disk. Grows with what waits: one for each 512 MiB of it, and a few.
+/// Growth without a backlog is a defect, or damage (`cannot be read` in the log).
+pub static GENERATIONS: Gauge = Gauge::new(
+    "smsgw_engine_generations",
+    "Generations of records on the disk.",
+    &[],
+);
+/// Records that outlived their generation and were copied. Up to a third of all records is as it should be; they cost
+/// a second write.
+pub static KEPT_TOTAL: Counter = Counter::new(
+    "smsgw_engine_kept_records_total",
+    "Records copied out of a generation of which little was left.",
+    &[],
+);

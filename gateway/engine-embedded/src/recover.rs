@@ -6,8 +6,9 @@
 
 use crate::config::{EmbeddedConfig, OpenErrorKind};
 use crate::format::{
-    FORMAT, LogMeta, META_FORMAT, META_NUMBERS, META_OPENED, Move, RECORDS_HEAD, Reader, STATE_HEAD,
-    block_key, decode_block_key, decode_expiry_key, decode_hold, decode_move, decode_record, numbered_key,
+    FORMAT, LogMeta, META_FORMAT, META_NEXT, META_NUMBERS, META_OPENED, Move, RECORDS_HEAD, Reader,
+    STATE_HEAD, block_key, decode_block_key, decode_expiry_key, decode_hold, decode_move, decode_record,
+    numbered_key,
 };
 use crate::leases::{Found, Leases};
 use crate::lock;
@@ -31,6 +32,7 @@ pub(crate) struct Recovered {
     pub(crate) next_record: u64,
     pub(crate) next_version: u64,
     pub(crate) next_number: u32,
+    pub(crate) next_generation: u32,
     /// Records that have an entry in `moves`.
     pub(crate) moved: FxHashSet<u64>,
     /// Those of them that are elsewhere than their header says.
@@ -57,7 +59,8 @@ pub(crate) fn recover(
     let store_error = OpenErrorKind::Store;
 
     let epoch = head(&store.meta, META_OPENED)?.unwrap_or(0).saturating_add(1);
-    let next_record = head(&store.records, &RECORDS_HEAD)?.unwrap_or(1);
+    let next_record = head(&store.meta, META_NEXT)?;
+    let next_record = next_record.max(head(&store.records, &RECORDS_HEAD)?).unwrap_or(1);
     let next_version = head(&store.state, &STATE_HEAD)?.unwrap_or(1);
     let numbers = store.meta.get(META_NUMBERS).map_err(store_error)?;
     let next_number = numbers.map_or(Ok(1), |entry| Reader(&entry).u32());
@@ -88,12 +91,9 @@ pub(crate) fn recover(
     hold(store, &queues)?;
     let mut live = FxHashSet::default();
     let mut count = 0u64;
-    for item in store.all_records() {
-        let (key, entry) = item.map_err(store_error)?;
-        let id = Reader(&key)
-            .u64()
-            .map_err(|broken| damaged("a record", broken.0))?;
-        let (header, octets) = decode_record(&entry).map_err(|broken| damaged("a record", broken.0))?;
+    let generations = crate::generations::find(store)?;
+    generations.each_record(store, next_record, &mut |id, entry| {
+        let (header, octets) = decode_record(entry).map_err(|broken| damaged("a record", broken.0))?;
         let change = moves.remove(&id);
         let void = change.as_ref().map(|change| change.void);
         let (at, attempt, home) = match change {
@@ -145,7 +145,8 @@ pub(crate) fn recover(
             now,
         );
         count += 1;
-    }
+        Ok(())
+    })?;
     if !moves.is_empty() {
         // A record and its move are deleted in one batch.
         return Err(OpenErrorKind::damaged(
@@ -167,6 +168,8 @@ pub(crate) fn recover(
     let mut batch = store.db.batch().durability(Some(PersistMode::SyncAll));
     batch.insert(&store.meta, META_FORMAT, FORMAT.to_be_bytes());
     batch.insert(&store.meta, META_OPENED, epoch.to_be_bytes());
+    batch.insert(&store.meta, META_NEXT, next_record.to_be_bytes());
+    let next_generation = generations.go_on(store, next_record, now, &mut batch)?;
     // Queues without records lose their number; whoever publishes to them gets a new one.
     for number in names.keys().filter(|number| !cells.contains_key(number)) {
         batch.remove(&store.meta, numbered_key(b'q', *number));
@@ -193,6 +196,7 @@ pub(crate) fn recover(
         next_record,
         next_version,
         next_number,
+        next_generation,
         moved,
         elsewhere,
         waiting,

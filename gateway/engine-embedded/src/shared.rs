@@ -12,6 +12,7 @@ use crate::metric;
 use crate::queues::{Queues, RecordCache};
 use crate::store::{ReadResult, Store};
 use crate::values::Values;
+use bytes::Bytes;
 use smsgw_message::Clock;
 use smsgw_queue::{Bounds, EngineError, Health};
 use smsgw_telemetry::IntCounter;
@@ -117,6 +118,21 @@ impl Shared {
             .map_err(EngineError::Read)
     }
 
+    /// Fills in what was read before; returns what is still missing, and how much to read ahead of it.
+    fn take_ahead(&self, queue: u32, ids: &[u64], found: &mut [Option<Bytes>]) -> (Vec<u64>, usize) {
+        let mut read_before = lock(&self.ahead);
+        let mut missing = Vec::new();
+        for (id, here) in ids.iter().zip(found) {
+            if here.is_none() {
+                *here = read_before.take(queue, *id);
+            }
+            if here.is_none() {
+                missing.push(*id);
+            }
+        }
+        (missing, read_before.wanted(queue))
+    }
+
     /// Octets of records of a queue, from memory or from the store.
     pub(crate) async fn octets(&self, queue: u32, ids: &[u64]) -> Result<Vec<Found>, EngineError> {
         let mut found = self.records.get(ids.iter().copied());
@@ -128,18 +144,21 @@ impl Shared {
         self.hits
             .record_misses
             .inc_by(number(ids.len().saturating_sub(hits)));
-        let (missing, ahead) = {
-            let mut read_before = lock(&self.ahead);
-            let mut missing = Vec::new();
-            for (id, here) in ids.iter().zip(&mut found) {
-                if here.is_none() {
-                    *here = read_before.take(queue, *id);
-                }
-                if here.is_none() {
-                    missing.push(*id);
-                }
+        // Who reads ahead does it for all; where nothing is read ahead, nobody has to wait.
+        let reading = {
+            let read_before = lock(&self.ahead);
+            (read_before.wanted(queue) > 0)
+                .then(|| read_before.reading(queue))
+                .flatten()
+        };
+        let (mut missing, mut ahead) = self.take_ahead(queue, ids, &mut found);
+        let _reading = match &reading {
+            Some(reading) if !missing.is_empty() => {
+                let turn = reading.lock().await;
+                (missing, ahead) = self.take_ahead(queue, ids, &mut found);
+                Some(turn)
             }
-            (missing, read_before.wanted(queue))
+            Some(_) | None => None,
         };
         if missing.is_empty() {
             return Ok(found.into_iter().flatten().map(Ok).collect());

@@ -6,31 +6,39 @@
 //! # Limits
 //! Journals take up to `max_journals` plus 64 MiB for the active one and one that is being sealed.
 
+use crate::bodies::Bodies;
 use crate::config::{EmbeddedConfig, OpenErrorKind};
 use crate::format::{
-    FORMAT, META_FORMAT, OLDEST_FORMAT, RECORDS_HEAD, Reader, Value, block_key, decode_block,
-    decode_block_key, decode_record, expiry_from, state_key,
+    FORMAT, META_FORMAT, OLDEST_FORMAT, Reader, Value, block_key, decode_block, decode_block_key,
+    expiry_from, state_key,
 };
 use crate::lock::DirLock;
 use crate::pace::Debt;
 use bytes::Bytes;
 use fjall::compaction::Leveled;
+use fjall::config::{CompressionPolicy, FilterPolicy};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Snapshot};
-use rustc_hash::FxHashMap;
 use smsgw_message::Timestamp;
 use smsgw_queue::{Entry, Position, StateKey};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+const MIB: u64 = 1024 * 1024;
+
 /// All that lies in the directory. The lock goes last.
 pub(crate) struct Store {
     pub(crate) meta: Keyspace,
+    /// The generations of records; empty until recovery found them.
+    pub(crate) bodies: Bodies,
+    pub(crate) gone: Keyspace,
+    /// Records that their generation did not keep.
     pub(crate) records: Keyspace,
     pub(crate) moves: Keyspace,
     pub(crate) state: Keyspace,
     pub(crate) expiry: Keyspace,
     pub(crate) logs: Keyspace,
+    pub(crate) write_buffer: u64,
     pub(crate) db: Database,
     _lock: Arc<DirLock>,
 }
@@ -89,14 +97,17 @@ impl Store {
         }
         crate::journal::check(&path)?;
         let (db, keyspaces) = Self::open_checked(&path, config)?;
-        let [meta, records, moves, state, expiry, logs] = keyspaces;
+        let [meta, gone, records, moves, state, expiry, logs] = keyspaces;
         let store = Self {
             meta,
+            bodies: Bodies::default(),
+            gone,
             records,
             moves,
             state,
             expiry,
             logs,
+            write_buffer: config.write_buffer.max(MIB),
             db,
             _lock: lock.into(),
         };
@@ -135,7 +146,7 @@ impl Store {
     fn open_checked(
         path: &Path,
         config: &EmbeddedConfig,
-    ) -> Result<(Database, [Keyspace; 6]), OpenErrorKind> {
+    ) -> Result<(Database, [Keyspace; 7]), OpenErrorKind> {
         match std::panic::catch_unwind(|| Self::open_database(path, config)) {
             Ok(opened) => opened,
             Err(panic) => Err(OpenErrorKind::damaged("the store", panic_text(panic.as_ref()))),
@@ -145,8 +156,7 @@ impl Store {
     fn open_database(
         path: &Path,
         config: &EmbeddedConfig,
-    ) -> Result<(Database, [Keyspace; 6]), OpenErrorKind> {
-        const MIB: u64 = 1024 * 1024;
+    ) -> Result<(Database, [Keyspace; 7]), OpenErrorKind> {
         let db = Database::builder(path)
             .cache_size(config.block_cache)
             .max_journaling_size(config.max_journals.max(64 * MIB))
@@ -171,7 +181,9 @@ impl Store {
         };
         let small = (buffer / 4).max(MIB);
         let keyspaces = [
-            keyspace("meta", MIB, false)?,
+            // Every group that publishes writes the next number here.
+            keyspace("meta", 4 * MIB, false)?,
+            keyspace("gone", small, false)?,
             keyspace("records", buffer, false)?,
             keyspace("moves", small, false)?,
             // Most compares ask for keys that are not there.
@@ -182,58 +194,24 @@ impl Store {
         Ok((db, keyspaces))
     }
 
-    /// Records by number, in the order asked. With `ahead`, also up to that many others of the queue that lie between
-    /// and behind them.
-    pub(crate) fn records(&self, ids: &[u64], queue: u32, ahead: usize) -> ReadResult<Read> {
-        let (Some(first), true) = (ids.iter().min(), ahead > 0) else {
-            let records = ids.iter().map(|id| self.record(*id)).collect::<ReadResult<_>>()?;
-            return Ok(Read {
-                records,
-                ahead: Vec::new(),
-            });
-        };
-        let mut asked: FxHashMap<u64, Option<Bytes>> = ids.iter().map(|id| (*id, None)).collect();
-        let mut others = Vec::new();
-        let mut octets = 0usize;
-        // Records of other queues lie between: not more of them than there is to gain.
-        let walk = ids.len().saturating_add(ahead.saturating_mul(4));
-        for item in self.records.range(first.to_be_bytes()..RECORDS_HEAD).take(walk) {
-            let (key, entry) = item.into_inner().map_err(say)?;
-            let id = Reader(&key).u64().map_err(broken("a record is damaged"))?;
-            if let Some(place) = asked.get_mut(&id) {
-                let (_, record) = decode_record(&entry).map_err(broken("a record is damaged"))?;
-                *place = Some(Bytes::copy_from_slice(record));
-                continue;
-            }
-            // One that is damaged and that nobody asked for is for its own checkout to tell.
-            if let Ok((header, record)) = decode_record(&entry)
-                && header.queue == queue
-            {
-                octets = octets.saturating_add(record.len());
-                others.push((id, Bytes::copy_from_slice(record)));
-            }
-            if others.len() >= ahead || octets >= crate::ahead::OCTETS {
-                break;
-            }
-        }
-        let records = ids.iter().map(|id| match asked.get(id).cloned().flatten() {
-            Some(record) => Ok(record),
-            None => self.record(*id),
-        });
-        Ok(Read {
-            records: records.collect::<ReadResult<_>>()?,
-            ahead: others,
-        })
-    }
-
-    fn record(&self, id: u64) -> ReadResult<Bytes> {
-        self.record_if_there(id)?
-            .ok_or_else(|| format!("record {id} is missing"))
+    /// Read in long runs, and never asked for what is not there.
+    pub(crate) fn generation_options(write_buffer: u64) -> KeyspaceCreateOptions {
+        KeyspaceCreateOptions::default()
+            .manual_journal_persist(true)
+            .max_memtable_size(write_buffer)
+            .compaction_strategy(Arc::new(Leveled::default().with_table_target_size(16 * MIB)))
+            .data_block_compression_policy(CompressionPolicy::disabled())
+            .filter_policy(FilterPolicy::disabled())
+            .expect_point_read_hits(true)
     }
 
     /// The most that one keyspace has outstanding.
     pub(crate) fn debt(&self) -> Debt {
+        let all = self.bodies.all();
+        // Older generations are not written to.
+        let open = all.iter().rev().take(2).map(|generation| &generation.keyspace);
         [
+            &self.gone,
             &self.records,
             &self.state,
             &self.logs,
@@ -242,19 +220,11 @@ impl Store {
             &self.meta,
         ]
         .into_iter()
+        .chain(open)
         .fold(Debt::default(), |most, keyspace| Debt {
             sealed: most.sealed.max(keyspace.sealed_memtable_count()),
             unmerged: most.unmerged.max(keyspace.l0_table_count()),
         })
-    }
-
-    /// A record, unless it is gone.
-    pub(crate) fn record_if_there(&self, id: u64) -> ReadResult<Option<Bytes>> {
-        let Some(entry) = self.records.get(id.to_be_bytes()).map_err(say)? else {
-            return Ok(None);
-        };
-        let (_, octets) = decode_record(&entry).map_err(broken("a record is damaged"))?;
-        Ok(Some(Bytes::copy_from_slice(octets)))
     }
 
     /// The newest value of a key; expired ones too.
@@ -332,11 +302,6 @@ impl Store {
             .expiry
             .range(expiry_from(from).to_vec()..crate::format::EXPIRY_HEAD.to_vec());
         entries.next().map(|item| item.key().map_err(say)).transpose()
-    }
-
-    /// Every record, oldest first.
-    pub(crate) fn all_records(&self) -> impl Iterator<Item = fjall::Result<fjall::KvPair>> {
-        self.records.range(..RECORDS_HEAD).map(fjall::Guard::into_inner)
     }
 }
 

@@ -21,6 +21,7 @@ use crate::recover::Recovered;
 use crate::shared::{Shared, explained};
 use crate::space::{Space, SpaceProbe};
 use crate::store::Store;
+use crate::turnover::Turnover;
 use rustc_hash::{FxHashMap, FxHashSet};
 use smsgw_message::Timestamp;
 use smsgw_queue::{
@@ -90,9 +91,10 @@ pub(crate) struct Work {
     /// Kept between steps for its memory.
     pub(crate) writes: Vec<Write>,
     pub(crate) cells: FxHashMap<QueueName, Arc<QueueCell>>,
+    pub(crate) turnover: Turnover,
     config: EmbeddedConfig,
     probe: SpaceProbe,
-    space: Space,
+    pub(crate) space: Space,
     looked: Option<Instant>,
     tidied: Option<Instant>,
 }
@@ -132,6 +134,7 @@ impl Work {
         config: EmbeddedConfig,
         probe: SpaceProbe,
         from: Continue,
+        turnover: Turnover,
     ) -> Self {
         Self {
             shared,
@@ -151,6 +154,7 @@ impl Work {
             next_due: from.next_due,
             writes: Vec::new(),
             cells: FxHashMap::default(),
+            turnover,
             config,
             probe,
             space: Space::Enough,
@@ -300,17 +304,20 @@ impl Work {
 
     /// Everything that time asks for, as part of this group.
     fn do_what_is_due(&mut self, group: &mut Group) -> Result<(), String> {
+        let now = self.shared.clock.instant();
+        let lately = |tidied| now.saturating_duration_since(tidied) < TICK / 2;
+        let tidy = !self.tidied.is_some_and(lately);
+        if tidy {
+            // A generation begins before alarms are published into it.
+            self.turn_over(group)?;
+        }
         if self.next_due.is_some_and(|due| due <= group.now) {
             self.sweep_values(group)?;
         }
-        // The rest is not urgent, and looks at every queue and log.
-        let now = self.shared.clock.instant();
-        if self
-            .tidied
-            .is_some_and(|tidied| now.saturating_duration_since(tidied) < TICK / 2)
-        {
+        if !tidy {
             return Ok(());
         }
+        // Not urgent, and looks at every queue and log.
         self.tidied = Some(now);
         let before = group.now.before(self.config.dead_letter_retention);
         for cell in self.shared.queues.all() {

@@ -20,6 +20,8 @@
 mod support;
 #[path = "kill/sweep.rs"]
 mod sweep;
+#[path = "kill/turnover.rs"]
+mod turnover;
 
 use bytes::Bytes;
 use smsgw_engine_embedded::EmbeddedEngine;

@@ -7,6 +7,8 @@
     reason = "tests"
 )]
 
+#[path = "limits/generations.rs"]
+mod generations;
 #[path = "limits/leftover.rs"]
 mod leftover;
 mod support;
@@ -14,6 +16,8 @@ mod support;
 mod tails;
 #[path = "limits/transfer.rs"]
 mod transfer;
+#[path = "limits/upgrade.rs"]
+mod upgrade;
 #[path = "limits/verify.rs"]
 mod verify;
 
@@ -93,12 +97,12 @@ async fn newer_format_is_refused() {
         let meta = db
             .keyspace("meta", fjall::KeyspaceCreateOptions::default)
             .unwrap();
-        meta.insert("format", 3u32.to_be_bytes()).unwrap();
+        meta.insert("format", 4u32.to_be_bytes()).unwrap();
         db.persist(fjall::PersistMode::SyncAll).unwrap();
     }
     let error = EmbeddedEngine::open(support::config(dir.path()), Arc::new(SystemClock)).unwrap_err();
     assert!(
-        matches!(error.kind, OpenErrorKind::Newer { found: 3, known: 2 }),
+        matches!(error.kind, OpenErrorKind::Newer { found: 4, known: 3 }),
         "{error:?}"
     );
 }
@@ -367,6 +371,7 @@ async fn steady_traffic_does_not_grow_the_disk() {
     let mut config = support::config(dir.path());
     config.write_buffer = 2 * 1024 * 1024;
     config.max_journals = 64 * 1024 * 1024;
+    config.generation = 8 * 1024 * 1024;
     let engine = EmbeddedEngine::open(config, Arc::new(SystemClock)).unwrap();
     let queue = QueueName::from("q");
     let tables = dir.path().join("store").join("keyspaces");

@@ -25,7 +25,7 @@ pub struct Look {
 
 impl Look {
     /// Records one look passes over at most to find those of its flow: a look takes the same time however long the queue
-    /// is.
+    /// is. Ready records are found without passing over others.
     pub const PASSES: usize = 10_000;
 
     /// The first `max` records of a place.

@@ -46,7 +46,7 @@ fn main() {
     let records: u64 = get(0).map_or(1_000_000, |text| text.parse().expect("a number of records"));
     assert!(records <= MOST, "at most {MOST} records");
     let load = get(1).unwrap_or("plain");
-    assert!(Load::parse(load).is_some(), "plain or accept");
+    assert!(Load::parse(load).is_some(), "plain, accept or quota");
     let parent = get(2).map_or_else(std::env::temp_dir, Into::into);
     let dir = tempfile::Builder::new()
         .prefix("smsgw-backlog-")
@@ -192,20 +192,42 @@ fn phase_of(phase: &str, records: u64, load: Load, dir: &Path) {
                 tell_memory("  recovered", engine.depth(&queue).ready);
             }
             "cycle" => {
+                // The one and the other in turn: what changes on the machine meanwhile changes both.
                 let first = CYCLE + records;
-                let driven = drive(&engine, &clock, plan(&queue, first, CYCLE)).await;
-                tell("full queue", &driven);
                 let beside = QueueName::from("beside");
-                let driven = drive(&engine, &clock, plan(&beside, first + CYCLE, CYCLE)).await;
-                tell("queue beside", &driven);
+                for (n, (what, queue)) in [
+                    ("queue beside", &beside),
+                    ("full queue", &queue),
+                    ("queue beside", &beside),
+                    ("full queue", &queue),
+                    ("queue beside", &beside),
+                    ("full queue", &queue),
+                ]
+                .into_iter()
+                .enumerate()
+                {
+                    let first = first + u64::try_from(n).unwrap() * CYCLE;
+                    let driven = drive(&engine, &clock, plan(queue, first, CYCLE)).await;
+                    tell(what, &driven);
+                }
                 tell_memory("  after it", engine.depth(&queue).ready);
+            }
+            // To be looked at with `perf`, by itself.
+            "full" | "beside" => {
+                let queue = if phase == "full" {
+                    queue
+                } else {
+                    QueueName::from("beside")
+                };
+                let driven = drive(&engine, &clock, plan(&queue, 9 * CYCLE + records, 4 * CYCLE)).await;
+                tell(phase, &driven);
             }
             "steady" => {
                 let (seconds, rate) = (setting("SECONDS", 20, 600), setting("RATE", 15_000, 1_000_000));
                 let steady = Drive {
                     rate,
                     at_most: Duration::from_secs(seconds + 30),
-                    ..plan(&queue, 3 * CYCLE + records, seconds * rate)
+                    ..plan(&queue, 8 * CYCLE + records, seconds * rate)
                 };
                 let driven = drive(&engine, &clock, steady).await;
                 tell("steady", &driven);

@@ -33,6 +33,8 @@ pub(crate) enum Load {
     Plain,
     /// What an accept of the client node writes: the message for the router, its life with an alarm, its event.
     Accept,
+    /// The same for clients that have quotas: two counters with a floor, which every accept of a client takes from.
+    Quota,
 }
 
 impl Load {
@@ -40,6 +42,7 @@ impl Load {
         match text {
             "plain" => Some(Self::Plain),
             "accept" => Some(Self::Accept),
+            "quota" => Some(Self::Quota),
             _ => None,
         }
     }
@@ -47,7 +50,7 @@ impl Load {
     pub(crate) fn queue(self) -> QueueName {
         match self {
             Self::Plain => QueueName::from("bench"),
-            Self::Accept => QueueName::from(names::MT_ACCEPTED),
+            Self::Accept | Self::Quota => QueueName::from(names::MT_ACCEPTED),
         }
     }
 
@@ -61,6 +64,17 @@ impl Load {
                     lane,
                     Bytes::from(vec![b'x'; OCTETS]),
                 )
+            }
+            Self::Quota => {
+                let client = message(n, now).client;
+                let kept = Expiry::At(Timestamp::from_millis(4_000_000_000_000));
+                let counters = [("day", "2026-11-21"), ("month", "2026-11")];
+                counters
+                    .into_iter()
+                    .fold(Self::Accept.publish(n, queue, now), |step, (period, begin)| {
+                        let key = names::quota(&client, period, begin);
+                        step.add(key, -1, Some(-1_000_000_000), kept.clone())
+                    })
             }
             Self::Accept => {
                 let message = message(n, now);
@@ -88,7 +102,7 @@ impl Load {
         let step = Step::from(delivery).settle(delivery);
         match self {
             Self::Plain => step,
-            Self::Accept => {
+            Self::Accept | Self::Quota => {
                 let message = MtMessage::from_record(delivery.record()).unwrap();
                 let key = names::message(message.id);
                 let event = Event {
@@ -380,7 +394,7 @@ async fn advance(shared: Arc<Shared>) {
     let log = LogName::from(names::EVENTS);
     let mut at = shared.engine.position(&log, "bench").await.unwrap();
     let mut n = 0u64;
-    while shared.drive.load == Load::Accept && !shared.end.load(Ordering::Relaxed) {
+    while shared.drive.load != Load::Plain && !shared.end.load(Ordering::Relaxed) {
         let read = shared
             .engine
             .read(&log, at, 4096, Duration::from_millis(50))

@@ -4,17 +4,20 @@
 //! who builds moves it there.
 
 use super::{OfflineError, config, sync_dir};
+use crate::bodies::CAPACITY;
 use crate::format::{
-    EXPIRY_HEAD, FORMAT, Home, LOGS_HEAD, LogMeta, META_FORMAT, META_NUMBERS, META_OPENED, Move,
-    RECORDS_HEAD, STATE_HEAD, Value, block_key, due_of, encode_block, encode_hold, encode_move,
-    encode_record, expiry_key, hold_key, numbered_key, state_key,
+    EXPIRY_HEAD, FORMAT, GONE_HEAD, GenerationEntry, GenerationState, Home, LOGS_HEAD, LogMeta, META_FORMAT,
+    META_NEXT, META_NUMBERS, META_OPENED, Move, RECORDS_HEAD, STATE_HEAD, Value, anchor_key, block_key,
+    due_of, encode_block, encode_hold, encode_move, encode_record, expiry_key, hold_key, numbered_key,
+    state_key,
 };
 use crate::leases::{Found, Leases};
 use crate::lock::DirLock;
 use crate::store::Store;
 use bytes::Bytes;
-use fjall::{OwnedWriteBatch, PersistMode};
+use fjall::{Keyspace, OwnedWriteBatch, PersistMode};
 use rustc_hash::{FxHashMap, FxHashSet};
+use smsgw_message::Timestamp;
 use smsgw_queue::QueueName;
 use smsgw_queue::index::At;
 use smsgw_queue::transfer::{Item, LogHead, Marks, StateItem, StoredRecord};
@@ -24,6 +27,10 @@ use std::path::{Path, PathBuf};
 const BATCH: usize = 2 * 1024 * 1024;
 /// Octets of a block of a log.
 const BLOCK: usize = 64 * 1024;
+/// Octets of a generation.
+const GENERATION: u64 = 512 * 1024 * 1024;
+/// Records with numbers far from each other go to `records` until a generation has so many.
+const MUCH: u64 = CAPACITY / 64;
 /// Marks of leases that are written. With more, there are none: every record counts as possibly leased then.
 const MOST_MARKS: usize = 4_000_000;
 
@@ -37,6 +44,29 @@ pub(super) struct Builder {
     leased: FxHashSet<u64>,
     too_many: bool,
     log: Option<OpenLog>,
+    generation: Option<Filling>,
+    generations: u32,
+}
+
+/// A generation that is being written.
+struct Filling {
+    number: u32,
+    first: u64,
+    end: u64,
+    records: u64,
+    octets: u64,
+    keyspace: Keyspace,
+}
+
+impl Filling {
+    fn takes(&self, id: u64) -> bool {
+        (self.end..self.first.saturating_add(CAPACITY)).contains(&id) && self.octets < GENERATION
+    }
+
+    /// It is worth its keyspace.
+    fn is_much(&self) -> bool {
+        self.records >= MUCH || self.octets >= GENERATION
+    }
 }
 
 struct OpenLog {
@@ -62,6 +92,8 @@ impl Builder {
             leased: FxHashSet::default(),
             too_many: false,
             log: None,
+            generation: None,
+            generations: 0,
         })
     }
 
@@ -72,7 +104,7 @@ impl Builder {
                 hold_key(&hold.queue, &hold.held.scope),
                 encode_hold(hold.held.reason, hold.held.since),
             ),
-            Item::Record(record) => self.record(&record),
+            Item::Record(record) => self.record(&record)?,
             Item::State(state) => self.value(state),
             Item::Log(log) => {
                 self.end_log();
@@ -106,7 +138,7 @@ impl Builder {
         number
     }
 
-    fn record(&mut self, record: &StoredRecord) {
+    fn record(&mut self, record: &StoredRecord) -> Result<(), OfflineError> {
         let number = self.number(&record.queue);
         let entry = encode_record(
             number,
@@ -117,7 +149,7 @@ impl Builder {
         );
         self.pending = self.pending.saturating_add(entry.len()).saturating_add(64);
         let key = record.id.to_be_bytes();
-        self.batch.insert(&self.store.records, key, entry);
+        self.place(record.id, entry)?;
         // What stands aside counts as leased only where a move says that the marks count.
         let aside_and_leased = record.leased_before && matches!(record.at, At::Aside { .. });
         if record.attempt != 1 || aside_and_leased {
@@ -136,6 +168,58 @@ impl Builder {
                 self.leased = FxHashSet::default();
             }
         }
+        Ok(())
+    }
+
+    /// Records come in the order of their numbers, or nearly.
+    fn place(&mut self, id: u64, entry: Vec<u8>) -> Result<(), OfflineError> {
+        if !self.generation.as_ref().is_some_and(|there| there.takes(id)) {
+            if self
+                .generation
+                .as_ref()
+                .is_some_and(|there| !there.is_much() || id < there.end)
+            {
+                self.batch.insert(&self.store.records, id.to_be_bytes(), entry);
+                return Ok(());
+            }
+            self.end_generation();
+            let number = self.generations.saturating_add(1);
+            self.generations = number;
+            let keyspace = self.store.generation_keyspace(number);
+            let keyspace = keyspace.map_err(OfflineError::store("make a keyspace"))?;
+            self.batch
+                .insert(&keyspace, anchor_key(id.saturating_sub(1)), Vec::new());
+            self.generation = Some(Filling {
+                number,
+                first: id,
+                end: id,
+                records: 0,
+                octets: 0,
+                keyspace,
+            });
+        }
+        if let Some(there) = &mut self.generation {
+            there.end = id.saturating_add(1);
+            there.records = there.records.saturating_add(1);
+            there.octets = there.octets.saturating_add(crate::shared::number(entry.len()));
+            self.batch.insert(&there.keyspace, id.to_be_bytes(), entry);
+        }
+        Ok(())
+    }
+
+    fn end_generation(&mut self) {
+        let Some(there) = self.generation.take() else {
+            return;
+        };
+        let entry = GenerationEntry {
+            state: GenerationState::Sealed,
+            first: there.first,
+            end: there.end,
+            from: there.first,
+            began: Timestamp::from_millis(0),
+        };
+        self.batch
+            .insert(&self.store.meta, numbered_key(b'g', there.number), entry.encode());
     }
 
     fn value(&mut self, state: StateItem) {
@@ -205,8 +289,11 @@ impl Builder {
     /// Everything is there: makes it durable. `epoch` is larger than that of every engine that had these records.
     pub(super) fn finish(mut self, marks: Marks, epoch: u64) -> Result<(), OfflineError> {
         self.end_log();
+        self.end_generation();
         let store = &self.store;
         let batch = &mut self.batch;
+        batch.insert(&store.meta, META_NEXT, marks.next_record.to_be_bytes());
+        batch.insert(&store.gone, GONE_HEAD, Vec::new());
         batch.insert(&store.records, RECORDS_HEAD, marks.next_record.to_be_bytes());
         batch.insert(&store.moves, RECORDS_HEAD, Vec::new());
         batch.insert(&store.state, STATE_HEAD, marks.next_version.to_be_bytes());

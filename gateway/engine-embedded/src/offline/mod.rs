@@ -10,10 +10,12 @@
 //! place and moved there whole; nothing that cannot be read is deleted, it is moved aside.
 //!
 //! # Limits
-//! Memory does not grow with records, values or entries, but with names of queues and logs, and with the marks of leases.
+//! Memory does not grow with records, values or entries, but with names of queues and logs, with the marks of leases, and by
+//! 64 octets for every 512 records that are partly gone.
 
 mod build;
 mod logs;
+mod records;
 mod report;
 mod scan;
 mod transfer;

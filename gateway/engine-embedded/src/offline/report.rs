@@ -99,6 +99,9 @@ pub(super) enum What {
     Store,
     Format,
     Table,
+    Generation,
+    GenerationEntry,
+    Gone,
     Record,
     RecordOctets,
     RecordNewer,
@@ -145,6 +148,23 @@ impl What {
                 Loss,
                 "part of a table cannot be read back (a check does not match). --repair keeps everything before and behind \
                  it; what stood there is in the directory that the repair names, and only there",
+            ),
+            Self::Generation => (
+                "generation-missing",
+                Loss,
+                "a run of records is entered and not there; the gateway does not start. --repair goes on without it",
+            ),
+            Self::GenerationEntry => (
+                "generation-unknown",
+                Wrong,
+                "a run of records is there and what is known of it is not readable; the gateway does not start. --repair \
+                 keeps its records",
+            ),
+            Self::Gone => (
+                "marks-unreadable",
+                Loss,
+                "which records are done with cannot be read back for some of them. --repair keeps those records, so they \
+                 may be sent a second time",
             ),
             Self::Record => (
                 "record-damaged",

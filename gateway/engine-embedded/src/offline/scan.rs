@@ -8,8 +8,8 @@ use super::report::{Report, What};
 use super::walk::{Next, Walk};
 use super::{Held, OfflineError, Progress};
 use crate::format::{
-    EXPIRY_HEAD, FORMAT, META_FORMAT, META_NUMBERS, Move, OLDEST_FORMAT, RECORDS_HEAD, Reader, STATE_HEAD,
-    Value, decode_expiry_key, decode_hold, decode_move, decode_record, expiry_key, state_key,
+    EXPIRY_HEAD, FORMAT, META_FORMAT, META_NEXT, META_NUMBERS, Move, OLDEST_FORMAT, RECORDS_HEAD, Reader,
+    STATE_HEAD, Value, decode_expiry_key, decode_hold, decode_move, decode_record, expiry_key, state_key,
 };
 use bytes::Bytes;
 use smsgw_message::{Class, Timestamp};
@@ -71,7 +71,7 @@ pub(super) struct Scan<'a> {
     now: Timestamp,
     progress: Progress<'a>,
     pub(super) report: Report,
-    marks: Marks,
+    pub(super) marks: Marks,
     names: BTreeMap<u32, QueueName>,
 }
 
@@ -102,8 +102,9 @@ impl<'a> Scan<'a> {
             marks: Marks::default(),
             names: BTreeMap::new(),
         };
+        let next_record = scan.head(&held.store.meta, META_NEXT, "next record");
         scan.marks = Marks {
-            next_record: scan.head(&held.store.records, &RECORDS_HEAD, "next record"),
+            next_record: next_record.max(scan.head(&held.store.records, &RECORDS_HEAD, "next record")),
             next_version: scan.head(&held.store.state, &STATE_HEAD, "next version"),
         };
         scan
@@ -222,47 +223,8 @@ impl<'a> Scan<'a> {
         }
     }
 
-    fn records(&mut self, sink: Sink<'_>) -> Result<(), OfflineError> {
-        let mut moves = Moves::new(self.held);
-        let mut walk = Walk::new(&self.held.store.records, &[], &RECORDS_HEAD);
-        while let Some(next) = walk.next() {
-            let (key, entry) = match next {
-                Next::Entry(key, entry) => (key, entry),
-                Next::Gap { after, until, why } => {
-                    self.gap("records", &after, &until, &why);
-                    // What is known of records that cannot be read goes with them.
-                    let until = Reader(&until).u64().unwrap_or(u64::MAX);
-                    moves.pass(until, &mut |_| {}, &mut self.report);
-                    continue;
-                }
-            };
-            let Ok(id) = <[u8; 8]>::try_from(&*key).map(u64::from_be_bytes) else {
-                self.report
-                    .add(What::Table, || format!("a record under the key {}", hex(&key)));
-                continue;
-            };
-            let mut orphans = Vec::new();
-            let moved = moves.pass(id, &mut |orphan| orphans.push(orphan), &mut self.report);
-            for orphan in orphans {
-                self.report.add(What::OrphanMove, || format!("record {orphan}"));
-            }
-            if id >= self.marks.next_record {
-                self.report.add(What::Number, || format!("record {id}"));
-                self.marks.next_record = id.saturating_add(1);
-            }
-            let item = self.record(id, &entry, moved);
-            sink(Item::Record(item))?;
-        }
-        let mut orphans = Vec::new();
-        moves.pass(u64::MAX, &mut |orphan| orphans.push(orphan), &mut self.report);
-        for orphan in orphans {
-            self.report.add(What::OrphanMove, || format!("record {orphan}"));
-        }
-        Ok(())
-    }
-
     /// A record as it is, or as it can be kept.
-    fn record(&mut self, id: u64, entry: &[u8], moved: Option<Move>) -> StoredRecord {
+    pub(super) fn record(&mut self, id: u64, entry: &[u8], moved: Option<Move>) -> StoredRecord {
         self.report.records = self.report.records.saturating_add(1);
         let octets = u64::try_from(entry.len()).unwrap_or(u64::MAX);
         self.report.octets = self.report.octets.saturating_add(octets);
@@ -443,13 +405,13 @@ impl<'a> Scan<'a> {
 }
 
 /// The moves, in step with the records.
-struct Moves<'a> {
+pub(super) struct Moves<'a> {
     walk: Walk<'a>,
     next: Option<(u64, Option<Move>)>,
 }
 
 impl<'a> Moves<'a> {
-    fn new(held: &'a Held) -> Self {
+    pub(super) fn new(held: &'a Held) -> Self {
         Self {
             walk: Walk::new(&held.store.moves, &[], &RECORDS_HEAD),
             next: None,
@@ -457,7 +419,7 @@ impl<'a> Moves<'a> {
     }
 
     /// The move of a record; tells of those before it, which are of no record.
-    fn pass(&mut self, id: u64, orphan: &mut dyn FnMut(u64), report: &mut Report) -> Option<Move> {
+    pub(super) fn pass(&mut self, id: u64, orphan: &mut dyn FnMut(u64), report: &mut Report) -> Option<Move> {
         loop {
             if self.next.is_none() {
                 self.next = self.read(report);

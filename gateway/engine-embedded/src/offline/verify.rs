@@ -151,6 +151,8 @@ fn opened(dir: &Path, lock: &Arc<DirLock>) -> Result<Result<Held, Report>, Offli
         Err(kind @ (OpenErrorKind::Damaged { .. } | OpenErrorKind::Store(_))) => {
             report.add(What::Store, || match &kind {
                 OpenErrorKind::Store(source) => source.to_string(),
+                // Without the advice to run what runs.
+                OpenErrorKind::Damaged { what, why } => format!("{what}: {why}"),
                 other => other.to_string(),
             });
             Ok(Err(report))

@@ -15,7 +15,7 @@ use std::time::Duration;
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
 /// Records begin with `r`, or they are broken.
-struct Letter;
+pub(super) struct Letter;
 
 impl Judge for Letter {
     fn record(&self, _: &str, octets: &[u8]) -> Verdict {
@@ -120,8 +120,9 @@ async fn what_does_not_fit_together_is_told_and_put_right_without_loss() {
         [("record-not-decodable", 1), ("record-of-newer-version", 1)]
     );
     meddle(dir.path(), |_, keyspace| {
-        keyspace("records").insert(3u64.to_be_bytes(), [9, 9]).unwrap();
+        keyspace("g1").insert(3u64.to_be_bytes(), [9, 9]).unwrap();
         keyspace("records").insert([0xFF; 8], 5u64.to_be_bytes()).unwrap();
+        keyspace("meta").insert("next", 5u64.to_be_bytes()).unwrap();
         keyspace("moves").insert(4u64.to_be_bytes(), [7]).unwrap();
         keyspace("moves").insert(77u64.to_be_bytes(), [0; 22]).unwrap();
         keyspace("state").insert("kk/5", [1]).unwrap();

@@ -8,6 +8,7 @@
 )]
 
 pub(crate) mod raw;
+pub(crate) mod tenths;
 
 use smsgw_engine_embedded::{EmbeddedConfig, EmbeddedEngine};
 use smsgw_message::Clock;
@@ -24,6 +25,7 @@ pub(crate) fn config(dir: &Path) -> EmbeddedConfig {
     config.state_cache = 64 * 1024;
     config.log_cache = 16 * 1024;
     config.block_cache = 1024 * 1024;
+    config.generation = 1024 * 1024;
     config
 }
 

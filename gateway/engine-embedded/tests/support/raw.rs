@@ -8,7 +8,7 @@
 
 use std::path::Path;
 
-pub(crate) const KEYSPACES: [&str; 6] = ["meta", "records", "moves", "state", "expiry", "logs"];
+pub(crate) const KEYSPACES: [&str; 7] = ["meta", "gone", "records", "moves", "state", "expiry", "logs"];
 
 /// A closed engine's database.
 pub(crate) struct Raw {
@@ -25,6 +25,18 @@ impl Raw {
         self.db
             .keyspace(name, fjall::KeyspaceCreateOptions::default)
             .unwrap()
+    }
+
+    /// Keyspaces of generations.
+    pub(crate) fn generations(&self) -> Vec<String> {
+        let names = self.db.list_keyspace_names().into_iter();
+        let mut names: Vec<String> = names.map(|name| name.to_string()).collect();
+        names.retain(|name| {
+            name.strip_prefix('g')
+                .is_some_and(|number| number.parse::<u32>().is_ok())
+        });
+        names.sort();
+        names
     }
 
     /// Every key of a keyspace, but for the one that ends it.

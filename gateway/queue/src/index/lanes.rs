@@ -14,6 +14,7 @@ use crate::name::Flow;
 use rustc_hash::{FxHashMap, FxHashSet};
 use smsgw_message::Class;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Bound;
 
 /// A line keeps at most this much room that it does not use.
 const SPARE_ROOM: usize = 16;
@@ -250,6 +251,26 @@ impl Lanes {
             *self.members.get_mut(index(id)).expect("it was a member") = None;
             self.free.push(id);
         }
+    }
+
+    /// Up to `max` ready records of one flow behind `after`, oldest first. Takes no longer where they are rare.
+    pub(super) fn of_flow(&self, flow: &Flow, after: Option<RecordId>, max: usize) -> Vec<RecordId> {
+        let member = self.by_name.get(flow).and_then(|id| self.members.get(index(*id)));
+        let Some(member) = member.and_then(Option::as_ref) else {
+            return Vec::new();
+        };
+        let behind = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        let mut ids = Vec::new();
+        for line in Class::ALL.map(|class| member.lines.of(class)) {
+            let begin = line
+                .fresh
+                .partition_point(|id| after.is_some_and(|after| *id <= after));
+            ids.extend(line.fresh.range(begin..).take(max));
+            ids.extend(line.early.range(behind).take(max));
+        }
+        ids.sort_unstable();
+        ids.truncate(max);
+        ids
     }
 
     /// The name of a member.

@@ -5,6 +5,7 @@ mod model;
 
 use super::types::Entry;
 use super::*;
+use crate::look::Look;
 use crate::name::{Lane, QueueName};
 use proptest::prelude::*;
 use smsgw_message::Class;
@@ -110,6 +111,44 @@ fn a_released_record_goes_to_the_front_of_its_flow() {
         index.finish(change);
     }
     assert_eq!(ids(&index.checkout(9, &Flows::All)), [1, 2, 3, 4]);
+}
+
+#[test]
+fn ready_records_of_a_rare_flow_are_found_in_their_order_without_passing_others() {
+    let mut index = QueueIndex::new();
+    let rare = |id: u64| id % 5000 == 4999;
+    for id in 0..40_000 {
+        let class = Class::ALL[usize::try_from(id / 5000 % 3).unwrap()];
+        add(&mut index, id, class, if rare(id) { "b" } else { "a" });
+    }
+    // Two that came back stand in front of their line.
+    let only = Flows::Only("b".into());
+    let leased = index.checkout(3, &only);
+    for leased in &leased {
+        index.put_back(leased.id, leased.token);
+    }
+    let mut look = Look::at(Place::Ready, 3).of("b");
+    let mut found = Vec::new();
+    loop {
+        let (page, next) = index.look(&look);
+        assert!(
+            page.iter()
+                .all(|view| view.lane.flow.as_str() == "b" && view.place == Place::Ready)
+        );
+        found.push(page.iter().map(|view| view.id.as_u64()).collect::<Vec<_>>());
+        let Some(next) = next else { break };
+        look = look.behind(Some(next));
+    }
+    assert_eq!(
+        found,
+        [
+            vec![4999, 9999, 14_999],
+            vec![19_999, 24_999, 29_999],
+            vec![34_999, 39_999]
+        ]
+    );
+    let none = index.look(&Look::at(Place::Ready, 0).of("b"));
+    assert!(none.0.is_empty() && none.1.is_none());
 }
 
 #[test]

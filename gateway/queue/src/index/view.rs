@@ -106,6 +106,17 @@ impl QueueIndex {
             page.truncate(*max);
             return (page.clone(), page.last().map(|last| last.id).filter(|_| more));
         };
+        if *place == Place::Ready {
+            let ids = self.lanes.of_flow(flow, *after, max.saturating_add(1));
+            let more = ids.len() > *max;
+            let view = |id: RecordId| Some(self.view(id, self.ready.get(&id)?, *place));
+            let next = max
+                .checked_sub(1)
+                .and_then(|last| ids.get(last))
+                .copied()
+                .filter(|_| more);
+            return (ids.into_iter().take(*max).filter_map(view).collect(), next);
+        }
         let mut page = Vec::new();
         let mut seen = *after;
         let mut passes = Look::PASSES;
