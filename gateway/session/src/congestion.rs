@@ -27,6 +27,8 @@ use std::time::{Duration, Instant};
 
 /// Errors and congestion_state shrink the window at most once in this time.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Throttling within this time after the one before is not alone.
+const ROW: Duration = Duration::from_secs(2);
 /// Answers that make a round, whatever the window.
 const ROUND_LEAST: usize = 5;
 /// Answers of a round that are kept for the median.
@@ -50,12 +52,16 @@ pub struct CongestionSettings {
     /// Percent of the window that is left after a slow round. 10 to 95; default 75. Below 100 * 100 / `slow_percent` the
     /// carrier runs dry after each. After a round that is slower than twice what counts as slow, `throttled_keep_percent`.
     pub keep_percent: u32,
-    /// Percent that is left when the carrier refuses by throttling, or says that it is congested. 10 to 95; default 50.
+    /// Percent that is left when the carrier goes on refusing by throttling (a lone refusal leaves `keep_percent`), leaves requests
+    /// unanswered or says that it is congested. 10 to 95; default 50.
     pub throttled_keep_percent: u32,
     /// Slots given back after a good round. 1 to 1000; default 1.
     pub step: usize,
     /// How long the best answer time counts without being seen again. 5 s to 1 day; default 60 s.
     pub best_ttl: Duration,
+    /// How long a congestion_state counts without being said again: peers that have calmed down may just leave it out. 1 s to
+    /// 1 day; default 60 s, two intervals of enquire_link.
+    pub state_ttl: Duration,
 }
 
 impl Default for CongestionSettings {
@@ -69,6 +75,7 @@ impl Default for CongestionSettings {
             throttled_keep_percent: 50,
             step: 1,
             best_ttl: Duration::from_secs(60),
+            state_ttl: Duration::from_secs(60),
         }
     }
 }
@@ -88,6 +95,9 @@ impl CongestionSettings {
             best_ttl: self
                 .best_ttl
                 .clamp(Duration::from_secs(5), Duration::from_secs(86_400)),
+            state_ttl: self
+                .state_ttl
+                .clamp(Duration::from_secs(1), Duration::from_secs(86_400)),
         }
     }
 }
@@ -187,8 +197,10 @@ pub struct CongestionWindow {
     probe: Option<Probe>,
     cut: Option<Instant>,
     narrowed: Option<Narrowed>,
-    /// The peer's last word, until an answer without one.
-    band: Option<CongestionBand>,
+    /// The last throttling, alone or not.
+    throttled: Option<Instant>,
+    /// The peer's last word and when it was said; counts for `state_ttl`.
+    band: Option<(CongestionBand, Instant)>,
 }
 
 impl CongestionWindow {
@@ -210,6 +222,7 @@ impl CongestionWindow {
             probe: None,
             cut: None,
             narrowed: None,
+            throttled: None,
             band: None,
         }
     }
@@ -268,9 +281,22 @@ impl CongestionWindow {
         }
     }
 
-    /// A request was refused by throttling.
+    /// A request was refused by throttling: takes as much as a slow round; what goes on within [`ROW`] takes more.
     pub fn throttled(&mut self, now: Instant) {
-        let keep = self.settings.throttled_keep_percent;
+        let alone = self
+            .throttled
+            .is_none_or(|last| now.saturating_duration_since(last) >= ROW);
+        let recent = self
+            .cut
+            .is_some_and(|cut| now.saturating_duration_since(cut) < PATIENCE);
+        let keep = if alone {
+            self.settings.keep_percent
+        } else {
+            self.settings.throttled_keep_percent
+        };
+        if !recent {
+            self.throttled = Some(now);
+        }
         self.shrink_patiently(now, keep, Narrowed::Throttled);
     }
 
@@ -283,7 +309,7 @@ impl CongestionWindow {
     /// The peer's congestion_state: from 80 the window does not grow, from 90 it shrinks by a share, at 100 as by throttling.
     pub fn congestion_state(&mut self, now: Instant, state: u8) {
         let band = CongestionBand::of(state);
-        self.band = Some(band);
+        self.band = Some((band, now));
         let keep = match band {
             CongestionBand::Idle
             | CongestionBand::Low
@@ -334,9 +360,16 @@ impl CongestionWindow {
                 self.settings.keep_percent
             };
             self.shrink(now, keep, Narrowed::Slow);
-        } else if used && self.band.is_none_or(|band| band < CongestionBand::Optimum) {
+        } else if used && self.band(now).is_none_or(|band| band < CongestionBand::Optimum) {
             self.grow(now);
         }
+    }
+
+    /// What the peer says of itself, as far as it was said lately.
+    fn band(&self, now: Instant) -> Option<CongestionBand> {
+        self.band
+            .filter(|(_, at)| now.saturating_duration_since(*at) < self.settings.state_ttl)
+            .map(|(band, _)| band)
     }
 
     fn grow(&mut self, now: Instant) {

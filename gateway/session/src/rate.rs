@@ -1,40 +1,44 @@
 //! At most N parts in any second, as the carrier counts them, spaced; slower while the carrier throttles.
 //!
 //! Reads no clock. Invariants:
-//! - RA-1: at most ceil(rate) parts are granted in any second, whatever the calls and whatever the burst.
+//! - RA-1: at most ceil(rate) parts are granted in any `1 s + guard`, whatever the calls and whatever the burst. A part may
+//!   therefore reach the carrier up to the guard later than it was granted, and the one after it at once: in no second does
+//!   the carrier see more than ceil(rate).
 //! - RA-2: throttling never stops a link for longer than a second (unless its rate is below one per second anyway).
+//! - RA-3: who asks whenever [`RateLimiter::next`] says so, at most 4 ms late, gets 98 % of the rate.
 //!
-//! How: one part per interval of `(1 s + guard) / rate`, and a part may be `tolerance` ahead of its turn, so that a timer
-//! that fires late costs no throughput. N + 1 parts then span at least `1 s + guard - tolerance`; as the guard is the
-//! larger one, that is more than a second, and the rest absorbs the jitter of the network. With a burst the last N grants
-//! are remembered and the next one waits until the oldest is `1 s + guard` ago.
+//! How: the grants of the last `1 s + guard` are remembered ([`grants`]), and the next one waits until the one ceil(rate)
+//! before it is that old. Besides, there is one part per interval of `(1 s + guard) / rate`; a part may be `tolerance` (and
+//! with a burst so many intervals) ahead of its turn, so that a timer that fires late costs no throughput.
 //!
-//! Throttling halves the rate, at most once a second; each second without throttling gives back a twentieth.
+//! Throttling cuts the rate, a little at first and more when it goes on, and each second gives some back ([`slow`]).
 //!
 //! One limiter may serve several links and either direction: whoever shares it locks it around a call. Costs are parts;
 //! [`RateLimiter::take`] gives what there is, [`RateLimiter::take_all`] all or nothing.
 //!
 //! # Limits
-//! The guard costs 1 % of the rate. Where there is no rate, throttling starts from what was sent in the busier of the
+//! The guard costs 1.5 % of the rate. Where there is no rate, throttling starts from what was sent in the busier of the
 //! last two seconds and is forgotten once four times that is reached again.
 
+mod grants;
+mod slow;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::VecDeque,
-    time::{Duration, Instant},
+use self::{
+    grants::Grants,
+    slow::{Cut, Slow},
 };
+use std::time::{Duration, Instant};
 
 const SECOND: Duration = Duration::from_secs(1);
-/// Added to the second, so that the carrier's clock and the network may differ a little.
-const GUARD: Duration = Duration::from_millis(10);
-/// How far a part may be ahead of its turn; below the guard, above the granularity of timers.
-const TOLERANCE: Duration = Duration::from_millis(5);
+/// Added to the second, so that the carrier's clock, the network and a loaded machine may delay a part by that much. With
+/// it the rate is used to 98.5 %; what is left to the 98 % that are promised is for late timers.
+const GUARD: Duration = Duration::from_millis(15);
+/// How far a part may be ahead of its turn: above the granularity of timers.
+const TOLERANCE: Duration = Duration::from_millis(15);
 /// Rates are kept in thousandths of a part per second.
 const MILLI: u64 = 1000;
-/// What throttling never goes below: one part in a second, guard included.
-const SLOWEST: u64 = 1010;
 
 /// Parts per second, to three decimals; zero means unlimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -77,21 +81,6 @@ impl Rate {
     }
 }
 
-/// The slow-down while the carrier throttles.
-#[derive(Debug, Clone, Copy)]
-struct Slow {
-    /// Present rate, thousandths per second.
-    milli: u64,
-    /// Where the slow-down is over.
-    target: u64,
-    /// Given back per second.
-    step: u64,
-    /// When `milli` was computed.
-    at: Instant,
-    /// When it was cut last.
-    cut: Instant,
-}
-
 /// Grants parts at a rate.
 #[derive(Debug, Clone)]
 pub struct RateLimiter {
@@ -101,9 +90,10 @@ pub struct RateLimiter {
     turn: Option<Instant>,
     /// The last grant.
     last: Option<Instant>,
-    /// The last grants within `1 s + guard`; only kept with a burst.
-    recent: VecDeque<Instant>,
+    /// The grants that still count; empty without a rate.
+    recent: Grants,
     slow: Option<Slow>,
+    cut: Option<Cut>,
     /// Grants in the second that began there, and in the one before; tells how fast an unlimited link is.
     second: Option<(Instant, u64)>,
     before: u64,
@@ -118,31 +108,27 @@ impl RateLimiter {
             burst: burst.max(1),
             turn: None,
             last: None,
-            recent: VecDeque::new(),
+            recent: Grants::default(),
             slow: None,
+            cut: None,
             second: None,
             before: 0,
         }
     }
 
-    /// Changes rate and burst; what was granted already counts on. A slow-down ends where the limit changes.
+    /// Changes rate and burst; what was granted under a rate counts on. A slow-down ends where the limit changes.
     pub fn set_rate(&mut self, rate: Rate, burst: u32) {
         if self.rate != rate {
             self.slow = None;
-        }
-        // Grants made without a burst were not remembered; the turn of the next one keeps them apart.
-        if let (Some(turn), true) = (self.turn, burst.max(1) > self.burst) {
-            self.turn = turn.checked_add(SECOND).or(self.turn);
+            self.cut = None;
+            // Turns of another rate may be far off.
+            self.turn = self
+                .turn
+                .min(self.last.and_then(|last| last.checked_add(interval(rate))));
         }
         self.rate = rate;
         self.burst = burst.max(1);
-        if self.burst == 1 {
-            self.turn = self
-                .recent
-                .back()
-                .copied()
-                .and_then(|last| last.checked_add(SECOND))
-                .max(self.turn);
+        if rate.is_unlimited() {
             self.recent.clear();
         }
     }
@@ -178,11 +164,7 @@ impl RateLimiter {
         };
         let more = room.as_nanos().checked_div(interval.as_nanos()).unwrap_or(0);
         let spaced = usize::try_from(more).unwrap_or(usize::MAX).saturating_add(1);
-        if self.burst == 1 {
-            spaced
-        } else {
-            spaced.min(self.room_in_second(now))
-        }
+        spaced.min(self.room_in_second(now))
     }
 
     /// Takes up to `wanted` parts; returns how many may go.
@@ -201,15 +183,8 @@ impl RateLimiter {
         let span = interval(rate).saturating_mul(u32::try_from(granted).unwrap_or(u32::MAX));
         let from = self.turn.map_or(now, |turn| turn.max(now));
         self.turn = from.checked_add(span);
-        if self.burst > 1 {
-            while self
-                .recent
-                .front()
-                .is_some_and(|first| !within_second(*first, now))
-            {
-                self.recent.pop_front();
-            }
-            self.recent.extend(std::iter::repeat_n(now, granted));
+        if !self.rate.is_unlimited() {
+            self.recent.add(now, granted);
         }
         granted
     }
@@ -247,15 +222,7 @@ impl RateLimiter {
             return None;
         }
         let turn = self.turn.and_then(|turn| turn.checked_sub(early)).unwrap_or(now);
-        let full = self
-            .recent
-            .len()
-            .checked_add(more)
-            .and_then(|wanted| wanted.checked_sub(self.per_second()))
-            .filter(|_| self.burst > 1 && !self.rate.is_unlimited())
-            .and_then(|at| self.recent.get(at))
-            .and_then(|at| at.checked_add(SECOND.saturating_add(GUARD)))
-            .unwrap_or(now);
+        let full = self.room_at(cost).unwrap_or(now);
         Some(turn.max(full).max(now))
     }
 
@@ -269,46 +236,22 @@ impl RateLimiter {
             .turn
             .and_then(|turn| turn.checked_sub(self.tolerance()))
             .unwrap_or(now);
-        let window = if self.burst > 1 && self.room_in_second(now) == 0 {
-            let oldest = self
-                .recent
-                .len()
-                .checked_sub(self.per_second())
-                .and_then(|at| self.recent.get(at));
-            oldest
-                .and_then(|at| at.checked_add(SECOND.saturating_add(GUARD)))
-                .unwrap_or(now)
-        } else {
-            now
-        };
+        let window = self.room_at(1).unwrap_or(now);
         turn.max(window).max(now)
     }
 
-    /// The carrier says that we are too fast: halves the rate, at most once a second.
+    /// The carrier says that we are too fast: slows down, a little for a lone throttle, more when it goes on.
     pub fn throttled(&mut self, now: Instant) {
-        self.slow = self.slowed(now);
-        let (milli, target, step) = match (self.slow, self.rate.is_unlimited()) {
-            (Some(slow), _) if now.saturating_duration_since(slow.cut) < SECOND => return,
-            (Some(slow), _) => (slow.milli, slow.target, slow.step),
-            (None, false) => (self.rate.milli, self.rate.milli, twentieth(self.rate.milli)),
-            (None, true) => {
-                let seen = self.seen(now).saturating_mul(MILLI).max(MILLI);
-                (seen, seen.saturating_mul(4), twentieth(seen))
-            }
-        };
-        // Never below one a second, so that no pause is longer than that, and never above the limit itself.
-        let floor = SLOWEST.min(target);
-        let half = milli.checked_div(2).unwrap_or(0).max(floor);
-        self.slow = Some(Slow {
-            milli: half,
-            target,
-            step,
-            at: now,
-            cut: now,
-        });
+        let before = self.slowed(now);
+        let (cut, slow) = Cut::after(self.cut, before, self.rate.milli, self.seen(now), now);
+        self.cut = Some(cut);
+        self.slow = Some(slow);
+        if before.is_some_and(|before| before.milli <= slow.milli) {
+            return;
+        }
         // The next part waits for its new interval, but not longer than a second after the last one.
         let resume = now
-            .checked_add(interval(Rate { milli: half }))
+            .checked_add(interval(Rate { milli: slow.milli }))
             .min(self.last.and_then(|last| last.checked_add(SECOND)));
         self.turn = self.turn.max(resume);
     }
@@ -319,21 +262,8 @@ impl RateLimiter {
         self.slowed(now).is_some()
     }
 
-    /// The slow-down as it stands at `now`, `None` when it is over.
     fn slowed(&self, now: Instant) -> Option<Slow> {
-        let mut slow = self.slow?;
-        let passed = now.saturating_duration_since(slow.at);
-        let given = u128::from(slow.step)
-            .saturating_mul(passed.as_millis())
-            .checked_div(1000)
-            .unwrap_or(0);
-        if given > 0 {
-            slow.milli = slow
-                .milli
-                .saturating_add(u64::try_from(given).unwrap_or(u64::MAX));
-            slow.at = now;
-        }
-        (slow.milli < slow.target).then_some(slow)
+        self.slow?.recovered(now)
     }
 
     /// How much ahead of its turn a part may be; the same while slowed down.
@@ -355,13 +285,15 @@ impl RateLimiter {
         if self.rate.is_unlimited() {
             return usize::MAX;
         }
-        let used = self
-            .recent
-            .iter()
-            .rev()
-            .take_while(|at| within_second(**at, now))
-            .count();
-        self.per_second().saturating_sub(used)
+        self.per_second().saturating_sub(self.recent.within(now))
+    }
+
+    /// From when on so many parts fit into the second; `None` when they do, whatever the time.
+    fn room_at(&self, cost: usize) -> Option<Instant> {
+        if self.rate.is_unlimited() {
+            return None;
+        }
+        self.recent.at_most(self.per_second().saturating_sub(cost))
     }
 
     fn count(&mut self, now: Instant, granted: usize) {
@@ -387,15 +319,6 @@ impl RateLimiter {
             Some(_) | None => 0,
         }
     }
-}
-
-fn within_second(at: Instant, now: Instant) -> bool {
-    now.saturating_duration_since(at) < SECOND.saturating_add(GUARD)
-}
-
-fn twentieth(milli: u64) -> u64 {
-    // At least one part per second each second, so that slow links recover too.
-    milli.checked_div(20).unwrap_or(0).max(MILLI)
 }
 
 /// Time from one part to the next, rounded up. Not to be asked for an unlimited rate.

@@ -197,7 +197,7 @@ fn a_window_below_the_capacity_is_left_alone() {
 }
 
 #[test]
-fn refusals_halve_the_window_once_a_second_and_never_below_the_floor() {
+fn refusals_that_go_on_halve_the_window_once_a_second_and_never_below_the_floor() {
     let t0 = Instant::now();
     let settings = CongestionSettings {
         floor: 3,
@@ -210,7 +210,8 @@ fn refusals_halve_the_window_once_a_second_and_never_below_the_floor() {
         window.throttled(t0 + ms(step * 500));
         limits.push(window.limit());
     }
-    assert_eq!(limits, [50, 50, 25, 25, 12, 12, 6, 6, 3, 3, 3, 3, 3, 3, 3, 3]);
+    // The first one alone takes a quarter.
+    assert_eq!(limits, [75, 75, 37, 37, 18, 18, 9, 9, 4, 4, 3, 3, 3, 3, 3, 3]);
     assert_eq!(window.narrowed(), Some(Narrowed::Throttled));
     window.timed_out(t0 + secs(60));
     assert_eq!((window.limit(), window.narrowed()), (3, Some(Narrowed::TimedOut)));
@@ -280,6 +281,48 @@ fn congestion_state_holds_from_80_and_shrinks_from_90() {
 }
 
 #[test]
+fn a_lone_refusal_takes_a_quarter_however_often_it_comes_alone() {
+    let t0 = Instant::now();
+    let settings = CongestionSettings {
+        start: 100,
+        ..CongestionSettings::default()
+    };
+    let mut window = CongestionWindow::new(settings, 100);
+    window.throttled(t0);
+    assert_eq!(window.limit(), 75);
+    window.throttled(t0 + secs(2));
+    assert_eq!(window.limit(), 56, "alone again");
+    window.throttled(t0 + secs(3));
+    assert_eq!(window.limit(), 28, "it goes on");
+}
+
+#[test]
+fn a_congestion_state_that_is_not_said_again_is_forgotten() {
+    let t0 = Instant::now();
+    let settings = CongestionSettings {
+        start: 50,
+        state_ttl: secs(20),
+        ..CongestionSettings::default()
+    };
+    let mut window = CongestionWindow::new(settings, 100);
+    let answer = |window: &mut CongestionWindow, from: Duration| {
+        for step in 0..200 {
+            let outstanding = window.limit();
+            window.answered(t0 + from + ms(step), ms(1), outstanding);
+        }
+        window.limit()
+    };
+    window.congestion_state(t0, 85);
+    assert_eq!(answer(&mut window, secs(1)), 50, "as much as the peer wants");
+    assert_eq!(answer(&mut window, secs(19)), 50, "still");
+    assert!(answer(&mut window, secs(20)) > 50, "said too long ago");
+    // Said again, it holds again.
+    window.congestion_state(t0 + secs(30), 85);
+    let held = window.limit();
+    assert_eq!(answer(&mut window, secs(31)), held);
+}
+
+#[test]
 fn a_new_ceiling_is_grown_into_and_a_lower_one_holds_at_once() {
     let mut sender = Sender::new(quick(), 10, 1_000_000.0, ms(50));
     sender.run(secs(1));
@@ -312,6 +355,7 @@ fn settings_out_of_range_are_brought_into_it() {
         throttled_keep_percent: 0,
         step: 0,
         best_ttl: Duration::ZERO,
+        state_ttl: Duration::ZERO,
     };
     let tame = CongestionSettings {
         floor: 1,
@@ -322,6 +366,7 @@ fn settings_out_of_range_are_brought_into_it() {
         throttled_keep_percent: 10,
         step: 1,
         best_ttl: secs(5),
+        state_ttl: secs(1),
     };
     assert_eq!(wild.sanitised(), tame);
     assert_eq!(

@@ -37,7 +37,16 @@ fn run(limiter: &mut RateLimiter, t0: Instant, length: Duration, late: Duration)
 
 #[test]
 fn throughput_is_the_rate_less_the_guard_even_with_late_timers() {
-    for (rate, late) in [(1, 0), (10, 1), (100, 1), (1000, 1), (10_000, 1), (10_000, 3)] {
+    for (rate, late) in [
+        (1, 0),
+        (1, 4),
+        (10, 1),
+        (50, 4),
+        (100, 1),
+        (1000, 4),
+        (10_000, 1),
+        (10_000, 4),
+    ] {
         let mut limiter = RateLimiter::new(Rate::per_second(rate), 1);
         let sent = run(&mut limiter, Instant::now(), Duration::from_secs(10), ms(late));
         let most = rate as usize;
@@ -59,7 +68,7 @@ fn parts_are_spaced_without_a_burst_and_come_together_with_one() {
     let t0 = Instant::now();
     let mut limiter = RateLimiter::new(Rate::per_second(10), 1);
     assert_eq!((limiter.take(t0, 5), limiter.available(t0)), (1, 0));
-    assert_eq!(limiter.next(t0), t0 + ms(96));
+    assert_eq!(limiter.next(t0), t0 + Duration::from_micros(86_500));
     let mut limiter = RateLimiter::new(Rate::per_second(10), 4);
     assert_eq!(limiter.take(t0, 100), 4);
     assert_eq!(limiter.take(t0, 100), 0);
@@ -124,19 +133,117 @@ fn changing_burst_or_rate_never_lets_more_than_the_rate_into_a_second() {
     }
 }
 
+/// Parts in ten seconds after a throttle, when nothing else is throttled.
+fn ten_seconds(throttled: impl FnOnce(&mut RateLimiter, Instant)) -> usize {
+    let t0 = Instant::now();
+    let mut limiter = RateLimiter::new(Rate::per_second(100), 1);
+    run(&mut limiter, t0, Duration::from_secs(2), ms(0));
+    throttled(&mut limiter, t0 + ms(2000));
+    run(&mut limiter, t0 + ms(2000), Duration::from_secs(10), ms(0)).len()
+}
+
 #[test]
-fn throttling_halves_once_a_second_and_recovers_by_steps() {
+fn a_lone_throttle_costs_little() {
+    let undisturbed = ten_seconds(|_, _| {});
+    let lone = ten_seconds(RateLimiter::throttled);
+    let lost = undisturbed - lone;
+    assert!((10..=20).contains(&lost), "{lost} of {undisturbed}");
     let t0 = Instant::now();
     let mut limiter = RateLimiter::new(Rate::per_second(100), 1);
     limiter.throttled(t0);
-    limiter.throttled(t0 + ms(500));
-    assert_eq!(limiter.effective(t0 + ms(500)).as_milli(), 52_500);
-    limiter.throttled(t0 + ms(1000));
-    assert_eq!(limiter.effective(t0 + ms(1000)).as_milli(), 27_500);
-    assert_eq!(limiter.effective(t0 + ms(11_000)).as_milli(), 77_500);
-    assert!(limiter.is_slowed(t0 + ms(15_000)));
-    assert!(!limiter.is_slowed(t0 + ms(16_000)));
-    assert_eq!(limiter.effective(t0 + ms(16_000)), limiter.rate());
+    assert_eq!(limiter.effective(t0).as_milli(), 87_500);
+    assert!(limiter.is_slowed(t0 + ms(2400)) && !limiter.is_slowed(t0 + ms(2500)));
+    // Another one minutes later is alone again.
+    limiter.throttled(t0 + Duration::from_secs(300));
+    assert_eq!(
+        limiter.effective(t0 + Duration::from_secs(300)).as_milli(),
+        87_500
+    );
+}
+
+#[test]
+fn throttling_that_goes_on_takes_more_each_second_and_is_given_back_by_steps() {
+    let t0 = Instant::now();
+    let mut limiter = RateLimiter::new(Rate::per_second(100), 1);
+    let mut rates = Vec::new();
+    for second in 0..4 {
+        let now = t0 + Duration::from_secs(second);
+        limiter.throttled(now);
+        rates.push(limiter.effective(now).as_milli());
+    }
+    // Each second gives 5 back before the next cut: an eighth, a quarter, a half, a half.
+    assert_eq!(rates, [87_500, 69_375, 37_188, 21_094]);
+    assert_eq!(limiter.effective(t0 + ms(13_000)).as_milli(), 71_094);
+    assert!(limiter.is_slowed(t0 + ms(18_000)));
+    assert!(!limiter.is_slowed(t0 + ms(19_000)));
+    assert_eq!(limiter.effective(t0 + ms(19_000)), limiter.rate());
+}
+
+#[test]
+fn where_a_share_of_a_second_is_throttled_the_cut_is_twice_that_at_once() {
+    let t0 = Instant::now();
+    for (throttled, left) in [(1, 87_500), (2, 87_500), (10, 80_000), (20, 60_000), (80, 50_000)] {
+        let mut limiter = RateLimiter::new(Rate::per_second(100), 4);
+        let sent = run(&mut limiter, t0, Duration::from_secs(2), ms(0));
+        assert!((195..=200).contains(&sent.len()));
+        let now = t0 + ms(2000);
+        for n in 0..throttled {
+            limiter.throttled(now + ms(n));
+        }
+        // The ten percent of the steps that were given back meanwhile.
+        let rate = limiter.effective(now + ms(throttled)).as_milli();
+        assert!(
+            rate.abs_diff(left) <= 2500,
+            "{throttled} of about 100: {rate}, not {left}"
+        );
+    }
+}
+
+#[test]
+fn a_carrier_that_takes_a_third_is_found_and_used() {
+    // It counts whole seconds and throttles beyond 100; we are configured for 300.
+    let t0 = Instant::now();
+    let mut limiter = RateLimiter::new(Rate::per_second(300), 1);
+    let (mut taken, mut refused) = (0, 0);
+    for second in 0..120 {
+        let start = t0 + Duration::from_secs(second);
+        let mut this = 0;
+        for step in 0..1000 {
+            let now = start + ms(step);
+            for _ in 0..limiter.take(now, 10) {
+                this += 1;
+                if this > 100 {
+                    refused += 1;
+                    limiter.throttled(now);
+                } else {
+                    taken += 1;
+                }
+            }
+        }
+    }
+    assert!(taken >= 120 * 80, "only {taken} of 12000 were used");
+    assert!(refused <= taken / 5, "{refused} refused, {taken} taken");
+}
+
+#[test]
+fn the_log_is_bounded_whatever_the_rate() {
+    let t0 = Instant::now();
+    let mut limiter = RateLimiter::new(Rate::per_second(1_000_000), 1);
+    let mut sent = 0;
+    for step in 0..200_000u64 {
+        sent += limiter.take(t0 + Duration::from_micros(step * 10), 1000);
+    }
+    assert!(sent > 1_950_000, "{sent} in two seconds");
+    assert!(limiter.recent.entries() <= 2100, "{}", limiter.recent.entries());
+}
+
+#[test]
+fn a_faster_rate_does_not_wait_for_the_turn_of_the_slower_one() {
+    let t0 = Instant::now();
+    let mut limiter = RateLimiter::new(Rate::try_per_second(0.01).expect("a rate"), 1);
+    assert_eq!(limiter.take(t0, 1), 1);
+    limiter.set_rate(Rate::per_second(10), 1);
+    assert!(limiter.next(t0) <= t0 + ms(102));
 }
 
 #[test]
@@ -173,7 +280,7 @@ fn an_unlimited_link_is_slowed_from_what_it_sent_and_then_unlimited_again() {
         limiter.take(t0 + ms(step * 10), 10);
     }
     limiter.throttled(t0 + ms(2000));
-    assert_eq!(limiter.effective(t0 + ms(2000)).as_milli(), 500_000);
+    assert_eq!(limiter.effective(t0 + ms(2000)).as_milli(), 875_000);
     assert!(limiter.available(t0 + ms(2010)) < 100);
     assert!(limiter.effective(t0 + ms(2000 + 70_000)).is_unlimited());
 }
@@ -207,7 +314,7 @@ fn one_message_in_many_minutes() {
         .take_all(t0, 1)
         .unwrap_err()
         .expect("one part goes some day");
-    assert!((999..=1011).contains(&(next - t0).as_secs()), "{:?}", next - t0);
+    assert!((999..=1016).contains(&(next - t0).as_secs()), "{:?}", next - t0);
     assert_eq!(limiter.take_all(next, 1), Ok(()));
 }
 
@@ -237,6 +344,37 @@ proptest! {
         }
         let most = usize::try_from(milli.div_ceil(MILLI)).expect("small");
         prop_assert!(busiest_second(&sent) <= most, "{} in a second at {:?}", busiest_second(&sent), rate);
+    }
+
+    /// RA-1 as the carrier sees it: each part on its way for any time up to the guard, while we send as fast as we may and
+    /// wake a little late.
+    #[test]
+    fn delays_up_to_the_guard_never_put_more_than_the_rate_into_a_second(
+        per_second in 1u32..400, burst in 1u32..6, late in 0u64..5000,
+        delays in prop::collection::vec(0u64..=15_000, 50..1200),
+    ) {
+        let mut limiter = RateLimiter::new(Rate::per_second(per_second), burst);
+        let (mut now, mut seen) = (Instant::now(), Vec::new());
+        let t0 = now;
+        let mut delays = delays.into_iter();
+        'sending: loop {
+            for _ in 0..limiter.take(now, 1000) {
+                let Some(delay) = delays.next() else { break 'sending };
+                seen.push(now + Duration::from_micros(delay));
+            }
+            let next = limiter.next(now);
+            now = if next > now { next + Duration::from_micros(late) } else { now + Duration::from_nanos(1) };
+        }
+        seen.sort();
+        let most = per_second as usize;
+        prop_assert!(busiest_second(&seen) <= most, "{} in a second at {}", busiest_second(&seen), per_second);
+        // RA-3, from the second second on.
+        let (from, whole) = (t0 + SECOND, (now - t0).as_secs_f64() - 1.0);
+        if late <= 4000 && whole > 2.0 {
+            let count = u32::try_from(seen.iter().filter(|at| **at >= from).count()).expect("few");
+            let used = f64::from(count) / (whole * f64::from(per_second));
+            prop_assert!(used >= 0.98 - 1.0 / whole / f64::from(per_second), "{used} of {per_second}/s");
+        }
     }
 
     /// RA-1 for a limiter that several links share, each with its own pace and messages of several parts.
