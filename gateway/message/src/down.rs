@@ -26,6 +26,32 @@ pub struct Down {
     /// What happened.
     #[n(4)]
     pub what: DownKind,
+    /// What an ESME is told beyond that; on `down.smpp` only, and there with reports.
+    #[n(5)]
+    pub for_bind: Option<ForBind>,
+}
+
+/// What a receipt over SMPP says beyond the report (SMPP 3.4 appendix B), and where it goes first.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct ForBind {
+    /// The id that the client was given, where it is not the message's own: submit_multi has one for all its messages.
+    #[n(0)]
+    pub id: Option<MessageId>,
+    /// Over which bind the message came.
+    #[n(1)]
+    pub bind: Option<u64>,
+    /// Parts of the message.
+    #[n(2)]
+    pub parts: u16,
+    /// Parts that were delivered.
+    #[n(3)]
+    pub delivered: u16,
+    /// Nothing follows: a receipt, else an intermediate notification (SMPP 3.4 section 5.2.12).
+    #[n(4)]
+    pub is_final: bool,
+    /// How the message begins, where the account's receipts quote it: 20 characters at most.
+    #[n(5)]
+    pub text: Option<String>,
 }
 
 impl Record for Down {

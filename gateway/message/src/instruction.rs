@@ -3,7 +3,7 @@
 use crate::record::Record;
 use crate::{MessageId, Timestamp};
 use minicbor::{Decode, Encode};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Something an administrator, a signal or a watch asks of the running gateway.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -11,7 +11,7 @@ pub struct Instruction {
     /// Identity, under which the result is found.
     #[n(0)]
     pub id: MessageId,
-    /// The verb: `reload`, `rollback`; of an operator `stop`, `start`, `hold`, `release`.
+    /// The verb: `reload`, `rollback`; of an operator or a link `stop`, `start`, `drain`, `hold`, `release`.
     #[n(1)]
     pub verb: String,
     /// Who asked: `SIGHUP`, `watch`, a user.
@@ -23,6 +23,9 @@ pub struct Instruction {
     /// What it is about: the operator of a verb of operators.
     #[n(4)]
     pub target: Option<String>,
+    /// Which link of the operator, from 1; absent: the whole operator.
+    #[n(5)]
+    pub link: Option<u32>,
 }
 
 impl Record for Instruction {
@@ -55,6 +58,23 @@ pub struct OperatorOrders {
     /// By operator: true when its links are to be open, false when they are to be closed.
     #[n(0)]
     pub enabled: BTreeMap<String, bool>,
+    /// Operators whose links are closed by a drain: all answers are waited for. Absent in records of version 0.1 before drains.
+    #[n(1)]
+    pub drained: Option<BTreeSet<String>>,
+    /// Single links, by operator and number from 1. Absent as above.
+    #[n(2)]
+    pub links: Option<BTreeMap<String, BTreeMap<u32, LinkOrder>>>,
+}
+
+/// What was ordered of a single link.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct LinkOrder {
+    /// `open`, `stopped` or `drained`; any other word, of a later version, closes the link. Absent: as the file says.
+    #[n(0)]
+    pub state: Option<String>,
+    /// Whether nothing is taken for it. Absent: as the file says.
+    #[n(1)]
+    pub held: Option<bool>,
 }
 
 impl Record for OperatorOrders {

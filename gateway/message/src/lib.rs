@@ -8,7 +8,9 @@
 //! runtime; it does not read the clock and opens no file.
 
 mod address;
+mod cancel;
 pub mod dcs;
+pub mod document;
 mod down;
 mod event;
 pub mod gsm7;
@@ -17,6 +19,7 @@ mod instruction;
 mod life;
 mod mt;
 pub mod names;
+mod opt_out;
 mod options;
 mod record;
 pub mod segment;
@@ -28,12 +31,14 @@ mod up;
 pub mod validity;
 
 pub use address::*;
+pub use cancel::{CancelRequest, Cancels};
 pub use down::*;
 pub use event::Event;
 pub use id::{ClientId, LinkGroup, LinkId, MAX_NAME, MessageId, NameError, OperatorId};
-pub use instruction::{Instruction, InstructionResult, OperatorOrders};
+pub use instruction::{Instruction, InstructionResult, LinkOrder, OperatorOrders};
 pub use life::*;
 pub use mt::*;
+pub use opt_out::OptOut;
 pub use options::{CarrierOptions, RawTlv};
 pub use record::{Record, RecordError};
 pub use segment::Part;

@@ -4,7 +4,7 @@
 
 use crate::mt::{MtMessage, Via};
 use crate::record::Record;
-use crate::{LinkId, MessageId, Timestamp};
+use crate::{LinkId, MessageId, OperatorId, Timestamp};
 use minicbor::{Decode, Encode};
 
 /// State of a message or of one of its parts, as clients see it.
@@ -130,6 +130,10 @@ pub struct PartLife {
     /// Over which link it went last, once a carrier has answered.
     #[n(5)]
     pub link: Option<LinkId>,
+    /// Operators that did not take it and asked for another one, in the order they were tried. While the last of them still
+    /// stands in `via`, the part waits for what becomes of its siblings.
+    #[n(6)]
+    pub tried: Option<Vec<OperatorId>>,
 }
 
 /// One line of a message's life.
@@ -198,6 +202,12 @@ pub enum EventName {
     /// The parts of a message were cut anew, because its operator cannot carry them as they were.
     #[n(14)]
     MtRecut,
+    /// An operator did not take a message or a part of it, and the next one of its route was asked.
+    #[n(15)]
+    MtRerouted,
+    /// Its client wants it withdrawn; parts that are still here go no further.
+    #[n(16)]
+    MtCancelRequested,
 }
 
 impl EventName {
@@ -219,6 +229,8 @@ impl EventName {
             Self::DrUnknown => "dr_unknown",
             Self::MtInDoubt => "mt_in_doubt",
             Self::MtRecut => "mt_recut",
+            Self::MtRerouted => "mt_rerouted",
+            Self::MtCancelRequested => "mt_cancel_requested",
         }
     }
 }
@@ -226,16 +238,18 @@ impl EventName {
 impl MessageLife {
     /// The record that goes with an accept.
     pub fn accepted(message: MtMessage) -> Self {
+        let state = Self::first_state(&message);
         let part = PartLife {
-            state: MessageState::Accepted,
+            state,
             via: None,
             carrier_id: None,
             error: None,
             is_final: false,
             link: None,
+            tried: None,
         };
         Self {
-            state: MessageState::Accepted,
+            state,
             error: None,
             is_final: false,
             parts: vec![part; message.parts.len()],
@@ -246,6 +260,14 @@ impl MessageLife {
                 detail: None,
             }],
             message,
+        }
+    }
+
+    /// The state in which a message begins: `scheduled` when it is not to be sent yet.
+    pub fn first_state(message: &MtMessage) -> MessageState {
+        match message.send_at {
+            Some(_) => MessageState::Scheduled,
+            None => MessageState::Accepted,
         }
     }
 

@@ -22,6 +22,41 @@ impl Timestamp {
         self.0
     }
 
+    /// Reads a date and time of RFC 3339 section 5.6 (`2026-11-21T08:20:00Z`, `2026-11-21T09:20:00.5+01:00`): the offset is
+    /// required, fractions beyond milliseconds are cut off.
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        // The library reads more than the standard writes: spaces, zone names, dates without dashes.
+        let is_plain = |octet: u8| octet.is_ascii_digit() || b"Tt:.Zz+-".contains(&octet);
+        let dashed = matches!(
+            text.as_bytes(),
+            [
+                _,
+                _,
+                _,
+                _,
+                b'-',
+                _,
+                _,
+                b'-',
+                _,
+                _,
+                b'T' | b't',
+                _,
+                _,
+                b':',
+                _,
+                _,
+                b':',
+                ..
+            ]
+        );
+        if text.len() > 40 || !dashed || !text.bytes().all(is_plain) {
+            return None;
+        }
+        let at: jiff::Timestamp = text.parse().ok()?;
+        Some(Self(at.as_millisecond()))
+    }
+
     /// Later by `span`; stays at the end of time instead of wrapping.
     pub fn after(self, span: Duration) -> Self {
         Self(self.0.saturating_add(millis(span)))
@@ -64,6 +99,30 @@ pub trait Clock: Send + Sync + fmt::Debug {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_whole_rfc_3339_times_are_read() {
+        let read = |text: &str| Timestamp::from_rfc3339(text).map(Timestamp::as_millis);
+        assert_eq!(read("1970-01-01T00:00:01.5Z"), Some(1_500));
+        assert_eq!(read("1970-01-01T01:00:00+01:00"), Some(0));
+        assert_eq!(read("1970-01-01t00:00:00.0019z"), Some(1));
+        for wrong in [
+            "",
+            "now",
+            "1970-01-01",
+            "1970-01-01T00:00:00",
+            "1970-01-01 00:00:00Z",
+            "19700101T000000Z",
+            "1970-13-01T00:00:00Z",
+            "1970-01-01T00:00Z",
+            "1970-01-01T25:00:00Z",
+            "1970-01-01T00:00:00Z[UTC]",
+            "+1970-01-01T00:00:00Z",
+            "1970-02-30T00:00:00Z",
+        ] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn times_are_shown_in_rfc_3339_with_milliseconds() {

@@ -59,6 +59,31 @@ pub struct SubmitResult {
     /// Which reports the client wants.
     #[n(8)]
     pub report: ReportLevel,
+    /// Another operator is to be tried, and why; `outcome` counts when there is none.
+    #[n(9)]
+    pub reroute: Option<RerouteReason>,
+}
+
+/// Why another operator is to be tried for a part that one did not take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode)]
+#[cbor(index_only)]
+pub enum RerouteReason {
+    /// The carrier's answer is one of those that its operator configures so.
+    #[n(0)]
+    Answer,
+    /// The attempts for temporary answers are used up, and its operator configures so.
+    #[n(1)]
+    Exhausted,
+}
+
+impl RerouteReason {
+    /// The word in logs, metrics and the life of a message.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Answer => "answer",
+            Self::Exhausted => "exhausted",
+        }
+    }
 }
 
 /// What became of a submit.
@@ -87,6 +112,9 @@ pub enum SubmitOutcome {
     /// In doubt, and the operator's policy is to reject what is in doubt.
     #[n(3)]
     InDoubt,
+    /// Its client has withdrawn it before it was sent.
+    #[n(4)]
+    Cancelled,
 }
 
 /// A part was in doubt and is not given up: a line of its message's life, which changes no state.

@@ -74,6 +74,7 @@ fn life() -> MessageLife {
         error: None,
         is_final: true,
         link: None,
+        tried: None,
     };
     life.note(LifeEvent {
         at: at(1_795_248_000_050),
@@ -111,6 +112,7 @@ fn result(outcome: SubmitOutcome) -> Up {
         at: at(1_795_248_000_050),
         receipt_asked: true,
         report: ReportLevel::Final,
+        reroute: None,
     })
 }
 
@@ -155,6 +157,7 @@ fn down(what: DownKind) -> Down {
         url: Some("http://127.0.0.1:9000/events".to_owned()),
         at: at(1_795_248_003_000),
         what,
+        for_bind: None,
     }
 }
 
@@ -249,6 +252,26 @@ fn holds<R: Record + PartialEq + std::fmt::Debug>(name: &str, record: &R) {
 
 #[test]
 fn every_record_ever_released_is_read_and_written_the_same() {
+    holds(
+        "cancel-request",
+        &CancelRequest {
+            client: client(),
+            at: at(1_795_248_000_000),
+        },
+    );
+    holds(
+        "cancels",
+        &Cancels {
+            until: at(1_795_248_600_000),
+        },
+    );
+    holds(
+        "opt-out",
+        &OptOut {
+            since: at(1_795_248_000_000),
+            until: Some(at(1_795_248_600_000)),
+        },
+    );
     holds("mt", &mt());
     holds("dispatch", &mt().dispatch(2, &via().operator).unwrap());
     holds(
@@ -287,6 +310,21 @@ fn every_record_ever_released_is_read_and_written_the_same() {
     holds("up-mo", &mo());
     holds("up-mo-packed", &mo_of_packed_septets());
     holds("down-report", &report());
+    holds(
+        "down-report-for-bind",
+        &Down {
+            url: None,
+            for_bind: Some(smsgw_message::ForBind {
+                id: Some(id(9)),
+                bind: Some(0x0102_0304_0506_0708),
+                parts: 3,
+                delivered: 2,
+                is_final: true,
+                text: None,
+            }),
+            ..report()
+        },
+    );
     holds("down-mo", &mo_down());
     holds("down-mo-everything", &mo_down_with_everything());
     holds("life", &life());
@@ -312,12 +350,49 @@ fn every_record_ever_released_is_read_and_written_the_same() {
             by,
             at: at(1_795_248_004_000),
             target: None,
+            link: None,
         },
     );
+    let alpha = || "alpha".to_owned();
     holds(
         "operator-orders",
         &OperatorOrders {
-            enabled: [("alpha".to_owned(), false)].into(),
+            enabled: [(alpha(), false)].into(),
+            ..OperatorOrders::default()
+        },
+    );
+    let order = |state: Option<&str>, held| LinkOrder {
+        state: state.map(str::to_owned),
+        held,
+    };
+    holds(
+        "operator-orders-links",
+        &OperatorOrders {
+            enabled: [(alpha(), false)].into(),
+            drained: Some([alpha()].into()),
+            links: Some(
+                [(
+                    alpha(),
+                    [
+                        (2, order(Some("drained"), None)),
+                        (3, order(Some("open"), Some(true))),
+                    ]
+                    .into(),
+                )]
+                .into(),
+            ),
+        },
+    );
+    let (verb, by) = ("drain".to_owned(), "admin".to_owned());
+    holds(
+        "instruction-link",
+        &Instruction {
+            id: id(6),
+            verb,
+            by,
+            at: at(1_795_248_004_000),
+            target: Some(alpha()),
+            link: Some(2),
         },
     );
     let (outcome, detail) = ("applied".to_owned(), "epoch 2".to_owned());

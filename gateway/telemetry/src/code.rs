@@ -7,10 +7,14 @@
 pub enum ApiCode {
     /// The body is not JSON, or a value has the wrong type.
     InvalidJson,
-    /// No key, an unknown key, or a key that lacks the right.
+    /// No key or password, an unknown or an expired one.
     Unauthorized,
+    /// The caller is known and may not do this: the key lacks the scope, or may not be used from this address.
+    Forbidden,
     /// No such resource, or not the caller's.
     NotFound,
+    /// The account has no prepaid credit, so it has no balance.
+    NotPrepaid,
     /// The method does not exist on this path.
     MethodNotAllowed,
     /// The state of the resource does not allow the request.
@@ -31,12 +35,20 @@ pub enum ApiCode {
     SenderDenied,
     /// The client may not send to this destination.
     DestinationDenied,
-    /// Prepaid credit or quota is used up.
+    /// The client may not send this content: a pattern, a length or an encoding that its account does not allow.
+    ContentDenied,
+    /// Who has the phone does not want messages of this client or sender.
+    OptedOut,
+    /// Prepaid credit is used up.
     InsufficientCredit,
     /// The idempotency key was used with another body.
     IdempotencyMismatch,
     /// Over the client's rate; `Retry-After` says when.
     RateLimited,
+    /// The account's parts of the day or month are used up; `Retry-After` says when the next one begins.
+    QuotaExceeded,
+    /// The search needs the message history, which this gateway does not keep.
+    HistoryRequired,
     /// The gateway sheds load, drains or cannot store; `Retry-After` says when.
     Overloaded,
 }
@@ -47,7 +59,9 @@ impl ApiCode {
         match self {
             Self::InvalidJson => "invalid_json",
             Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
             Self::NotFound => "not_found",
+            Self::NotPrepaid => "not_prepaid",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Conflict => "conflict",
             Self::BodyTooLarge => "body_too_large",
@@ -58,9 +72,13 @@ impl ApiCode {
             Self::NoRoute => "no_route",
             Self::SenderDenied => "sender_denied",
             Self::DestinationDenied => "destination_denied",
+            Self::ContentDenied => "content_denied",
+            Self::OptedOut => "opted_out",
             Self::InsufficientCredit => "insufficient_credit",
             Self::IdempotencyMismatch => "idempotency_mismatch",
             Self::RateLimited => "rate_limited",
+            Self::QuotaExceeded => "quota_exceeded",
+            Self::HistoryRequired => "history_required",
             Self::Overloaded => "overloaded",
         }
     }
@@ -70,7 +88,8 @@ impl ApiCode {
         match self {
             Self::InvalidJson => 400,
             Self::Unauthorized => 401,
-            Self::NotFound => 404,
+            Self::Forbidden => 403,
+            Self::NotFound | Self::NotPrepaid => 404,
             Self::MethodNotAllowed => 405,
             Self::Conflict => 409,
             Self::BodyTooLarge => 413,
@@ -81,9 +100,12 @@ impl ApiCode {
             | Self::NoRoute
             | Self::SenderDenied
             | Self::DestinationDenied
+            | Self::ContentDenied
+            | Self::OptedOut
             | Self::InsufficientCredit
             | Self::IdempotencyMismatch => 422,
-            Self::RateLimited => 429,
+            Self::RateLimited | Self::QuotaExceeded => 429,
+            Self::HistoryRequired => 501,
             Self::Overloaded => 503,
         }
     }

@@ -16,5 +16,6 @@ pub use listen::{ListenError, Listener};
 pub use metric::{BYTES_TOTAL, EVENTS_STALLED_TOTAL, WRITE_STALLS_TOTAL};
 pub use tap::{Tap, Tapped};
 pub use tls::{
-    SPKI_PIN_BYTES, TlsClient, TlsError, TlsErrorKind, TlsIdentity, TlsOptions, TlsRoots, TlsVerify, spki_pin,
+    SPKI_PIN_BYTES, TlsClient, TlsError, TlsErrorKind, TlsIdentity, TlsOptions, TlsRoots, TlsServer,
+    TlsVerify, spki_pin,
 };

@@ -1,4 +1,5 @@
-//! The client side of TLS: whom we trust, which name and key we expect, and who we say we are.
+//! TLS: whom we trust, which name and key we expect, and who we say we are. The client side is here, the server side in
+//! [`server`].
 //!
 //! rustls with ring, TLS 1.2 and 1.3. Knows no socket and reads no file but those of the system's roots. Nothing of a
 //! private key is shown by `Debug` or an error.
@@ -7,8 +8,10 @@
 //! Revocation is not checked: neither CRLs nor OCSP.
 
 mod pin;
+mod server;
 
 pub use pin::{SPKI_PIN_BYTES, spki_pin};
+pub use server::TlsServer;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
