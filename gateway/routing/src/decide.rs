@@ -29,6 +29,11 @@ impl<'a> Decision<'a> {
             .expect("RT-2: a route names at least one operator")
     }
 
+    /// The first operator that is not out (tried already, say); `None` when none is left.
+    pub fn operator_but(&self, is_out: impl Fn(&OperatorId) -> bool) -> Option<&'a OperatorId> {
+        self.operators.iter().find(|operator| !is_out(operator))
+    }
+
     /// All operators, in the order they are to be tried.
     pub fn operators(&self) -> &'a [OperatorId] {
         self.operators
