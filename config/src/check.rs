@@ -10,7 +10,7 @@ use crate::problem::Code;
 use crate::reader::{Reader, nearest};
 use crate::schema::Config;
 use crate::schema::client::Client;
-use crate::schema::operator::{CertificateCheck, Operator, Protocol};
+use crate::schema::operator::{CertificateCheck, InterfaceVersion, Operator, Protocol};
 use crate::types::{ClientId, OperatorId, Sha256Digest};
 use crate::value::join;
 
@@ -18,7 +18,12 @@ use crate::value::join;
 const UCP_WINDOW: u32 = 100;
 
 /// Keys of an operator that only SMPP has.
-const SMPP_ONLY: [&str; 36] = [
+const SMPP_ONLY: [&str; 46] = [
+    "outbind_listen",
+    "outbind_allow",
+    "outbind_system_id",
+    "outbind_password",
+    "outbind_password_file",
     "system_id",
     "system_type",
     "address_range",
@@ -55,6 +60,11 @@ const SMPP_ONLY: [&str; 36] = [
     "protocol_id",
     "priority",
     "tlvs",
+    "pass_options",
+    "tlvs_allowed",
+    "tlvs_required",
+    "reroute",
+    "reroute_exhausted",
 ];
 
 /// Keys of an operator that only UCP has.
@@ -64,6 +74,7 @@ const UCP_ONLY: [&str; 2] = ["login", "number_format"];
 pub(crate) fn across(config: &Config, reader: &mut Reader) {
     node(config, reader);
     listeners(config, reader);
+    identities(config, reader);
     order(config, reader);
     for (id, operator) in &config.operator {
         one_operator(config, id, operator, reader);
@@ -73,6 +84,7 @@ pub(crate) fn across(config: &Config, reader: &mut Reader) {
     }
     accounts(config, reader);
     routes(config, reader);
+    crate::check_admission::admission(config, reader);
 }
 
 fn node(config: &Config, reader: &mut Reader) {
@@ -89,19 +101,37 @@ fn listeners(config: &Config, reader: &mut Reader) {
         ("http.listen", config.http.listen),
         ("smpp.listen", config.smpp.listen),
     ];
-    let mut taken: BTreeMap<SocketAddr, &str> = BTreeMap::new();
-    for (path, listen) in named {
+    let named = named.map(|(path, listen)| (path.to_owned(), listen));
+    let outbind = config.operator.iter().map(|(id, operator)| {
+        let path = join(&join("operator", id.as_str()), "outbind_listen");
+        (path, operator.outbind_listen)
+    });
+    let mut taken: BTreeMap<SocketAddr, String> = BTreeMap::new();
+    for (path, listen) in named.into_iter().chain(outbind) {
         let Some(listen) = listen.filter(|listen| listen.port() != 0) else {
             continue;
         };
         match taken.get(&listen) {
             Some(first) => {
                 let message = format!("{path}: {listen} is already {first}");
-                reader.at_value(Code::Conflict, path, message, None);
+                reader.at_value(Code::Conflict, &path, message, None);
             }
             None => {
                 taken.insert(listen, path);
             }
+        }
+    }
+}
+
+/// A certificate is of no use without its key.
+fn identities(config: &Config, reader: &mut Reader) {
+    for (section, certificate, key) in [
+        ("http", &config.http.cert_file, &config.http.key_file),
+        ("smpp", &config.smpp.cert_file, &config.smpp.key_file),
+    ] {
+        if certificate.is_some() != key.is_some() {
+            let message = format!("{section}: cert_file and key_file go together");
+            reader.at_key(Code::MissingKey, section, message, None);
         }
     }
 }
@@ -141,7 +171,7 @@ fn order(config: &Config, reader: &mut Reader) {
 fn one_operator(config: &Config, id: &OperatorId, operator: &Operator, reader: &mut Reader) {
     let at = join("operator", id.as_str());
     let key = |name: &str| join(&at, name);
-    if operator.hosts.is_empty() && reader.has(&key("hosts")) {
+    if operator.hosts.is_empty() && operator.outbind_listen.is_none() && reader.has(&key("hosts")) {
         let message = format!("{}: no hosts", key("hosts"));
         reader.at_value(
             Code::MissingKey,
@@ -187,6 +217,9 @@ fn one_operator(config: &Config, id: &OperatorId, operator: &Operator, reader: &
         }
     }
     only_one(&at, &["password", "password_file"], reader);
+    required_tlvs(&at, operator, reader);
+    outbind(&at, operator, reader);
+    links(&at, operator, reader);
     let (most, limit) = match operator.protocol {
         Protocol::Ucp => (
             UCP_WINDOW.min(config.limits.max_window),
@@ -224,6 +257,69 @@ fn one_operator(config: &Config, id: &OperatorId, operator: &Operator, reader: &
     {
         let message = format!("{}: verify = \"pin\" needs pin_sha256", key("tls"));
         reader.at_key(Code::MissingKey, &key("tls"), message, None);
+    }
+}
+
+/// Keys of outbind go together; its lines have no TLS.
+fn outbind(at: &str, operator: &Operator, reader: &mut Reader) {
+    only_one(at, &["outbind_password", "outbind_password_file"], reader);
+    if operator.outbind_listen.is_none() {
+        for name in [
+            "outbind_allow",
+            "outbind_system_id",
+            "outbind_password",
+            "outbind_password_file",
+        ] {
+            let path = join(at, name);
+            if reader.has(&path) {
+                let message = format!("{path} has no effect without outbind_listen");
+                reader.at_secret(Code::NoEffect, &path, message, None);
+            }
+        }
+    } else if operator.tls.is_some() {
+        let path = join(at, "tls");
+        let message = format!("{path}: connections of outbind_listen have no TLS");
+        let help = "put a tunnel in front of outbind_listen, and take tls away".to_owned();
+        reader.at_key(Code::Conflict, &path, message, Some(help));
+    }
+}
+
+/// What is said of links is said of links that there are.
+fn links(at: &str, operator: &Operator, reader: &mut Reader) {
+    for (name, links) in [
+        ("links_stopped", &operator.links_stopped),
+        ("links_drained", &operator.links_drained),
+        ("links_held", &operator.links_held),
+    ] {
+        for (n, link) in links.iter().enumerate() {
+            if *link == 0 || *link > operator.binds {
+                let path = format!("{}[{n}]", join(at, name));
+                let message = format!("{path}: there are links 1 to {}, by binds", operator.binds);
+                reader.at_value(Code::OutOfRange, &path, message, None);
+            }
+        }
+    }
+}
+
+/// A TLV that nobody can set must not be required: every message would be refused.
+fn required_tlvs(at: &str, operator: &Operator, reader: &mut Reader) {
+    let is_33 = operator.interface_version == InterfaceVersion::V3_3;
+    for (n, required) in operator.tlvs_required.iter().enumerate() {
+        let allowed = operator
+            .tlvs_allowed
+            .iter()
+            .any(|range| range.contains(required.tag()));
+        let path = format!("{}[{n}]", join(at, "tlvs_required"));
+        if is_33 {
+            let message = format!("{path}: a session of SMPP 3.3 sends no optional parameters");
+            reader.at_value(Code::Conflict, &path, message, None);
+        } else if !allowed && !operator.tlvs.contains_key(required) {
+            let message = format!(
+                "{path}: {required} is neither in tlvs nor in tlvs_allowed: every message would be refused"
+            );
+            let help = format!("add {required} to one of them");
+            reader.at_value(Code::Conflict, &path, message, Some(help));
+        }
     }
 }
 
@@ -317,8 +413,15 @@ fn accounts(config: &Config, reader: &mut Reader) {
             .iter()
             .enumerate()
             .map(|(n, digest)| (format!("{path}[{n}]"), *digest));
-        for (path, digest) in plain.chain(digests) {
-            if let Some(first) = keys.insert(digest, id).filter(|first| *first != id) {
+        // A key with scopes must stand in one place: which of two scopes or ends would be meant cannot be known.
+        let scoped = client
+            .keys
+            .iter()
+            .enumerate()
+            .map(|(n, key)| (join(&format!("{}[{n}]", join(&at, "keys")), "sha256"), key.sha256));
+        let all = plain.chain(digests).map(|(path, digest)| (path, digest, false));
+        for (path, digest, is_scoped) in all.chain(scoped.map(|(path, digest)| (path, digest, true))) {
+            if let Some(first) = keys.insert(digest, id).filter(|first| is_scoped || *first != id) {
                 let message = format!("{path}: also a key of client {first}");
                 reader.at_secret(Code::DuplicateAccount, &path, message, None);
             }
@@ -372,14 +475,14 @@ fn known_operator(config: &Config, id: &OperatorId, path: &str, reader: &mut Rea
     }
 }
 
-fn known_client(config: &Config, id: &ClientId, path: &str, reader: &mut Reader) {
+pub(crate) fn known_client(config: &Config, id: &ClientId, path: &str, reader: &mut Reader) {
     if !config.client.contains_key(id) && !reader.has(&join("client", id.as_str())) {
         let names: Vec<&str> = config.client.keys().map(ClientId::as_str).collect();
         unknown("client", id.as_str(), &names, path, reader);
     }
 }
 
-fn unknown(what: &str, name: &str, names: &[&str], path: &str, reader: &mut Reader) {
+pub(crate) fn unknown(what: &str, name: &str, names: &[&str], path: &str, reader: &mut Reader) {
     let help = match nearest(name, names) {
         Some(near) => format!("did you mean \"{near}\"?"),
         None => format!("there is no [{}]", join(what, name)),

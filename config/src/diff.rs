@@ -52,6 +52,8 @@ pub enum Area {
     Smpp,
     /// `[callback]`
     Callback,
+    /// `[inbox]`
+    Inbox,
     /// `[log]`
     Log,
     /// `[engine]`
@@ -64,6 +66,8 @@ pub enum Area {
     Client(ClientId),
     /// `[[route.mt]]` and `[[route.mo]]`
     Routes,
+    /// `[admission]`, `[list.<name>]`, `[[sender]]` and `[[price]]`
+    Admission,
 }
 
 /// What became of a key or an account.
@@ -178,9 +182,18 @@ impl ConfigDiff {
             &new.callback,
             &mut changes,
         );
+        section(Area::Inbox, "inbox", &old.inbox, &new.inbox, &mut changes);
         section(Area::Log, "log", &old.log, &new.log, &mut changes);
         section(Area::Engine, "engine", &old.engine, &new.engine, &mut changes);
         section(Area::Limits, "limits", &old.limits, &new.limits, &mut changes);
+        section(
+            Area::Admission,
+            "admission",
+            &old.admission,
+            &new.admission,
+            &mut changes,
+        );
+        section(Area::Admission, "list", &old.list, &new.list, &mut changes);
         let operators: BTreeSet<&OperatorId> = old.operator.keys().chain(new.operator.keys()).collect();
         for id in operators {
             let path = join("operator", id.as_str());
@@ -208,6 +221,8 @@ impl ConfigDiff {
             );
         }
         section(Area::Routes, "route", &old.route, &new.route, &mut changes);
+        section(Area::Admission, "sender", &old.sender, &new.sender, &mut changes);
+        section(Area::Admission, "price", &old.price, &new.price, &mut changes);
         Self {
             old: Arc::new(old.clone()),
             new: Arc::new(new.clone()),
@@ -271,11 +286,13 @@ impl ConfigDiff {
                 | Area::Http
                 | Area::Smpp
                 | Area::Callback
+                | Area::Inbox
                 | Area::Log
                 | Area::Engine
                 | Area::Limits
                 | Area::Client(_)
-                | Area::Routes => None,
+                | Area::Routes
+                | Area::Admission => None,
             })
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Text goes in through [`Config::parse`], which answers with a whole [`Config`] or with every problem of the text at
 //! once. [`ConfigDiff::between`] says what a change touches. No files are read here and no clock: a secret kept in a
-//! file is named by [`Config::secret_files`] and put in by [`Config::fill_secret`]. Knows no node and no engine.
+//! file is named by [`Config::secret_files`] and put in by [`Config::fill_secret`], the numbers of a list by
+//! [`Config::list_files`] and [`Config::fill_list`]. Knows no node and no engine.
 //!
 //! Invariant CF-1: a `Config` that `parse` returned has passed every check of this crate.
 //! Invariant CF-2: no `Debug`, problem or diff of this crate contains a secret.
@@ -11,6 +12,7 @@
 mod section;
 
 mod check;
+mod check_admission;
 mod diff;
 pub mod handle;
 mod mask;
@@ -18,6 +20,7 @@ mod parse;
 mod problem;
 mod reader;
 mod routes;
+mod rules;
 pub mod schema;
 mod secrets;
 mod status;
@@ -27,22 +30,30 @@ mod value;
 pub use diff::{Area, Change, ChangeKind, ConfigDiff, Impact};
 pub use handle::{ConfigHandle, Snapshot};
 pub use mask::masked_line;
-pub use parse::ReadSecret;
+pub use parse::{ReadList, ReadSecret};
 pub use problem::{Code, Problem};
+pub use schema::admission::{
+    AdmissionSection, ListEntry, ListFile, ListName, NumberList, PriceSection, SenderSection, TextPattern,
+};
 pub use schema::callback::CallbackSection;
 pub use schema::client::Client;
 pub use schema::content::{
-    Addresses, ClassForm, DataCodings, LongMessages, Priorities, SenderAlphabet, TlvTag, TlvValue, TonNpi,
+    Addresses, ClassForm, ClientOption, DataCodings, LongMessages, Priorities, SenderAlphabet, TlvRange,
+    TlvTag, TlvValue, TonNpi,
 };
+pub use schema::inbox::InboxSection;
+pub use schema::key::{ApiKey, Scope};
 pub use schema::node::{
     AdminSection, EngineKind, EngineSection, HttpSection, LimitsSection, LogFormat, LogLevel, LogSection,
     NodeSection, Role, SmppSection,
 };
 pub use schema::operator::{
-    Alphabet, BindMode, CertificateCheck, InDoubt, InterfaceVersion, LongReceipts, MessageIds, NumberFormat,
-    Operator, Protocol, ReceiptState, Receipts, StateWord, TlsSection, Unflagged, ValidityFormat,
+    Alphabet, BindMode, CertificateCheck, Closing, InDoubt, InterfaceVersion, LinkWish, LongReceipts,
+    MessageIds, NumberFormat, Operator, Protocol, ReceiptState, Receipts, StateWord, TlsSection, Unflagged,
+    ValidityFormat,
 };
 pub use schema::route::{MoRoute, MtRoute, Routes, Strategy};
+pub use schema::smpp::{ClientMessageId, ClientSmpp, DeliverWith, LongDeliveries};
 pub use schema::{Config, key_table};
 pub use secrets::{SecretFile, SecretPlace};
 pub use section::KeyInfo;

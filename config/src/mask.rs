@@ -40,9 +40,11 @@ pub fn masked_line(line: &str, show_value: bool) -> String {
         .iter()
         .any(|name| line.contains(name.as_str()) && !is_file_key(line, name));
     let known = table.iter().any(|row| leaf(&row.path) == key);
-    // Where the text is broken a second `=` may belong to a secret whose key was damaged.
+    // Where the text is broken a second `=` may belong to a secret whose key was damaged …
     let plain = known && !right.contains('=');
-    if !url && !secret_inside && (plain || show_value) {
+    // … and a name that ends as one of a secret does may be what is left of that.
+    let cut = secrets.iter().any(|name| !key.is_empty() && name.ends_with(&key));
+    if !url && !secret_inside && !cut && (plain || show_value) {
         return line.to_owned();
     }
     let name_like = |c: char| c.is_ascii_alphanumeric() || c.is_whitespace() || matches!(c, '_' | '-' | '.');

@@ -3,6 +3,10 @@
 //! Syntax first, then each section, then what must agree between sections. Reads no file: the caller gives the text
 //! and, where passwords have files of their own, a way to get them.
 
+use std::path::Path;
+use std::sync::Arc;
+
+use smsgw_routing::NumberSet;
 use toml::de::{DeTable, DeValue};
 
 use crate::check;
@@ -11,13 +15,16 @@ use crate::reader::Reader;
 use crate::schema::Config;
 use crate::secrets::SecretFile;
 use crate::types::Secret;
-use crate::value::Value;
+use crate::value::{Value, join};
 
 /// Gets the password in a file, or says in a few words why it cannot.
 pub type ReadSecret<'a> = dyn FnMut(&SecretFile) -> Result<Secret, String> + 'a;
 
+/// Gets the numbers in the file of a list, or says in a few words, with the line, why it cannot.
+pub type ReadList<'a> = dyn FnMut(&Path) -> Result<Arc<NumberSet>, String> + 'a;
+
 impl Config {
-    /// Reads a configuration; passwords that have files of their own stay unread.
+    /// Reads a configuration; passwords and lists that have files of their own stay unread.
     ///
     /// # Errors
     /// Every problem of the text, in its order.
@@ -25,23 +32,24 @@ impl Config {
         Self::parse_from(file_name, text, None)
     }
 
-    /// Reads a configuration and puts in the passwords that have files of their own; `read` gets one, or says in a few
-    /// words why it cannot.
+    /// Reads a configuration and puts in the passwords and lists that have files of their own; `secret` and `list` get one
+    /// each, or say in a few words why they cannot. Lists are read last, and only when all else is right: they are large.
     ///
     /// # Errors
-    /// Every problem of the text and of the password files, in the order of the text.
-    pub fn parse_with_secrets(
+    /// Every problem of the text and of the files, in the order of the text.
+    pub fn parse_with_files(
         file_name: &str,
         text: &str,
-        read: &mut ReadSecret<'_>,
+        secret: &mut ReadSecret<'_>,
+        list: &mut ReadList<'_>,
     ) -> Result<Self, Vec<Problem>> {
-        Self::parse_from(file_name, text, Some(read))
+        Self::parse_from(file_name, text, Some((secret, list)))
     }
 
     fn parse_from(
         file_name: &str,
         text: &str,
-        read: Option<&mut ReadSecret<'_>>,
+        read: Option<(&mut ReadSecret<'_>, &mut ReadList<'_>)>,
     ) -> Result<Self, Vec<Problem>> {
         let mut reader = Reader::default();
         let (document, errors) = DeTable::parse_recoverable(text);
@@ -59,14 +67,29 @@ impl Config {
         let root = toml::Spanned::new(span.start..span.start, DeValue::Table(document.into_inner()));
         let mut config = Self::read(&mut reader, &root).unwrap_or_default();
         check::across(&config, &mut reader);
-        if let Some(read) = read {
+        if let Some((secret, list)) = read {
             for file in config.secret_files() {
-                match read(&file) {
+                match secret(&file) {
                     Ok(secret) => config.fill_secret(&file.place, secret),
                     Err(why) => {
                         let path = file.place.key_path();
                         let message = format!("{path}: {} cannot be used: {why}", file.path.display());
                         reader.at_value(Code::SecretFile, &path, message, None);
+                    }
+                }
+            }
+            let lists = if reader.problem_count() == 0 {
+                config.list_files()
+            } else {
+                Vec::new()
+            };
+            for (name, path) in lists {
+                match list(&path) {
+                    Ok(numbers) => config.fill_list(&name, numbers),
+                    Err(why) => {
+                        let key = join(&join("list", name.as_str()), "file");
+                        let message = format!("{key}: {} cannot be used: {why}", path.display());
+                        reader.at_value(Code::ListFile, &key, message, None);
                     }
                 }
             }

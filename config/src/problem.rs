@@ -37,11 +37,13 @@ pub enum Code {
     SecretFile,
     /// The file itself cannot be read.
     Unreadable,
+    /// A list's own file that cannot be used.
+    ListFile,
 }
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Syntax,
         Self::UnknownKey,
         Self::MissingKey,
@@ -56,6 +58,7 @@ impl Code {
         Self::NoEffect,
         Self::SecretFile,
         Self::Unreadable,
+        Self::ListFile,
     ];
 
     /// The code as it is printed; never given to another meaning.
@@ -75,6 +78,7 @@ impl Code {
             Self::NoEffect => "SMSGW-C012",
             Self::SecretFile => "SMSGW-C013",
             Self::Unreadable => "SMSGW-C014",
+            Self::ListFile => "SMSGW-C015",
         }
     }
 }

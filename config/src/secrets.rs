@@ -13,6 +13,8 @@ use crate::value::join;
 pub enum SecretPlace {
     /// `operator.<id>.password`.
     Operator(OperatorId),
+    /// `operator.<id>.outbind_password`.
+    Outbind(OperatorId),
     /// `client.<id>.password`.
     Client(ClientId),
 }
@@ -20,11 +22,11 @@ pub enum SecretPlace {
 impl SecretPlace {
     /// The path of the key that names the file.
     pub fn key_path(&self) -> String {
-        let account = match self {
-            Self::Operator(id) => join("operator", id.as_str()),
-            Self::Client(id) => join("client", id.as_str()),
-        };
-        join(&account, "password_file")
+        match self {
+            Self::Operator(id) => join(&join("operator", id.as_str()), "password_file"),
+            Self::Outbind(id) => join(&join("operator", id.as_str()), "outbind_password_file"),
+            Self::Client(id) => join(&join("client", id.as_str()), "password_file"),
+        }
     }
 }
 
@@ -47,6 +49,13 @@ impl Config {
                 path,
             })
         });
+        let outbinds = self.operator.iter().filter_map(|(id, operator)| {
+            let path = operator.outbind_password_file.clone()?;
+            Some(SecretFile {
+                place: SecretPlace::Outbind(id.clone()),
+                path,
+            })
+        });
         let clients = self.client.iter().filter_map(|(id, client)| {
             let path = client.password_file.clone()?;
             Some(SecretFile {
@@ -54,7 +63,7 @@ impl Config {
                 path,
             })
         });
-        operators.chain(clients).collect()
+        operators.chain(outbinds).chain(clients).collect()
     }
 
     /// Puts in a password that was read from its file; nothing happens when the account is gone.
@@ -63,6 +72,11 @@ impl Config {
             SecretPlace::Operator(id) => {
                 if let Some(operator) = self.operator.get_mut(id) {
                     operator.password = Some(secret);
+                }
+            }
+            SecretPlace::Outbind(id) => {
+                if let Some(operator) = self.operator.get_mut(id) {
+                    operator.outbind_password = Some(secret);
                 }
             }
             SecretPlace::Client(id) => {

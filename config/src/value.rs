@@ -9,12 +9,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use smsgw_message::{Encoding, Timestamp};
+use smsgw_routing::{Currency, MicroUnits, SenderPattern};
 use toml::Spanned;
 use toml::de::DeValue;
 
 use crate::diff::{Change, Impact};
 use crate::reader::Reader;
-use crate::schema::content::{TlvTag, TlvValue, TonNpi};
+use crate::schema::admission::{ListEntry, ListFile, ListName, TextPattern};
+use crate::schema::content::{TlvRange, TlvTag, TlvValue, TonNpi};
 use crate::schema::operator::ReceiptState;
 use crate::section::KeyInfo;
 use crate::status::StatusRange;
@@ -153,6 +156,7 @@ from_text! {
     IpAddr, "address such as \"192.0.2.1\" or \"2001:db8::1\"", false, |text| text.parse().ok(), |value| format!("\"{value}\"");
     SpkiPin, "64 hex digits", false, SpkiPin::from_text, |value| format!("\"{value}\"");
     IpNet, "network such as \"10.0.0.0/8\"", false, |text| text.parse().ok(), |value| format!("\"{value}\"");
+    Timestamp, "RFC 3339 time such as \"2027-01-31T00:00:00Z\"", false, Timestamp::from_rfc3339, |value| format!("\"{value}\"");
     Duration, "time such as \"30s\", \"10m\", \"48h\", \"1d\"", false, duration_from_text, |value| format!("\"{}\"", duration_to_text(*value));
     ByteSize, "size such as \"64KiB\", \"256MiB\", \"1GiB\"", false, ByteSize::from_text, |value| format!("\"{value}\"");
     Secret, "secret text", true, |text| (!text.is_empty()).then(|| Secret::new(text)), |_| "(secret)".to_owned();
@@ -168,6 +172,14 @@ from_text! {
     OperatorId, "name of an operator", false, |text| OperatorId::try_new(text).ok(), |value| format!("{:?}", value.as_str());
     ClientId, "name of a client", false, |text| ClientId::try_new(text).ok(), |value| format!("{:?}", value.as_str());
     Class, "\"otp\" | \"transactional\" | \"bulk\"", false, Class::from_word, |value| format!("\"{}\"", value.as_str());
+    Encoding, "\"gsm7\" | \"latin1\" | \"ucs2\" | \"binary\"", false, Encoding::from_word, |value| format!("\"{}\"", value.as_str());
+    ListName, "name of a list", false, ListName::from_text, |value| format!("{:?}", value.as_str());
+    ListFile, "path", false, ListFile::from_text, |value| value.to_string();
+    ListEntry, "number or prefix such as \"491701234567\" or \"4990*\"", false, ListEntry::from_text, |value| format!("{:?}", value.as_str());
+    TextPattern, "regular expression", false, TextPattern::from_text, |value| format!("{:?}", value.as_str());
+    SenderPattern, "sender or pattern such as \"ACME\" or \"49171*\"", false, SenderPattern::from_text, |value| format!("{:?}", value.as_str());
+    MicroUnits, "price such as \"0.075\"; at most six digits behind the point", false, MicroUnits::from_text, |value| format!("\"{value}\"");
+    Currency, "three capital letters such as \"EUR\"", false, Currency::from_text, |value| format!("\"{value}\"");
     Report, "\"none\" | \"final\" | \"all\"", false, Report::from_word, |value| format!("\"{}\"", value.as_str());
 }
 
@@ -222,6 +234,44 @@ impl Value for StatusRange {
     fn show(&self) -> String {
         self.to_string()
     }
+}
+
+/// Tags of TLVs: a number, or a text where the type has one for it.
+macro_rules! tags {
+    ($($type:ty, $kind:literal, $one:expr, $range:literal;)+) => {
+        $(
+            impl Value for $type {
+                fn kind() -> String {
+                    $kind.to_owned()
+                }
+
+                fn read(reader: &mut Reader, at: &Spanned<DeValue<'_>>) -> Option<Self> {
+                    if let Some(text) = at.get_ref().as_str() {
+                        let tag = Self::from_text(text);
+                        if tag.is_none() {
+                            reader.not_a::<Self>(at, text);
+                        }
+                        return tag;
+                    }
+                    let number = reader.integer::<Self>(at)?;
+                    let tag = u16::try_from(number).ok().and_then($one);
+                    if tag.is_none() {
+                        reader.out_of_range(at, &number.to_string(), $range);
+                    }
+                    tag
+                }
+
+                fn show(&self) -> String {
+                    self.to_string()
+                }
+            }
+        )+
+    };
+}
+
+tags! {
+    TlvTag, "tag of a TLV (0x1401)", TlvTag::new, "1 to 0xFFFF, without the tags that the gateway writes itself";
+    TlvRange, "tags of TLVs (0x1401 or \"0x1410-0x141F\")", TlvRange::one, "1 to 0xFFFF, without the tags that the gateway writes itself";
 }
 
 impl Value for bool {
@@ -373,6 +423,16 @@ impl Key for ClientId {
     const ANY: &'static str = "<id>";
     fn from_key(text: &str) -> Option<Self> {
         Self::try_new(text).ok()
+    }
+    fn as_key(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl Key for ListName {
+    const ANY: &'static str = "<name>";
+    fn from_key(text: &str) -> Option<Self> {
+        Self::from_text(text)
     }
     fn as_key(&self) -> &str {
         self.as_str()

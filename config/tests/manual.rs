@@ -26,7 +26,7 @@ fn tables() -> String {
         let (path, key) = row.path.rsplit_once('.').unwrap_or(("", &row.path));
         if path != section {
             path.clone_into(&mut section);
-            let title = if path.starts_with("route.") {
+            let title = if path.starts_with("route.") || ["sender", "price"].contains(&path) {
                 format!("[[{path}]]")
             } else {
                 format!("[{path}]")

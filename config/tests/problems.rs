@@ -3,6 +3,8 @@
 
 use proptest::prelude::*;
 use smsgw_config::{Config, Secret, masked_line};
+use smsgw_routing::NumberSetBuilder;
+use std::sync::Arc;
 
 fn problems(text: &str) -> Vec<String> {
     match Config::parse("gateway.toml", text) {
@@ -212,10 +214,15 @@ fn no_problem_repeats_a_secret() {
 #[test]
 fn a_password_file_is_read_through_the_caller() {
     let text = "[node]\nname = \"n\"\n[client.a]\nsystem_id = \"a\"\npassword_file = \"a.secret\"\n";
-    let config = Config::parse_with_secrets("f", text, &mut |file| {
-        assert_eq!(file.path.to_str(), Some("a.secret"));
-        Ok(Secret::new("open"))
-    });
+    let config = Config::parse_with_files(
+        "f",
+        text,
+        &mut |file| {
+            assert_eq!(file.path.to_str(), Some("a.secret"));
+            Ok(Secret::new("open"))
+        },
+        &mut |_| unreachable!("there is no list"),
+    );
     assert_eq!(
         config.unwrap().client[&"a".parse().unwrap()]
             .password
@@ -224,10 +231,46 @@ fn a_password_file_is_read_through_the_caller() {
             .expose(),
         "open"
     );
-    let problems = Config::parse_with_secrets("f", text, &mut |_| Err("no such file".into())).unwrap_err();
+    let problems = Config::parse_with_files("f", text, &mut |_| Err("no such file".into()), &mut |_| {
+        unreachable!("there is no list")
+    })
+    .unwrap_err();
     assert_eq!(
         problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
         ["f:5:17: SMSGW-C013: client.a.password_file: a.secret cannot be used: no such file"]
+    );
+}
+
+#[test]
+fn a_list_is_read_through_the_caller_and_a_wrong_one_is_named_with_its_line() {
+    let text = "[node]\nname = \"n\"\n[list.spam]\nfile = \"spam.txt\"\nentries = [\"4990*\"]\n";
+    let mut secret = |_: &_| unreachable!("there is no password");
+    let config = Config::parse_with_files("f", text, &mut secret, &mut |path| {
+        assert_eq!(path.to_str(), Some("spam.txt"));
+        let mut builder = NumberSetBuilder::default();
+        builder.line(b"491701234567").unwrap();
+        Ok(Arc::new(builder.build()))
+    })
+    .unwrap();
+    let lists = config.number_lists();
+    let spam = lists.values().next().unwrap();
+    for (number, there) in [("491701234567", true), ("49901", true), ("4417", false)] {
+        assert_eq!(spam.iter().any(|set| set.contains(number)), there, "{number}");
+    }
+    let without = Config::parse("f", text).unwrap();
+    let diff = smsgw_config::ConfigDiff::between(&without, &config);
+    assert_eq!(
+        diff.to_string(),
+        "list.spam.file: \"spam.txt\" (0 entries) -> \"spam.txt\" (1 entries) (live)"
+    );
+    assert_eq!(diff.apply(&without), config);
+    let problems = Config::parse_with_files("f", text, &mut secret, &mut |_| {
+        Err("line 3: octet 1 is no digit".into())
+    })
+    .unwrap_err();
+    assert_eq!(
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["f:4:8: SMSGW-C015: list.spam.file: spam.txt cannot be used: line 3: octet 1 is no digit"]
     );
 }
 
@@ -304,5 +347,35 @@ proptest! {
     #[test]
     fn any_text_at_all_is_told_without_panic(text in any::<String>()) {
         let _ = Config::parse("f", &text);
+    }
+}
+
+#[test]
+fn tlvs_of_clients_are_tags_and_ranges_and_a_required_one_can_be_set_by_somebody() {
+    let told = |lines: &str| after_node(&format!("{ALPHA}{lines}\n"));
+    for right in [
+        "tlvs_allowed = [0x1401, \"0x1410-0x141f\"]",
+        "tlvs_allowed = [\"0x1401\"]\ntlvs_required = [0x1401]",
+        "tlvs = { \"0x1401\" = \"text:a\" }\ntlvs_required = [\"0x1401\"]",
+        "pass_options = [\"data_coding\", \"priority\"]",
+        "reroute = [\"ESME_RSYSERR\", \"0x400-0x4ff\"]\nreroute_exhausted = true",
+    ] {
+        assert_eq!(told(right), [""; 0], "{right}");
+    }
+    for (wrong, said) in [
+        ("tlvs_allowed = [0x0424]", "1 to 0xFFFF"),
+        ("tlvs_allowed = [\"0x1402-0x1401\"]", "tags of TLVs"),
+        ("tlvs_allowed = [65536]", "1 to 0xFFFF"),
+        ("tlvs_required = [0x020C]", "1 to 0xFFFF"),
+        ("tlvs_required = [0x1401]", "every message would be refused"),
+        (
+            "interface_version = \"3.3\"\ntlvs_allowed = [0x1401]\ntlvs_required = [0x1401]",
+            "no optional parameters",
+        ),
+        ("pass_options = [\"esm_class\"]", "priority"),
+    ] {
+        let found = told(wrong);
+        assert_eq!(found.len(), 1, "{wrong}: {found:#?}");
+        assert!(found[0].contains(said), "{wrong}: {found:#?}");
     }
 }

@@ -110,7 +110,7 @@ fn the_callback_ladder_is_the_one_of_the_design() {
 #[test]
 fn the_reference_sample_has_every_key_and_its_default() {
     let config = Config::parse("all-keys.toml", ALL_KEYS).unwrap_or_else(|problems| panic!("{problems:#?}"));
-    assert_eq!(config.secret_files().len(), 2);
+    assert_eq!(config.secret_files().len(), 4);
     let lines: Vec<&str> = ALL_KEYS.lines().collect();
     let mut section = String::new();
     let mut seen = Vec::new();
@@ -120,6 +120,9 @@ fn the_reference_sample_has_every_key_and_its_default() {
             let mut parts: Vec<&str> = name.split('.').collect();
             if matches!(parts[0], "operator" | "client") {
                 parts[1] = "<id>";
+            }
+            if parts[0] == "list" {
+                parts[1] = "<name>";
             }
             section = parts.join(".");
         } else if let Some((key, rest)) = line.split_once(" = ").filter(|(key, _)| !key.starts_with('#')) {
@@ -157,6 +160,7 @@ fn the_reference_sample_has_every_key_and_its_default() {
         ("http", said.http == Config::default().http),
         ("smpp", said.smpp == Config::default().smpp),
         ("callback", said.callback == Config::default().callback),
+        ("inbox", said.inbox == Config::default().inbox),
         ("log", said.log == Config::default().log),
         ("engine", said.engine == Config::default().engine),
         ("limits", said.limits == Config::default().limits),

@@ -49,6 +49,32 @@ words! {
     }
 }
 
+words! {
+    /// What a client may ask of the carrier with a message.
+    ClientOption {
+        /// priority_flag.
+        Priority = "priority",
+        /// protocol_id.
+        ProtocolId = "protocol_id",
+        /// service_type.
+        ServiceType = "service_type",
+        /// replace_if_present_flag.
+        ReplaceIfPresent = "replace_if_present",
+        /// data_coding.
+        DataCoding = "data_coding",
+    }
+}
+
+impl ClientOption {
+    /// All that does not change how the content is read.
+    pub(crate) const DEFAULT: [Self; 4] = [
+        Self::Priority,
+        Self::ProtocolId,
+        Self::ServiceType,
+        Self::ReplaceIfPresent,
+    ];
+}
+
 section! {
     /// `[operator.<id>.data_coding]`: data_coding of texts, where the carrier's differs.
     DataCodings {
@@ -148,17 +174,21 @@ pub struct TlvTag {
 impl TlvTag {
     /// Reads `0x1400`: four hexadecimal digits, none of the tags that the gateway writes itself.
     pub fn from_text(text: &str) -> Option<Self> {
-        let digits = text
-            .strip_prefix("0x")
-            .filter(|digits| digits.len() == 4 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
-        let tag = u16::from_str_radix(digits, 16)
-            .ok()
-            .filter(|tag| *tag != 0 && !OWN_TAGS.contains(tag))?;
-        Some(Self {
+        Self::new(hex_tag(text)?)
+    }
+
+    /// The tag of this number, unless the gateway writes it itself.
+    pub fn new(tag: u16) -> Option<Self> {
+        (tag != 0 && !Self::is_own(tag)).then(|| Self {
             tag,
             // One text for a tag: "0x14AB" and "0x14ab" are one key.
             text: format!("0x{tag:04X}"),
         })
+    }
+
+    /// Whether the gateway writes the TLV with this tag itself, and nobody else does.
+    pub fn is_own(tag: u16) -> bool {
+        OWN_TAGS.contains(&tag)
     }
 
     /// The number.
@@ -169,6 +199,62 @@ impl TlvTag {
     /// The key.
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+}
+
+impl fmt::Display for TlvTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+fn hex_tag(text: &str) -> Option<u16> {
+    let digits = text
+        .strip_prefix("0x")
+        .filter(|digits| digits.len() == 4 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
+    u16::from_str_radix(digits, 16).ok()
+}
+
+/// Tags of TLVs from one to another, as `0x1401` or `"0x1410-0x141F"`. Those that the gateway writes itself may lie in
+/// between; they are not meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TlvRange {
+    first: u16,
+    last: u16,
+}
+
+impl TlvRange {
+    /// One tag, unless the gateway writes it itself.
+    pub fn one(tag: u16) -> Option<Self> {
+        TlvTag::new(tag)?;
+        Some(Self {
+            first: tag,
+            last: tag,
+        })
+    }
+
+    /// Reads `0x1401` or `0x1410-0x141F`.
+    pub fn from_text(text: &str) -> Option<Self> {
+        let Some((first, last)) = text.split_once('-') else {
+            return Self::one(hex_tag(text)?);
+        };
+        let (first, last) = (hex_tag(first.trim())?, hex_tag(last.trim())?);
+        (first != 0 && first <= last).then_some(Self { first, last })
+    }
+
+    /// Whether a client's TLV with this tag is meant.
+    pub fn contains(self, tag: u16) -> bool {
+        (self.first..=self.last).contains(&tag) && !TlvTag::is_own(tag)
+    }
+}
+
+impl fmt::Display for TlvRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.first == self.last {
+            write!(f, "0x{:04X}", self.first)
+        } else {
+            write!(f, "\"0x{:04X}-0x{:04X}\"", self.first, self.last)
+        }
     }
 }
 
@@ -225,6 +311,33 @@ mod tests {
             assert_eq!(TonNpi::from_text(wrong), None, "{wrong}");
         }
         assert_eq!(TonNpi::new(3, 9).to_string(), "3/9");
+    }
+
+    #[test]
+    fn tags_that_clients_may_set_are_read_and_never_those_of_the_gateway() {
+        let one = TlvRange::from_text("0x1401").unwrap();
+        assert!(one.contains(0x1401) && !one.contains(0x1402));
+        let many = TlvRange::from_text("0x0200-0x14FF").unwrap();
+        assert!(many.contains(0x020B) && many.contains(0x14FF) && !many.contains(0x1500));
+        for own in OWN_TAGS {
+            assert!(!many.contains(own), "{own:#06x}");
+            assert_eq!((TlvRange::one(own), TlvTag::new(own)), (None, None));
+        }
+        for wrong in [
+            "",
+            "1401",
+            "0x1402-0x1401",
+            "0x0000-0x1401",
+            "0x14",
+            "0x1401-",
+            "-",
+        ] {
+            assert_eq!(TlvRange::from_text(wrong), None, "{wrong}");
+        }
+        for range in [one, many] {
+            let shown = range.to_string();
+            assert_eq!(TlvRange::from_text(shown.trim_matches('"')), Some(range));
+        }
     }
 
     #[test]

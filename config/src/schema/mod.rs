@@ -10,12 +10,16 @@ use crate::section::KeyInfo;
 use crate::types::{ClientId, OperatorId};
 use crate::value::Value;
 
+pub mod admission;
 pub mod callback;
 pub mod client;
 pub mod content;
+pub mod inbox;
+pub mod key;
 pub mod node;
 pub mod operator;
 pub mod route;
+pub mod smpp;
 
 section! {
     /// The whole file.
@@ -30,18 +34,28 @@ section! {
         smpp: node::SmppSection = Default::default(), Restart;
         /// How reports and MO are posted to clients. Since 0.1.
         callback: callback::CallbackSection = Default::default(), Live;
+        /// Reports and MO that wait for clients without callback and binds. Since 0.1.
+        inbox: inbox::InboxSection = Default::default(), Live;
         /// What is written to standard error. Since 0.1.
         log: node::LogSection = Default::default(), Live;
         /// Where queues and state live. Since 0.1.
         engine: node::EngineSection = Default::default(), Restart;
         /// Bounds and lifetimes that hold for all. Since 0.1.
         limits: node::LimitsSection = Default::default(), Live;
+        /// What all clients are held to at the accept. Since 0.1.
+        admission: admission::AdmissionSection = Default::default(), Live;
+        /// Lists of numbers and prefixes by name. Since 0.1.
+        list: BTreeMap<admission::ListName, admission::NumberList> = BTreeMap::new(), Live;
         /// Carrier accounts by name. Since 0.1.
         operator: BTreeMap<OperatorId, operator::Operator> = BTreeMap::new(), Relink;
         /// Client accounts by name. Since 0.1.
         client: BTreeMap<ClientId, client::Client> = BTreeMap::new(), Live;
         /// Routes in both directions. Since 0.1.
         route: route::Routes = Default::default(), Live;
+        /// Senders by destination. Since 0.1.
+        sender: Vec<admission::SenderSection> = Vec::new(), Live;
+        /// Prices by destination. Since 0.1.
+        price: Vec<admission::PriceSection> = Vec::new(), Live;
     }
 }
 

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::operator::InterfaceVersion;
 use crate::section::{at_most_chars, between, not_empty};
 use crate::types::{ByteSize, LogFilter};
 
@@ -104,10 +105,27 @@ section! {
         header_timeout: Duration = 10 * SECOND, Live where between(SECOND, 5 * MINUTE);
         /// How long a request may take to send its body and wait for its answer. Since 0.1.
         request_timeout: Duration = 30 * SECOND, Live where between(SECOND, 5 * MINUTE);
+        /// How long the upload of a batch may take, whatever its size; between two pieces of it no more than `request_timeout`
+        /// may pass. Since 0.1.
+        upload_timeout: Duration = 10 * MINUTE, Live where between(SECOND, 24 * HOUR);
         /// Open connections over all clients; above it a new one is closed at once. Since 0.1.
         max_connections: u32 = 10_000, Live where between(1, 1_000_000);
         /// Requests that may wait for the engine at once; above it `503 overloaded`. Since 0.1.
         max_in_flight: u32 = 8_192, Live where between(1, 1_000_000);
+        /// Our certificate with those that lead to its root (PEM): from then on the listener takes TLS only, and HTTP/2 beside
+        /// HTTP/1.1. Since 0.1.
+        cert_file: Option<PathBuf> = None, Restart;
+        /// Its private key (PEM). Both files are looked at every 10 s and read again when they change. Since 0.1.
+        key_file: Option<PathBuf> = None, Restart;
+        /// Requests that one HTTP/2 connection may have open at once. Since 0.1.
+        max_streams: u32 = 250, Live where between(1, 10_000);
+        /// Delay of the answer to a failed login, on that connection only. Since 0.1.
+        login_delay: Duration = SECOND, Live where between(Duration::ZERO, MINUTE);
+        /// Failed logins from one address (IPv6: one /64) within `ban_time` after which its connections are closed at once; never for
+        /// loopback. 0: no bans. Since 0.1.
+        ban_after: u32 = 0, Live where between(0, 1_000_000);
+        /// How long such an address is kept out. Since 0.1.
+        ban_time: Duration = 10 * MINUTE, Live where between(SECOND, DAY);
     }
 }
 
@@ -126,8 +144,26 @@ section! {
         bind_timeout: Duration = 10 * SECOND, Live where between(SECOND, 5 * MINUTE);
         /// Delay of the answer to a failed bind, on that connection only. Since 0.1.
         login_delay: Duration = SECOND, Live where between(Duration::ZERO, MINUTE);
+        /// Failed logins from one address (IPv6: one /64), those over HTTP included where `http.ban_after` counts them, each within
+        /// `ban_time` of the one before, after which its connections are closed at once; never for loopback. 0: no bans. Since 0.1.
+        ban_after: u32 = 0, Live where between(0, 1_000_000);
+        /// How long such an address is kept out. Since 0.1.
+        ban_time: Duration = 10 * MINUTE, Live where between(SECOND, DAY);
         /// Open connections over all clients; above it a new one is closed at once. Since 0.1.
         max_connections: u32 = 10_000, Live where between(1, 1_000_000);
+        /// Our name in bind answers and outbinds. Since 0.1.
+        system_id: String = "smsgw".to_owned(), Live where at_most_chars(15);
+        /// What is spoken at most; a client that speaks less is served in its version. Since 0.1.
+        version: InterfaceVersion = InterfaceVersion::V5_0, Live;
+        /// Our certificate with those that lead to its root (PEM): from then on the listener takes TLS only. Since 0.1.
+        cert_file: Option<PathBuf> = None, Restart;
+        /// Its private key (PEM). Both files are read again when they change. Since 0.1.
+        key_file: Option<PathBuf> = None, Restart;
+        /// How long a submit over the account's rate is held back, and reading with it, before it is answered ESME_RTHROTTLED.
+        /// Since 0.1.
+        rate_wait: Duration = SECOND, Live where between(Duration::ZERO, 10 * SECOND);
+        /// Submits that may wait for the engine at once over all clients; above it ESME_RTHROTTLED. Since 0.1.
+        max_in_flight: u32 = 65_536, Live where between(1, 1_000_000);
     }
 }
 
@@ -177,8 +213,13 @@ section! {
         validity: Duration = 48 * HOUR, Live where between(SECOND, 30 * DAY);
         /// Longest validity a message may ask for. Since 0.1.
         max_validity: Duration = 7 * DAY, Live where between(SECOND, 30 * DAY);
+        /// How far ahead `send_at` may lie; the validity counts from there. Since 0.1.
+        max_schedule: Duration = 30 * DAY, Live where between(Duration::ZERO, 366 * DAY);
         /// How long after its validity a message waits for its final receipt before it expires as `no_receipt`. Since 0.1.
         receipt_grace: Duration = 24 * HOUR, Live where between(Duration::ZERO, 30 * DAY);
+        /// How many operators a message, or a part that goes its own way, is given to after its first one (`operator.<id>.reroute`);
+        /// 0 never tries another. Since 0.1.
+        reroutes: u32 = 3, Live where between(0, 100);
         /// How long a receipt that came before its submit answer is parked; after a stop half of it begins anew. Since 0.1.
         parked_receipts: Duration = 300 * SECOND, Live where between(SECOND, 2 * DAY);
         /// How long the record of a message is kept after its final state. Since 0.1.
@@ -187,6 +228,11 @@ section! {
         idempotency: Duration = 24 * HOUR, Live where between(MINUTE, 30 * DAY);
         /// How long the parts of a long MO are waited for. Since 0.1.
         reassembly: Duration = 30 * MINUTE, Live where between(SECOND, 2 * DAY);
+        /// Recipients or lines of one batch at most; above it `413 body_too_large`. Since 0.1.
+        batch_max: u32 = 1_000_000, Live where between(1, 100_000_000);
+        /// How long a batch may take to be sent, pauses included; what is left of it then is not sent, and it is `expired`. The
+        /// record of a batch is kept for `message_retention` more. Since 0.1.
+        batch_life: Duration = 7 * DAY, Live where between(MINUTE, 90 * DAY);
         /// Largest `window` an operator may have. Since 0.1.
         max_window: u32 = 1_000, Live where between(1, 100_000);
         /// Largest number of links (`binds`) an operator may have. Since 0.1.

@@ -4,12 +4,15 @@
 //! Invariant: a key that the operator's protocol does not use is refused, so that nothing is set in vain.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::content::{
-    Addresses, ClassForm, DataCodings, LongMessages, Priorities, SenderAlphabet, TlvTag, TlvValue,
+    Addresses, ClassForm, ClientOption, DataCodings, LongMessages, Priorities, SenderAlphabet, TlvRange,
+    TlvTag, TlvValue,
 };
 use crate::section::{at_most_chars, between, if_set};
 use crate::status::{StatusRange, codes};
@@ -54,6 +57,29 @@ words! {
         /// SMPP 5.0.
         V5_0 = "5.0",
     }
+}
+
+words! {
+    /// How links are closed.
+    Closing {
+        /// Answers are waited for `node.drain_timeout`.
+        Stop = "stop",
+        /// Every answer is waited for, as long as `response_timeout` lets the carrier take.
+        Drain = "drain",
+    }
+}
+
+/// What is wanted of one link, by all that the file and the orders say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LinkWish {
+    /// Open, and taking parts.
+    Open,
+    /// Open, taking no parts.
+    Held,
+    /// Closed, after every answer.
+    Drained,
+    /// Closed, after the answers of `node.drain_timeout`.
+    Stopped,
 }
 
 words! {
@@ -123,7 +149,7 @@ words! {
 words! {
     /// How the id in a carrier's receipts follows from that in its answers; case and leading zeros never matter.
     MessageIds {
-        /// Found out from the first receipts that leave no doubt.
+        /// Found out from the receipts that leave no doubt: one of the others, or that the carrier mixes them.
         Auto = "auto",
         /// The same.
         Same = "same",
@@ -229,6 +255,15 @@ section! {
         /// Whether its links are open. Without: nothing connects, and its parts wait in their queue until their validity ends.
         /// Since 0.1.
         enabled: bool = true, Relink;
+        /// How its links are closed when `enabled` becomes false: `stop` waits `node.drain_timeout` for what is unanswered,
+        /// `drain` until all of it is answered or has passed `response_timeout`. Since 0.1.
+        closing: Closing = Closing::Stop, Live;
+        /// Links, by number from 1, that stay closed; closed as by `stop`. Links that are not in the list do not notice. Since 0.1.
+        links_stopped: Vec<u32> = Vec::new(), Live;
+        /// The same, closed as by `drain`. Since 0.1.
+        links_drained: Vec<u32> = Vec::new(), Live;
+        /// Links that take nothing from the queue; they stay bound, receipts and replies come in over them. Since 0.1.
+        links_held: Vec<u32> = Vec::new(), Live;
         /// `host:port`; at each connect a link tries them all in order until one takes it, the first link from the first host
         /// on, the second from the second and so on, so that links spread over them. A link that came up elsewhere goes back to
         /// its first host when it connects the next time, not before. Names are looked up at each connect; the IPv6 and IPv4
@@ -237,6 +272,19 @@ section! {
         /// Our address towards the carrier, for its allow list; hosts are then reached over its family (IPv4 or IPv6) only.
         /// Absent: the system's choice. Since 0.1.
         source_address: Option<IpAddr> = None, Relink;
+        /// Where the carrier connects to and asks us to bind, by outbind (SMPP 3.4 §2.2.1): its links then wait for that
+        /// instead of connecting, each takes one connection (two, receiver first, when its binds are a pair), and `hosts` may be
+        /// empty. Without TLS: put a tunnel around it. Since 0.1.
+        outbind_listen: Option<SocketAddr> = None, Relink;
+        /// Who may connect there; empty: the addresses of `hosts`, or this machine when there are none. Others are closed at
+        /// once and counted (`smsgw_operator_outbinds_total`). Since 0.1.
+        outbind_allow: Vec<IpNet> = Vec::new(), Live;
+        /// The system_id that the carrier's outbind must have; absent: any. Since 0.1.
+        outbind_system_id: Option<String> = None, Live where if_set(at_most_chars(15));
+        /// The password that the carrier's outbind must have; or `outbind_password_file`. Absent: any. Since 0.1.
+        outbind_password: Option<Secret> = None, Live;
+        /// File with that password (its first line); a relative path counts from the file. Since 0.1.
+        outbind_password_file: Option<PathBuf> = None, Live;
         /// TLS to the carrier; absent: plain TCP. Since 0.1.
         tls: Option<TlsSection> = None, Relink;
         /// Type and plan of each kind of address (SMPP). `source_ton` and the like, where set, come before it. Since 0.1.
@@ -292,7 +340,7 @@ section! {
         /// the `first` or the `last` part (requested on that part only). Since 0.1.
         long_receipts: LongReceipts = LongReceipts::All, Live;
         /// How the id in a receipt follows from that in the answer: `auto`, `same`, `hex-to-decimal` or `decimal-to-hex`.
-        /// Case and leading zeros never matter. Since 0.1.
+        /// Case and leading zeros never matter. `auto` finds out, and tries every form where a carrier mixes them. Since 0.1.
         message_ids: MessageIds = MessageIds::Auto, Live;
         /// What happens to a part that was written and never answered: `resubmit`, `wait:<time>` for its receipt,
         /// `query` the carrier, or `reject`. Since 0.1.
@@ -356,6 +404,19 @@ section! {
         /// Optional parameters of every message (SMPP), as in `tlvs = { "0x1400" = "text:abc", "0x1401" = "hex:0102" }`.
         /// The text goes as it is, without a NUL. Since 0.1.
         tlvs: BTreeMap<TlvTag, TlvValue> = BTreeMap::new(), Live;
+        /// What clients may ask of this carrier for their own messages (SMPP): `priority`, `protocol_id`, `service_type`,
+        /// `replace_if_present` and `data_coding`; the client's value then goes instead of the operator's. What is not in the
+        /// list is left out and counted (`smsgw_operator_options_left_out_total`). replace_if_present is left out of the parts of
+        /// a long message too, which would replace each other; data_coding goes only with octets that are sent as the client
+        /// wrote them, and by default not at all: it may turn a text into one that the phone does not show. Since 0.1.
+        pass_options: Vec<ClientOption> = ClientOption::DEFAULT.to_vec(), Live;
+        /// Optional parameters that clients may set for their own messages (SMPP), as tags and ranges: `[0x1401,
+        /// "0x1410-0x141F"]`; none by default, because carriers bill and route by them. A client's goes instead of the one in
+        /// `tlvs`. Others are left out and counted, those that the gateway writes itself always. Since 0.1.
+        tlvs_allowed: Vec<TlvRange> = Vec::new(), Live;
+        /// Optional parameters without which this carrier takes no message (SMPP), as `[0x1401]`: a message that has one of them
+        /// neither from its client nor in `tlvs` is not sent and ends as rejected with error `required_tlv_missing`. Since 0.1.
+        tlvs_required: Vec<TlvTag> = Vec::new(), Live;
         /// When a delivery without the receipt bits of esm_class is a receipt all the same: `never`, by its `tlvs`
         /// (receipted_message_id and message_state), or also by its `text`. With `text` anybody with a phone can claim that a
         /// message was delivered: only for a carrier that never sets the bits. Since 0.1.
@@ -371,9 +432,14 @@ section! {
         /// Answers that end the part as refused even where another list holds them too: exceptions from a range. Any answer
         /// but success that no list holds does the same. Since 0.1.
         rejected: Vec<StatusRange> = Vec::new(), Live;
+        /// Answers after which another operator is tried: the next one of the message's route that was not tried yet, as long as
+        /// `limits.reroutes` allows and its validity lasts; when there is none, the part ends as refused. A long message stays
+        /// together: it goes elsewhere as a whole once every part has its answer and none was taken; where one was taken, only
+        /// the others go; where one was refused for good, none does. Since 0.1.
+        reroute: Vec<StatusRange> = Vec::new(), Live;
         /// Answers (command_status) that slow the link and bring the part back at no cost, until its validity ends. Each is a
         /// number (vendors' up to 32 bits), a name of the specification or a range, as in `[0x58, "ESME_RX_T_APPN",
-        /// "0x400-0x4ff"]`; the first of `rejected`, `throttled`, `queue_full` and `temporary` that holds an answer counts. Since 0.1.
+        /// "0x400-0x4ff"]`; the first of `rejected`, `reroute`, `throttled`, `queue_full` and `temporary` that holds an answer counts. Since 0.1.
         throttled: Vec<StatusRange> = codes(&[0x58]), Live;
         /// How soon a throttled part comes back. Since 0.1.
         throttled_retry: Duration = SECOND, Live where between(Duration::from_millis(100), 10 * MINUTE);
@@ -388,6 +454,8 @@ section! {
         temporary_retry: Ladder = Ladder::doubling(), Live;
         /// Attempts at most, the first included, for `temporary` answers. Since 0.1.
         temporary_attempts: u32 = 5, Live where between(1, 1_000);
+        /// Whether another operator is tried, as for `reroute`, when the attempts for `temporary` answers are used up. Since 0.1.
+        reroute_exhausted: bool = false, Live;
     }
 }
 
@@ -395,6 +463,18 @@ impl Operator {
     /// Where the password comes from; `None` when the account has none.
     pub fn password_source(&self) -> Option<SecretSource> {
         SecretSource::of(self.password.as_ref(), self.password_file.as_ref())
+    }
+
+    /// What is wanted of the link with this number, from 1.
+    pub fn link_wish(&self, link: u32) -> LinkWish {
+        match (self.enabled, self.closing) {
+            (false, Closing::Stop) => LinkWish::Stopped,
+            (false, Closing::Drain) => LinkWish::Drained,
+            (true, Closing::Stop | Closing::Drain) if self.links_stopped.contains(&link) => LinkWish::Stopped,
+            (true, Closing::Stop | Closing::Drain) if self.links_drained.contains(&link) => LinkWish::Drained,
+            (true, Closing::Stop | Closing::Drain) if self.links_held.contains(&link) => LinkWish::Held,
+            (true, Closing::Stop | Closing::Drain) => LinkWish::Open,
+        }
     }
 
     /// What a receipt state makes of a part: the operator's own map, else the default of the design.
