@@ -68,6 +68,9 @@ pub struct Submit {
     pub status: u32,
     /// What happened to the answer.
     pub fate: Fate,
+    /// The final state that its receipts tell, where it follows from the recipient.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
 }
 
 /// A message from a phone that the gateway took over.
@@ -99,7 +102,8 @@ const fn one() -> u16 {
     1
 }
 
-/// The answer of an accepted submit was still to come when its connection ended.
+/// The answer of an accepted submit was still to come when its connection ended, or was given within half a second before
+/// the carrier cut it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AnswerLost {
     /// Number of the connection.

@@ -2,6 +2,7 @@
 //!
 //! It is the only place that knows how the project is checked; CI calls it and adds nothing.
 
+mod chaos;
 mod check;
 mod fuzz;
 mod tidy;
@@ -33,6 +34,9 @@ enum Task {
     },
     /// Run the fuzz targets of ops/fuzz, guided by coverage, on the stable toolchain.
     Fuzz(fuzz::Options),
+    /// Run the gateway between carriers that misbehave at random: nothing lost, nothing reported wrongly, every duplicate
+    /// explained. Logs are under target/chaos.
+    Chaos(chaos::Options),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +46,7 @@ fn main() -> ExitCode {
         Task::Test(options) => check::run(&root, &options),
         Task::Bench { arguments } => bench(&root, &arguments),
         Task::Fuzz(options) => fuzz::run(&root, &options),
+        Task::Chaos(options) => chaos::run(&root, &options),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -28,6 +28,8 @@ pub enum Case {
     Mt,
     /// HTTP in, SMPP out, receipt, callback.
     Report,
+    /// SMPP in, SMPP out, receipt, SMPP deliver.
+    Smpp,
     /// MO over SMPP, callback.
     Mo,
     /// One bind, window 10, answers after 50 ms.
@@ -38,12 +40,20 @@ pub enum Case {
 
 impl Case {
     /// In the order they are run.
-    pub const ALL: [Self; 5] = [Self::Mt, Self::Report, Self::Mo, Self::Window10, Self::Window100];
+    pub const ALL: [Self; 6] = [
+        Self::Mt,
+        Self::Report,
+        Self::Smpp,
+        Self::Mo,
+        Self::Window10,
+        Self::Window100,
+    ];
 
     pub(super) async fn run(self, options: &BenchOptions, table: &mut Table) -> Result<(), BenchError> {
         match self {
             Self::Mt => table.rows.push(run_mt(options, false).await?),
             Self::Report => table.rows.push(run_mt(options, true).await?),
+            Self::Smpp => table.rows.push(run_smpp(options).await?),
             Self::Mo => table.rows.push(run_mo(options).await?),
             Self::Window10 => table
                 .links
@@ -141,6 +151,62 @@ async fn arrived(rig: &mut Rig, reports: bool, expected: u64, within: Duration) 
         });
     }
     Ok(last)
+}
+
+/// One client's bind in, one bind out, and the receipts back the same way.
+async fn run_smpp(options: &BenchOptions) -> Result<Row, BenchError> {
+    let rig = Rig::start(Setup {
+        options,
+        window: options.window,
+        receipts: "always",
+        smsc: &[],
+    })
+    .await?;
+    let within = options.duration.saturating_add(DRAIN);
+    all_receipts(&rig.load_smpp(&["--total", WARM_UP], DRAIN).await?)?;
+    let before = rig.used().await?;
+    let load = rig
+        .load_smpp(&["--duration", &span::show(options.duration)], within)
+        .await?;
+    all_receipts(&load)?;
+    let after = rig.used().await?;
+    let rate = count(load.accepted) / load.receipts_seconds.max(0.001);
+    let half = format!("{:.0}", (rate / 2.0).max(1.0));
+    let duration = span::show(options.duration / 2);
+    let slow = rig
+        .load_smpp(&["--duration", &duration, "--rate", &half], within)
+        .await?;
+    all_receipts(&slow)?;
+    rig.stop().await?;
+    let usage = load.usage.ok_or_else(|| BenchError::Unexpected {
+        who: "the load generator",
+        line: "a report without its usage".into(),
+        expected: "what it has used",
+    })?;
+    let refused = load.sent.saturating_sub(load.accepted);
+    let path = "SMPP in -> SMPP out -> receipt -> SMPP deliver";
+    let row = row(
+        path,
+        load.accepted,
+        rate,
+        before,
+        after,
+        usage.cpu_seconds,
+        Some(&slow),
+    );
+    Ok(Row { refused, ..row })
+}
+
+/// Each message that was accepted has one receipt.
+fn all_receipts(load: &LoadReport) -> Result<(), BenchError> {
+    if load.receipts == load.accepted {
+        return Ok(());
+    }
+    Err(BenchError::Wrong {
+        what: "receipts for the messages accepted",
+        found: load.receipts,
+        expected: load.accepted,
+    })
 }
 
 async fn run_mo(options: &BenchOptions) -> Result<Row, BenchError> {

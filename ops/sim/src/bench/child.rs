@@ -193,6 +193,7 @@ pub(super) struct Gateway {
     /// Takes its log, so that the pipe never fills.
     log: JoinHandle<VecDeque<String>>,
     pub(super) http: SocketAddr,
+    pub(super) smpp: SocketAddr,
     pub(super) admin: SocketAddr,
 }
 
@@ -202,18 +203,19 @@ impl Gateway {
         let mut command = command(bin, &["run", "--config"]);
         command.arg(config);
         let (child, pid, stdin, mut lines) = spawn("the gateway", command)?;
-        let (mut http, mut admin) = (None, None);
+        let (mut http, mut smpp, mut admin) = (None, None, None);
         let mut tail = VecDeque::new();
         let found = timeout(ANSWER, async {
             loop {
-                if let (Some(http), Some(admin)) = (http, admin) {
-                    return Ok(Some((http, admin)));
+                if let (Some(http), Some(smpp), Some(admin)) = (http, smpp, admin) {
+                    return Ok(Some((http, smpp, admin)));
                 }
                 let Some(line) = lines.next_line().await? else {
                     return Ok(None);
                 };
                 match listens(&line) {
                     Some((Listener::Http, at)) => http = Some(at),
+                    Some((Listener::Smpp, at)) => smpp = Some(at),
                     Some((Listener::Admin, at)) => admin = Some(at),
                     None => {}
                 }
@@ -221,7 +223,7 @@ impl Gateway {
             }
         });
         match found.await {
-            Ok(Ok(Some((http, admin)))) => {
+            Ok(Ok(Some((http, smpp, admin)))) => {
                 let log = tokio::spawn(async move {
                     while let Ok(Some(line)) = lines.next_line().await {
                         remember(&mut tail, line);
@@ -234,6 +236,7 @@ impl Gateway {
                     _stdin: stdin,
                     log,
                     http,
+                    smpp,
                     admin,
                 })
             }
@@ -276,6 +279,7 @@ fn remember(tail: &mut VecDeque<String>, line: String) {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Listener {
     Http,
+    Smpp,
     Admin,
 }
 
@@ -285,6 +289,7 @@ fn listens(line: &str) -> Option<(Listener, SocketAddr)> {
     let fields = line.get("fields").unwrap_or(&line);
     let listener = match fields.get("message")?.as_str()? {
         "HTTP API listens" => Listener::Http,
+        "SMPP server listens" => Listener::Smpp,
         "admin listens" => Listener::Admin,
         _ => return None,
     };
@@ -302,6 +307,10 @@ mod tests {
             (
                 r#"{"level":"INFO","fields":{"message":"HTTP API listens","listen":"127.0.0.1:8080"}}"#,
                 Listener::Http,
+            ),
+            (
+                r#"{"level":"INFO","message":"SMPP server listens","listen":"127.0.0.1:8080"}"#,
+                Listener::Smpp,
             ),
             (
                 r#"{"level":"INFO","message":"admin listens","listen":"127.0.0.1:8080"}"#,

@@ -85,6 +85,8 @@ format = "json"
 listen = "127.0.0.1:0"
 [http]
 listen = "127.0.0.1:0"
+[smpp]
+listen = "127.0.0.1:0"
 [callback]
 allow = ["127.0.0.0/8"]
 [operator.alpha]
@@ -99,6 +101,10 @@ receipts = "{receipts}"
 [client.bench]
 api_key = "{KEY}"
 callback = "{sink_url}"
+[client.esme]
+system_id = "esme"
+password = "bench-key"
+window = {window}
 [[route.mt]]
 operators = ["alpha"]
 [[route.mo]]
@@ -160,6 +166,29 @@ client = "bench"
         arguments.extend(plan);
         Peer::start("the load generator", &self.options.gateway_bin, &arguments)?
             .result(within)
+            .await
+    }
+
+    /// Messages over SMPP with a receipt each, until the plan is done and the last receipt is there.
+    pub(super) async fn load_smpp(&self, plan: &[&str], within: Duration) -> Result<LoadReport, BenchError> {
+        let host = self.gateway.smpp.to_string();
+        let window = self.options.window.to_string();
+        let linger = crate::span::show(within);
+        let mut arguments = vec![
+            "load",
+            "smpp",
+            "--host",
+            &host,
+            "--system-id",
+            "esme",
+            "--password",
+            KEY,
+        ];
+        arguments.extend(["--window", &window, "--registered-delivery", "1"]);
+        arguments.extend(["--until-receipts", "--linger", &linger]);
+        arguments.extend(plan);
+        Peer::start("the load generator", &self.options.gateway_bin, &arguments)?
+            .result(within.saturating_mul(2))
             .await
     }
 

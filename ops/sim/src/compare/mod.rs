@@ -7,190 +7,29 @@
 //! exactly one place of its section.
 //!
 //! # Limits
-//! An answer that the carrier had sent when the gateway was killed, or its connection lost on the way, counts as given:
-//! what the gateway then submits again is `doubled`, unless a window excuses it.
+//! An answer that the carrier had sent when the gateway was killed, or its connection lost on the way (not cut by the
+//! carrier, whose ledger says so), counts as given: what the gateway then submits again is `doubled`, unless a window
+//! excuses it.
 //! Ids of carriers must differ (`--ids` and `--first-id`) when the ledgers of several are compared at once.
 //! Texts are compared by 64-bit sums. A text in a coding without certain meaning is counted as `unchecked`.
 //! A part of a long message costs about 60 octets more.
 
+mod found;
 mod parts;
 mod table;
+
+pub use found::{Comparison, Found, MoComparison, MtComparison, ReportComparison};
 
 use crate::ledger::{Callback, CarrierRecord, Fate, MoTaken, Sent, Submit, Window, sum, unhex};
 use crate::load::delivered::{split_header, text_of};
 use crate::token::Way;
 use parts::{PartKey, Parts};
 use rustc_hash::FxHashSet;
-use serde::{Deserialize, Serialize};
-use table::{Table, ends, flag};
+use table::{Table, ends, flag, outcome};
 
-/// Examples named per finding.
-const EXAMPLES: usize = 10;
-
-/// A number of things, the first of them by name.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Found {
-    /// How many.
-    pub count: u64,
-    /// The first ten.
-    pub examples: Vec<String>,
-}
-
-impl Found {
-    fn note(&mut self, name: impl FnOnce() -> String) {
-        self.count = self.count.saturating_add(1);
-        if self.examples.len() < EXAMPLES {
-            self.examples.push(name());
-        }
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub const fn is_none(&self) -> bool {
-        self.count == 0
-    }
-}
-
-/// Messages from the client to the carrier.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct MtComparison {
-    /// Requests answered with an id.
-    pub accepted: u64,
-    /// Requests whose answer is not known.
-    pub in_doubt: u64,
-    /// Ids answered more than once for different requests.
-    pub ids_repeated: Found,
-    /// Messages the carrier accepted with all their parts, each counted once.
-    pub carried: u64,
-    /// Accepted by the gateway, never (or not with all parts) by the carrier: lost, or still queued.
-    pub missing: Found,
-    /// Accepted by the carrier more than once, although it answered the first time.
-    pub doubled: Found,
-    /// Accepted by the carrier more than once after an answer it did not give, or within a window: in doubt, as
-    /// documented.
-    pub resubmitted: Found,
-    /// Accepted by the carrier with another text, sender or recipient than it was sent with.
-    pub altered: Found,
-    /// Accepted by the carrier, although the gateway had refused it or nobody had sent it.
-    pub unknown: Found,
-    /// Accepted by the carrier although the answer to the client was lost: allowed.
-    pub in_doubt_carried: u64,
-    /// Submits whose text begins with no token, and that are no part of a message that does.
-    pub without_token: u64,
-    /// Messages whose text could not be compared.
-    pub unchecked: u64,
-    /// Submits the carrier refused.
-    pub refused: u64,
-    /// Messages replaced by replace_sm.
-    pub replaced: u64,
-}
-
-/// Reports to the client.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct ReportComparison {
-    /// Messages with a report taken, each counted once.
-    pub reported: u64,
-    /// Accepted and carried, without (all) final reports.
-    pub missing: Found,
-    /// With more than one report of the same event taken, or more final states than ids.
-    pub doubled: Found,
-    /// The same within a window: allowed.
-    pub excused: Found,
-    /// For ids never answered.
-    pub unknown: Found,
-}
-
-/// Messages from phones to the client.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct MoComparison {
-    /// Taken from the carrier with all their parts.
-    pub taken: u64,
-    /// Called back, each counted once.
-    pub called_back: u64,
-    /// Taken, never called back.
-    pub missing: Found,
-    /// Called back more than once.
-    pub doubled: Found,
-    /// The same after the carrier had sent it again, or within a window: allowed.
-    pub excused: Found,
-    /// Called back with another text, sender or recipient than the carrier sent.
-    pub altered: Found,
-    /// Called back, not taken: the answer to the carrier was lost, so that it sends the message again.
-    pub not_taken: Found,
-    /// Called back, and no carrier ever sent the like.
-    pub unknown: Found,
-}
-
-/// What the ledgers say together.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Comparison {
-    /// To the carrier.
-    pub mt: MtComparison,
-    /// Reports; absent when no callback ledger was given or no reports were expected.
-    pub reports: Option<ReportComparison>,
-    /// From the carrier; absent when no callback ledger was given.
-    pub mo: Option<MoComparison>,
-    /// Octets the comparison held.
-    pub memory: u64,
-}
-
-impl Comparison {
-    /// Whether everything accepted arrived everywhere.
-    #[must_use]
-    pub fn nothing_lost(&self) -> bool {
-        self.mt.missing.is_none()
-            && self
-                .reports
-                .as_ref()
-                .is_none_or(|reports| reports.missing.is_none())
-            && self.mo.as_ref().is_none_or(|mo| mo.missing.is_none())
-    }
-
-    /// Whether nothing came twice, altered or from nowhere, but for what the carrier or a window left in doubt.
-    #[must_use]
-    pub fn nothing_invented(&self) -> bool {
-        let mt = &self.mt;
-        let none = |found: &[&Found]| found.iter().all(|found| found.is_none());
-        none(&[&mt.doubled, &mt.unknown, &mt.ids_repeated, &mt.altered])
-            && self
-                .reports
-                .as_ref()
-                .is_none_or(|reports| none(&[&reports.doubled, &reports.unknown]))
-            && self
-                .mo
-                .as_ref()
-                .is_none_or(|mo| none(&[&mo.doubled, &mo.altered, &mo.unknown]))
-    }
-}
-
-impl Comparison {
-    /// Adds the id to examples that are named by their token: to be called for every request once the comparison is done.
-    pub fn name_id(&mut self, sent: &Sent) {
-        let Some(id) = &sent.id else { return };
-        let mt = &mut self.mt;
-        let reports = self.reports.as_mut().map(|reports| &mut reports.missing);
-        let all = [
-            Some(&mut mt.missing),
-            Some(&mut mt.doubled),
-            Some(&mut mt.resubmitted),
-            Some(&mut mt.altered),
-            reports,
-        ];
-        if all.iter().flatten().all(|found| found.examples.is_empty()) {
-            return;
-        }
-        let token = sent.token.to_string();
-        for example in all.into_iter().flatten().flat_map(|found| &mut found.examples) {
-            if *example == token {
-                *example = format!("{token} ({id})");
-            }
-        }
-    }
-}
+/// Statuses after which a gateway tries again unless it is told otherwise: ESME_RTHROTTLED, ESME_RMSGQFUL, ESME_RSYSERR,
+/// ESME_RX_T_APPN, ESME_RSUBMITFAIL.
+const RETRIED: [u32; 5] = [0x58, 0x14, 0x08, 0x64, 0x45];
 
 /// What to compare, in memory.
 #[derive(Debug, Clone, Copy)]
@@ -323,7 +162,7 @@ impl Comparer {
 
     fn submit(&mut self, submit: &Submit) {
         let answered = match submit.fate {
-            Fate::Refused => return add(&mut self.result.refused),
+            Fate::Refused => return self.refused(submit),
             Fate::Accepted => !self.lost.contains(&sum(submit.id.as_bytes()).0),
             Fate::Unanswered | Fate::Cut => false,
         };
@@ -346,7 +185,11 @@ impl Comparer {
                 if let Some(whole) = seen.whole {
                     self.carried(whole.place, submit, &whole.octets);
                 }
+                if let Some(place) = place.filter(|_| seen.repeated.is_none()) {
+                    self.told(place, submit);
+                }
                 if let Some(place) = seen.repeated {
+                    add(&mut self.result.repeated_submits);
                     self.repeated(place, seen.repeated_answered, may_repeat);
                 }
             }
@@ -355,15 +198,31 @@ impl Comparer {
                 let Some(message) = self.mt.get_mut(place) else {
                     return;
                 };
+                if message.carried > 0 {
+                    add(&mut self.result.repeated_submits);
+                }
                 message.carried = message.carried.saturating_add(1);
                 message.answered = message.answered.saturating_add(u16::from(answered));
                 if may_repeat {
                     message.set(flag::MAY_REPEAT);
                 }
+                self.told(place, submit);
                 self.check(place, submit, text);
             }
             (None, None) => add(&mut self.result.without_token),
         }
+    }
+
+    /// The carrier did not take it; what its default verdict is not to try again ends the message.
+    fn refused(&mut self, submit: &Submit) {
+        add(&mut self.result.refused);
+        let token = submit.token.filter(|token| token.way == Way::Mt);
+        let Some(token) = token.filter(|_| !RETRIED.contains(&submit.status)) else {
+            return;
+        };
+        let message = self.mt.message(token);
+        message.set(flag::REFUSED_FOR_GOOD);
+        message.told |= outcome::REJECTED;
     }
 
     /// All parts of a message are there.
@@ -371,6 +230,13 @@ impl Comparer {
         if let Some(message) = self.mt.get_mut(place) {
             message.carried = message.carried.max(1);
             self.check(place, submit, octets);
+        }
+    }
+
+    /// Notes the final state that the carrier tells of it.
+    fn told(&mut self, place: u32, submit: &Submit) {
+        if let (Some(message), Some(word)) = (self.mt.get_mut(place), &submit.state) {
+            message.told |= outcome::of_receipt(word);
         }
     }
 
@@ -494,7 +360,9 @@ impl Comparer {
             message.set(flag::REPORTED);
             add(&mut self.reports.reported);
         }
-        let repeated = if callback.state.as_deref().is_some_and(is_final) {
+        let state = callback.state.as_deref().map_or(0, outcome::of_report);
+        message.reported |= state;
+        let repeated = if state != 0 {
             message.finals = message.finals.saturating_add(1);
             message.finals > message.ids
         } else {
@@ -518,8 +386,20 @@ impl Comparer {
             let name = || token.to_string();
             let carried = message.carried > 0;
             let accepted = message.has(flag::ACCEPTED);
-            if accepted && !carried {
+            let refused = message.has(flag::REFUSED_FOR_GOOD) && !carried;
+            if accepted && !carried && !refused {
                 result.missing.note(name);
+            }
+            if reports_expected && accepted && (carried || refused) {
+                if message.finals < message.ids {
+                    self.reports.missing.note(name);
+                }
+                if message.told.is_power_of_two() && message.reported & !message.told != 0 {
+                    self.reports.wrong.note(name);
+                }
+            }
+            if refused {
+                add(&mut result.refused_for_good);
             }
             if !carried {
                 continue;
@@ -541,9 +421,6 @@ impl Comparer {
                     result.resubmitted.note(name);
                 }
             }
-            if reports_expected && accepted && message.finals < message.ids {
-                self.reports.missing.note(name);
-            }
         }
         result.without_token = result.without_token.saturating_add(self.parts.orphans());
         for (token, message) in self.phones.iter() {
@@ -562,11 +439,6 @@ impl Comparer {
             memory: memory.saturating_add(self.parts.memory()),
         }
     }
-}
-
-/// The states of reports after which nothing follows.
-fn is_final(state: &str) -> bool {
-    ["delivered", "failed", "expired", "rejected", "cancelled"].contains(&state)
 }
 
 fn add(counter: &mut u64) {

@@ -29,6 +29,9 @@ pub(super) struct Message {
     pub(super) ends: u64,
     /// Ids answered; of MO: parts.
     pub(super) ids: u16,
+    /// Final states that the carrier told, and those that were reported, as bits of [`outcome`].
+    pub(super) told: u8,
+    pub(super) reported: u8,
     /// Parts of an MO taken, as bits.
     pub(super) parts: u64,
 }
@@ -46,6 +49,37 @@ pub(super) mod flag {
     pub(in super::super) const CALLED: u16 = 256;
     /// It may come twice: something was killed or cut while it was under way.
     pub(in super::super) const MAY_REPEAT: u16 = 512;
+    /// The carrier refused a submit of it for good.
+    pub(in super::super) const REFUSED_FOR_GOOD: u16 = 1024;
+}
+
+/// Final states as bits.
+pub(super) mod outcome {
+    const WORDS: [(&str, &[&str]); 5] = [
+        ("delivered", &["DELIVRD", "0"]),
+        ("failed", &["UNDELIV", "UNKNOWN", "FAILED"]),
+        ("expired", &["EXPIRED"]),
+        ("rejected", &["REJECTD"]),
+        ("cancelled", &["DELETED"]),
+    ];
+    /// What a message that the carrier refused ends as.
+    pub(in super::super) const REJECTED: u8 = 8;
+
+    fn bit(fits: impl FnMut(&(&str, &[&str])) -> bool) -> u8 {
+        let at = WORDS.iter().position(fits);
+        at.and_then(|at| u32::try_from(at).ok())
+            .map_or(0, |at| 1_u8.wrapping_shl(at))
+    }
+
+    /// Of a word of receipts; none of those that are not final.
+    pub(in super::super) fn of_receipt(word: &str) -> u8 {
+        bit(|(_, words)| words.contains(&word))
+    }
+
+    /// Of a state in reports; none of those that are not final.
+    pub(in super::super) fn of_report(state: &str) -> u8 {
+        bit(|(name, _)| *name == state)
+    }
 }
 
 impl Message {

@@ -39,6 +39,7 @@ fn submit(number: Option<u32>, fate: Fate) -> CarrierRecord {
         registered_delivery: 1,
         status: u32::from(fate == Fate::Refused) * 8,
         fate,
+        state: None,
     })
 }
 
@@ -368,6 +369,61 @@ fn long_messages_are_put_together_before_they_are_compared() {
     };
     assert_eq!(found(&[one, &swapped, &other]).altered.count, 1);
     assert_eq!(found(&[two, three]).without_token, 2);
+}
+
+#[test]
+fn a_report_that_says_otherwise_than_the_carrier_is_found() {
+    let (sent, submit) = whole(1, "hello");
+    let found = |told: Option<&str>, status: u32, reported: &str| {
+        let submit = Submit {
+            state: told.map(str::to_owned),
+            status,
+            fate: if status == 0 {
+                Fate::Accepted
+            } else {
+                Fate::Refused
+            },
+            ..submit.clone()
+        };
+        let mut comparer = Comparer::new(Vec::new(), true);
+        comparer.sent(&sent);
+        comparer.carrier(&CarrierRecord::Submit(submit));
+        comparer.callback(&callback("report", "e1", "id1", Some(reported), None, 200));
+        let found = comparer.finish(true);
+        let wrong = found.reports.clone().unwrap().wrong.count;
+        assert_eq!(found.nothing_invented(), wrong == 0);
+        (wrong, found.mt.missing.count, found.mt.refused_for_good)
+    };
+    assert_eq!(found(Some("DELIVRD"), 0, "delivered"), (0, 0, 0));
+    assert_eq!(found(Some("DELIVRD"), 0, "failed"), (1, 0, 0));
+    assert_eq!(found(Some("UNDELIV"), 0, "failed"), (0, 0, 0));
+    assert_eq!(found(Some("EXPIRED"), 0, "delivered"), (1, 0, 0));
+    assert_eq!(
+        found(None, 0, "expired"),
+        (0, 0, 0),
+        "nothing is said, nothing is judged"
+    );
+    assert_eq!(found(None, 0x0b, "rejected"), (0, 0, 1));
+    assert_eq!(found(None, 0x0b, "delivered"), (1, 0, 1));
+    assert_eq!(
+        found(None, 0x58, "rejected"),
+        (0, 1, 0),
+        "it should have been tried again"
+    );
+}
+
+#[test]
+fn every_submit_beyond_the_first_of_a_part_is_counted() {
+    let (sent, submit) = whole(1, "hello");
+    let again = Submit {
+        fate: Fate::Cut,
+        ..submit.clone()
+    };
+    let records = [again.clone(), again, submit].map(CarrierRecord::Submit);
+    assert_eq!(mt(&[sent], &records).repeated_submits, 2);
+    let (sent, parts) = in_parts(1, &"lorem ipsum ".repeat(20), 100);
+    let records = [0, 1, 1, 2].map(|at: usize| CarrierRecord::Submit(parts[at].clone()));
+    assert_eq!(mt(&[sent], &records).repeated_submits, 1);
 }
 
 #[test]

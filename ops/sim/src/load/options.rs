@@ -90,6 +90,9 @@ pub struct SmppLoad {
     /// How long to stay bound for receipts and MO after the last answer.
     #[arg(long, value_parser = span::parse, default_value = "0ms")]
     pub linger: Duration,
+    /// Unbind earlier, once there is a receipt for each submit that was accepted; ask for receipts that are final only.
+    #[arg(long)]
+    pub until_receipts: bool,
     /// Answer this share of deliveries with ESME_RX_T_APPN.
     #[arg(long, default_value_t = 0.0)]
     pub refuse_deliveries: f64,
@@ -120,6 +123,7 @@ impl SmppLoad {
             reconnects: 0,
             reconnect_after: Duration::from_millis(500),
             linger: Duration::ZERO,
+            until_receipts: false,
             refuse_deliveries: 0.0,
         }
     }

@@ -57,6 +57,9 @@ pub struct LoadReport {
     /// Receipts among them.
     #[serde(default)]
     pub receipts: u64,
+    /// From the first request to the last receipt (SMPP only); 0 when none came.
+    #[serde(default)]
+    pub receipts_seconds: f64,
     /// Messages from phones among them.
     #[serde(default)]
     pub mo: u64,
@@ -134,6 +137,7 @@ impl Tally {
             latency_from_due: Quantiles::from(&self.from_due),
             delivered: self.delivered,
             receipts: self.receipts,
+            receipts_seconds: 0.0,
             mo: self.mo,
             unreadable: self.unreadable,
             reconnects: self.reconnects,

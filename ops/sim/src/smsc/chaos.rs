@@ -291,6 +291,8 @@ fn made_up(rng: &mut StdRng, level: u32, free_at: &mut Duration) -> Phase {
         "lost",
         "refuse",
         "half-dead",
+        "early",
+        "sibling",
     ];
     let (mut act, mut end) = (Act::None, Act::None);
     let set = match kinds.choose(rng).copied().unwrap_or("cut") {
@@ -315,6 +317,10 @@ fn made_up(rng: &mut StdRng, level: u32, free_at: &mut Duration) -> Phase {
             json!({ "answers": { "out_of_order": level.saturating_mul(8), "duplicate_answers": 0.02 * strength } })
         }
         "lost" => json!({ "deliver_timeout": "1s", "deliveries": { "lost_answers": 0.05 * strength } }),
+        "early" => {
+            json!({ "receipt_first": true, "receipt_delay": "0ms", "receipt_jitter": "0ms", "answer_delay": millis(40) })
+        }
+        "sibling" => json!({ "receipt": { "bind": "other" } }),
         "refuse" => {
             act = Act::Cut;
             json!({ "refuse_binds": 0x0d })

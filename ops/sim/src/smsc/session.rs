@@ -77,6 +77,8 @@ pub(super) struct Session {
     pub(super) pending: usize,
     /// Answers held to be sent in another order, with the id they give.
     pub(super) held: Vec<(Bytes, Option<Box<str>>)>,
+    /// Ids given lately, where there is a ledger: a cut may overtake them.
+    pub(super) given: VecDeque<(Instant, Box<str>)>,
     pub(super) submits: u64,
     sequences: Sequences,
     next_sequence: u32,
@@ -116,6 +118,7 @@ impl Session {
             late: VecDeque::new(),
             pending: 0,
             held: Vec::new(),
+            given: VecDeque::new(),
             submits: 0,
             sequences,
             next_sequence,

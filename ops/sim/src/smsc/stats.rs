@@ -52,6 +52,10 @@ pub struct SmscStats {
     pub outstanding: u64,
     /// Malformed PDUs sent.
     pub malformed: u64,
+    /// Deliveries among them: cut right, but not decodable.
+    pub malformed_deliveries: u64,
+    /// Of these: answered.
+    pub malformed_answered: u64,
     /// PDUs that could not be decoded.
     pub undecodable: u64,
     /// Answers to nothing: those to malformed PDUs among them.

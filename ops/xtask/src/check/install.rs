@@ -54,6 +54,11 @@ const PEERS: &[Peers] = &[
         sources: &["requirements.txt", "requirements-source.txt"],
         install: install_python,
     },
+    Peers {
+        directory: "schemathesis",
+        sources: &["requirements-schemathesis.txt"],
+        install: install_schemathesis,
+    },
 ];
 
 const STAMP: &str = "installed-from";
@@ -217,6 +222,20 @@ fn install_python(_: &Place, directory: &Path) -> anyhow::Result<()> {
         "--requirement",
         "requirements-source.txt",
     ])
+}
+
+/// An environment of its own: what it stands on is none of the peers' business.
+fn install_schemathesis(_: &Place, directory: &Path) -> anyhow::Result<()> {
+    Tool::new("python3")
+        .args(&["-m", "venv", "."])
+        .directory(directory)
+        .stream()?;
+    Tool::new(directory.join("bin/python"))
+        .args(&["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+        .args(&["--require-hashes", "--only-binary", ":all:"])
+        .args(&["--requirement", "requirements-schemathesis.txt"])
+        .directory(directory)
+        .stream()
 }
 
 /// Compiles a cargo tool for use, not for speed: what it does takes a second, its optimised build takes minutes.

@@ -26,6 +26,8 @@ const READ: usize = 64 * 1024;
 /// enquire_link after so long without anything received.
 const QUIET: Duration = Duration::from_secs(20);
 const TEMPORARY: u32 = 0x64;
+/// How often a bind that lingers looks whether the others have the last receipt.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// One submit without an answer.
 #[derive(Debug, Clone, Copy)]
@@ -263,7 +265,7 @@ impl Bind {
             if over && self.waiting.is_empty() && *is_done.borrow_and_update() == 0 {
                 let until =
                     *linger_until.get_or_insert_with(|| now.checked_add(self.load.linger).unwrap_or(now));
-                if until <= now {
+                if until <= now || (self.load.until_receipts && job.has_all_receipts()) {
                     return self.unbind(job).await;
                 }
             }
@@ -275,7 +277,11 @@ impl Bind {
                 .front()
                 .and_then(|(sent, _)| sent.checked_add(self.load.timeout));
             let quiet = self.last_received.checked_add(QUIET);
-            let wake = [due, expires, quiet, linger_until]
+            // The last receipt may come over another bind.
+            let look = linger_until
+                .filter(|_| self.load.until_receipts)
+                .and_then(|_| now.checked_add(LOOK));
+            let wake = [due, expires, quiet, linger_until, look]
                 .into_iter()
                 .flatten()
                 .min()
@@ -411,7 +417,12 @@ impl Bind {
                     &mut none
                 };
                 match delivered::note(operation, body, at, status, lines) {
-                    Delivered::Receipt => self.tally.receipts = self.tally.receipts.saturating_add(1),
+                    Delivered::Receipt => {
+                        self.tally.receipts = self.tally.receipts.saturating_add(1);
+                        if status == 0 {
+                            job.note_receipt(now);
+                        }
+                    }
                     Delivered::Mo => self.tally.mo = self.tally.mo.saturating_add(1),
                     Delivered::Unreadable => self.tally.unreadable = self.tally.unreadable.saturating_add(1),
                 }
@@ -462,6 +473,9 @@ impl Bind {
                 .record(now.saturating_duration_since(waiting.sent));
             let due = waiting.due.unwrap_or(waiting.sent);
             self.tally.from_due.record(now.saturating_duration_since(due));
+        }
+        if matches!(answer, Some((0, _))) {
+            job.note_accepted();
         }
         if waiting.parts == 1 {
             let (status, id) =

@@ -21,7 +21,9 @@ use smsgw_message::Clock;
 use smsgw_runtime::SystemClock;
 use smsgw_smpp::CommandStatus;
 use std::io;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
@@ -62,9 +64,30 @@ struct Job {
     received: Mutex<Ledger<Callback>>,
     keeps_sent: bool,
     keeps_received: bool,
+    started: Instant,
+    /// Submits accepted without a receipt so far; below zero while a receipt is ahead of its answer.
+    owed: AtomicI64,
+    /// When the last receipt came, in microseconds from the start.
+    last_receipt: AtomicU64,
 }
 
 impl Job {
+    fn note_accepted(&self) {
+        self.owed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn note_receipt(&self, now: Instant) {
+        self.owed.fetch_sub(1, Ordering::Relaxed);
+        let micros = now.saturating_duration_since(self.started).as_micros();
+        self.last_receipt
+            .fetch_max(u64::try_from(micros).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// A receipt has come for each accepted submit.
+    fn has_all_receipts(&self) -> bool {
+        self.owed.load(Ordering::Relaxed) <= 0
+    }
+
     fn keep<T: serde::Serialize + serde::de::DeserializeOwned>(
         ledger: &Mutex<Ledger<T>>,
         lines: &mut Vec<u8>,
@@ -114,6 +137,9 @@ pub async fn load_smpp(
         pace: Pace::new(load.plan, started),
         keeps_sent: ledger.is_wanted(),
         keeps_received: received.is_wanted(),
+        started,
+        owed: AtomicI64::new(0),
+        last_receipt: AtomicU64::new(0),
         sent: Mutex::new(Ledger::open(ledger)?),
         received: Mutex::new(Ledger::open(received)?),
         load,
@@ -133,13 +159,14 @@ pub async fn load_smpp(
         last_answer = last_answer.max(last);
     }
     let took = last_answer.saturating_duration_since(started);
-    let report = tally.report(took, |status| {
+    let mut report = tally.report(took, |status| {
         if status == 0 {
             "no_answer".into()
         } else {
             CommandStatus(status.wrapping_sub(Sent::SMPP)).to_string()
         }
     });
+    report.receipts_seconds = Duration::from_micros(job.last_receipt.load(Ordering::Relaxed)).as_secs_f64();
     Ok(SmppLoaded {
         report,
         sent: finish(&job.sent)?,

@@ -11,7 +11,25 @@ use std::time::Duration;
 /// How long answers are held for others to change places with.
 const HOLD: Duration = Duration::from_millis(20);
 
+/// How long an answer may be on its way: what a cut destroys in the buffers of both ends.
+const IN_FLIGHT: Duration = Duration::from_millis(500);
+
 impl Smsc {
+    /// Cuts a connection. Answers given just before may never arrive: the ledger says so.
+    pub(super) fn cut(&mut self, now: Moment, session: SessionId) {
+        let known = self.sessions.get_mut(&session).filter(|known| !known.is_over());
+        let given = known
+            .map(|known| std::mem::take(&mut known.given))
+            .unwrap_or_default();
+        for (_, id) in given
+            .iter()
+            .filter(|(at, _)| later(*at, IN_FLIGHT) >= now.instant)
+        {
+            self.record_lost(session, id);
+        }
+        self.close(now, session, true);
+    }
+
     /// Answers a submit, or records that it cannot.
     pub(super) fn answer(
         &mut self,
@@ -33,6 +51,16 @@ impl Smsc {
                 self.answer_lost(session, message_id);
             }
             return;
+        }
+        if status == 0 && self.records.is_some() {
+            while known
+                .given
+                .front()
+                .is_some_and(|(at, _)| later(*at, IN_FLIGHT) < now.instant)
+            {
+                known.given.pop_front();
+            }
+            known.given.push_back((now.instant, message_id.into()));
         }
         let quirks = &self.options.answers;
         let congestion = if quirks.congestion_follows_queue {

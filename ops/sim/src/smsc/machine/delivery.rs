@@ -24,6 +24,9 @@ enum Place {
 
 impl Smsc {
     pub(super) fn handle_delivered(&mut self, now: Moment, session: SessionId, sequence: u32, status: u32) {
+        if self.answers_malformed(sequence) {
+            return count(&mut self.stats.unmatched);
+        }
         if hit(&mut self.rng, self.options.deliveries.lost_answers) {
             return count(&mut self.stats.answers_lost);
         }

@@ -214,7 +214,7 @@ impl Smsc {
         let mut all: Vec<SessionId> = self.sessions.keys().copied().collect();
         all.sort_unstable();
         for session in all {
-            self.close(now, session, true);
+            self.cut(now, session);
         }
     }
 
@@ -350,7 +350,10 @@ impl Smsc {
             id::QUERY_SM => self.handle_query(now, session, sequence, body),
             id::CANCEL_SM => self.handle_cancel(now, session, sequence, body),
             id::REPLACE_SM => self.handle_replace(now, session, sequence, body),
-            id if id & ANSWER != 0 => self.stats.unmatched = self.stats.unmatched.saturating_add(1),
+            id if id & ANSWER != 0 => {
+                self.answers_malformed(sequence);
+                count(&mut self.stats.unmatched);
+            }
             _ => {
                 self.stats.undecodable = self.stats.undecodable.saturating_add(1);
                 self.send(session, id::GENERIC_NACK, 0x03, sequence, |_| {});
@@ -451,6 +454,10 @@ impl Smsc {
 
     fn answer_lost(&mut self, session: SessionId, id: &str) {
         count(&mut self.stats.unanswered);
+        self.record_lost(session, id);
+    }
+
+    fn record_lost(&mut self, session: SessionId, id: &str) {
         if let Some(records) = &mut self.records {
             Line::new(records)
                 .text("type", b"answer_lost")

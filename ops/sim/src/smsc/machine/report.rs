@@ -1,6 +1,7 @@
 //! Receipts: which messages get one, with which states, when, and in whose words.
 
 use super::{Job, Moment, SessionId, Smsc, count, hit, later};
+use crate::ledger::sum;
 use crate::smsc::account::Outgoing;
 use crate::smsc::id::Id;
 use crate::smsc::options::{ReceiptForm, ReceiptWhen, ReceiptedPart};
@@ -29,6 +30,8 @@ impl Smsc {
         }
         let state = if refused {
             StateWord::REJECTED
+        } else if let Some(state) = self.state_by_recipient(message) {
+            state
         } else if self.options.states.is_empty() {
             StateWord::DELIVERED
         } else {
@@ -81,6 +84,15 @@ impl Smsc {
             let stray = format!("stray{}", self.stats.receipts);
             self.tell(now, session, account, message, &stray, state, true, at, 0);
         }
+    }
+
+    /// The final state of all messages to that recipient, where it follows from the recipient.
+    pub(super) fn state_by_recipient(&self, message: &Submission<'_>) -> Option<StateWord> {
+        let share =
+            f64::from(u16::try_from(sum(message.destination.value).0 & 0xFFFF).unwrap_or(0)) / 65_536.0;
+        self.options
+            .states_by_recipient
+            .then(|| StateShare::choose(&self.options.states, share))
     }
 
     /// Whether this part of a long message gets a receipt.

@@ -14,6 +14,8 @@ use std::time::Duration;
 
 const INVALID_BIND_STATUS: u32 = 0x04;
 const THROTTLED: u32 = 0x58;
+/// Upper bits of the sequence_number of malformed deliveries.
+const MALFORMED: u32 = 0x7000_0000;
 
 /// What was decided about one message.
 pub(super) struct Decided {
@@ -168,12 +170,21 @@ impl Smsc {
             }
             Fate::Cut => {
                 count(&mut self.stats.cut);
-                self.close(now, session, true);
+                self.cut(now, session);
             }
         }
         if !self.options.receipt_first {
             self.report(now, session, account, message, id, decided.number, delay);
         }
+    }
+
+    /// Whether an answer under this number is one to a malformed delivery; counted then.
+    pub(super) fn answers_malformed(&mut self, sequence: u32) -> bool {
+        let is_malformed = sequence & !0x0fff_ffff == MALFORMED;
+        if is_malformed {
+            count(&mut self.stats.malformed_answered);
+        }
+        is_malformed
     }
 
     /// A submit is not waiting any more.
@@ -188,9 +199,10 @@ impl Smsc {
         let total = self.stats.submits;
         if is_nth(total, self.options.malformed_every) {
             count(&mut self.stats.malformed);
+            count(&mut self.stats.malformed_deliveries);
             let number = u32::try_from(self.stats.malformed % 0x0fff_ffff).unwrap_or(0);
             // A deliver_sm whose body ends inside its addresses: cut right, but not decodable.
-            self.send(session, id::DELIVER_SM, 0, 0x7000_0000 | number, |out| {
+            self.send(session, id::DELIVER_SM, 0, MALFORMED | number, |out| {
                 out.put_slice(&[0, 1, 1])
             });
         }
@@ -255,6 +267,7 @@ impl Smsc {
         message: &Submission<'_>,
         decided: &Decided,
     ) {
+        let state = decided.id.as_ref().and_then(|_| self.state_by_recipient(message));
         let Some(records) = &mut self.records else { return };
         let user_data = message.user_data();
         let has_udh = message.has_udh();
@@ -273,6 +286,9 @@ impl Smsc {
             .get(account)
             .map(|account| account.name().as_bytes());
         let mut line = Line::new(records);
+        if let Some(state) = state {
+            line.text("state", state.word().as_bytes());
+        }
         line.text("type", b"submit")
             .number("at", now.wall.as_millis())
             .number("session", session.0)

@@ -128,6 +128,9 @@ pub struct SmscOptions {
     /// Shares of final states, such as `undeliv=0.05,expired=0.01,acked=0.1` (quirk 9); the rest is delivered.
     #[arg(long, value_delimiter = ',')]
     pub states: Vec<StateShare>,
+    /// The state follows from the recipient, and stands in the ledger: a message that is submitted again has the same one.
+    #[arg(long)]
+    pub states_by_recipient: bool,
     /// Share of receipts that are sent twice (quirks 9 and 16).
     #[arg(long, default_value_t = 0.0)]
     pub duplicate_receipts: f64,
@@ -186,6 +189,7 @@ impl Default for SmscOptions {
             receipt_jitter: Duration::ZERO,
             receipt_first: false,
             states: Vec::new(),
+            states_by_recipient: false,
             duplicate_receipts: 0.0,
             ignore_enquire_link: false,
             malformed_every: 0,

@@ -267,6 +267,63 @@ fn an_answer_may_never_come_though_the_message_was_accepted() {
 }
 
 #[test]
+fn an_answer_that_a_cut_may_have_overtaken_is_recorded_as_lost_and_an_older_one_is_not() {
+    let mut rig = Rig::with(json!({"receipts": "never"}));
+    rig.submit(1, "49");
+    rig.pass(1_000);
+    rig.submit(2, "49");
+    rig.pass(1_400);
+    let now = rig.moment();
+    rig.machine.cut_all(now);
+    rig.out(1);
+    let lost: Vec<String> = rig
+        .records()
+        .into_iter()
+        .filter_map(|record| match record {
+            CarrierRecord::AnswerLost(lost) => Some(lost.id),
+            CarrierRecord::Submit(_) | CarrierRecord::MoTaken(_) | CarrierRecord::Replaced(_) => None,
+        })
+        .collect();
+    assert_eq!(lost, ["102"]);
+    assert_eq!(rig.machine.stats().unanswered, 0);
+}
+
+#[test]
+fn a_state_by_recipient_is_the_same_each_time_and_stands_in_the_ledger() {
+    let mut rig = Rig::with(json!({"states_by_recipient": true, "states": ["undeliv=0.5"]}));
+    let mut told = std::collections::BTreeMap::new();
+    for round in 0..2 {
+        for number in 0..20_u32 {
+            rig.submit(1 + number + round * 20, &format!("4917{number:08}"));
+        }
+    }
+    for record in rig.records() {
+        let CarrierRecord::Submit(submit) = record else {
+            continue;
+        };
+        let state = submit.state.expect("each has one");
+        assert_eq!(
+            told.insert(submit.destination, state.clone())
+                .unwrap_or(state.clone()),
+            state
+        );
+    }
+    let failed = told.values().filter(|state| *state == "UNDELIV").count();
+    assert!(told.len() == 20 && (4..=16).contains(&failed), "{told:?}");
+}
+
+#[test]
+fn malformed_deliveries_and_their_answers_are_counted() {
+    let mut rig = Rig::with(json!({"malformed_every": 1, "receipts": "never"}));
+    rig.submit(1, "49");
+    let stats = rig.machine.stats();
+    assert_eq!((stats.malformed_deliveries, stats.malformed_answered), (1, 0));
+    rig.delivered(1, 0x7000_0001, 8);
+    let stats = rig.machine.stats();
+    assert_eq!((stats.malformed_answered, stats.unmatched), (1, 1));
+}
+
+#[test]
 fn every_nth_submit_cuts_the_connection_after_the_answers_before_it() {
     let mut rig = Rig::with(json!({"drop_every": 2, "answer_delay": "50ms", "receipts": "never"}));
     rig.submit(1, "49");
