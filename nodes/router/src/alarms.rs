@@ -1,16 +1,18 @@
-//! Takes the keys whose time has come: messages without an end, parked receipts, long MO with parts missing.
+//! Takes the keys whose time has come: messages without an end or not sent yet, parked receipts, long MO with parts
+//! missing; and those that a client node names because of a request to cancel.
 //!
 //! Input: queue `alarms`, records are the text of a key. The value under the key says whether there still is something
 //! to do: an alarm that was overtaken by a write changes nothing.
 
+use crate::claim::{self, Blocked, Breadth, Found};
 use crate::life::{self, Changes};
 use crate::outcome::{Outcome, View};
 use crate::plan::Plan;
 use crate::record::Correlation;
 use crate::work::{Hop, Unreadable};
-use crate::{correlate, mo, receipt, report};
-use smsgw_message::{MessageLife, Receipt, Record, Timestamp, Up, names};
-use smsgw_queue::{Expiry, StateKey, StepId};
+use crate::{cancel, correlate, mo, receipt, report, schedule};
+use smsgw_message::{MessageLife, Receipt, Record, Timestamp, names};
+use smsgw_queue::{Expected, Expiry, StateKey, StepId};
 
 /// The hop of `alarms`.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +24,7 @@ pub(crate) enum Due {
     Message(StateKey),
     Correlation(StateKey),
     Reassembly(StateKey),
+    Cancel(cancel::Request),
 }
 
 impl Hop for Alarms {
@@ -33,23 +36,28 @@ impl Hop for Alarms {
             "msg" => Ok(Due::Message(key)),
             "corr" => Ok(Due::Correlation(key)),
             "mo" => Ok(Due::Reassembly(key)),
+            "cancel" => Ok(Due::Cancel(cancel::Request::of(key).ok_or(Unreadable::NotAKey)?)),
             _ => Err(Unreadable::NotAKey),
         }
     }
 
     fn keys(&self, plan: &Plan, due: &Due, view: &View) -> Vec<StateKey> {
-        let (Due::Message(key) | Due::Correlation(key) | Due::Reassembly(key)) = due;
+        let key = match due {
+            Due::Message(key) | Due::Correlation(key) | Due::Reassembly(key) => key,
+            Due::Cancel(request) => return request.keys(),
+        };
         let parked = match due {
             Due::Correlation(key) => view.read::<Correlation>(key).ok().and_then(|seen| seen.record),
-            Due::Message(_) | Due::Reassembly(_) => None,
+            Due::Message(_) | Due::Reassembly(_) | Due::Cancel(_) => None,
         };
-        let receipts = match parked {
-            Some(Correlation::Parked { receipts, .. }) => receipts,
-            Some(Correlation::Sent { .. } | Correlation::Owned { .. }) | None => Vec::new(),
+        let (receipts, is_late) = match parked {
+            Some(Correlation::Parked { receipts, is_late }) => (receipts, is_late),
+            Some(Correlation::Sent { .. } | Correlation::Owned { .. }) | None => (Vec::new(), false),
         };
+        let breadth = if is_late { Breadth::Every } else { Breadth::Usual };
         let elsewhere = receipts
             .iter()
-            .flat_map(|receipt| receipt::keys(plan, receipt, view));
+            .flat_map(|receipt| receipt::keys(plan, receipt, breadth, view));
         [key.clone()].into_iter().chain(elsewhere).collect()
     }
 
@@ -59,6 +67,7 @@ impl Hop for Alarms {
             Due::Message(key) => handle_message(outcome, plan, now, key, view),
             Due::Correlation(key) => handle_correlation(outcome, plan, now, key, view),
             Due::Reassembly(key) => mo::handle_alarm(outcome, plan, now, key, view),
+            Due::Cancel(request) => cancel::handle(outcome, plan, now, request, view),
         }
     }
 }
@@ -71,6 +80,9 @@ fn handle_message(outcome: Outcome, plan: &Plan, now: Timestamp, key: &StateKey,
     let Some(mut life) = seen.record.filter(|life| !life.is_final) else {
         return outcome;
     };
+    if schedule::due(&life).is_some() {
+        return schedule::handle(outcome, plan, now, life, seen.expected);
+    }
     let mut changes = Changes::default();
     if report::given_up_at(plan, &life) <= now {
         life::handle_alarm(&mut life, now, &mut changes);
@@ -86,42 +98,85 @@ fn handle_correlation(outcome: Outcome, plan: &Plan, now: Timestamp, key: &State
         Ok(seen) => seen,
         Err(error) => return outcome.corrupt(key, &error),
     };
-    let due = seen
-        .record
-        .map_or(correlate::Due::Nothing, correlate::handle_alarm);
-    let (receipts, is_over) = match due {
+    let parked = plan.limits().parked_receipts;
+    let due = seen.record.map_or(correlate::Due::Nothing, |there| {
+        correlate::handle_alarm(there, now, parked)
+    });
+    // They wait so long again, and whether that is the second half of their time.
+    let (receipts, wait, is_late) = match due {
         correlate::Due::Nothing => return outcome,
-        correlate::Due::Again(receipts) => (receipts, false),
-        correlate::Due::Unknown(receipts) => (receipts, true),
+        correlate::Due::Look(receipts, next) => (receipts, next, false),
+        correlate::Due::Again(receipts) => (receipts, correlate::half(parked), true),
+        correlate::Due::Unknown(receipts) => {
+            return last_look(outcome, plan, now, key, receipts, seen.expected, view);
+        }
     };
     // Parts that were answered meanwhile under another form of the id, and what was learnt of the carrier's ids: such
     // receipts go through `up` once more. Whether a part is there is judged as `up` does, so none goes round in circles.
     let (misplaced, rest): (Vec<_>, Vec<_>) = receipts
         .into_iter()
         .partition(|receipt| receipt::is_misplaced(plan, receipt, key, view));
-    let outcome = misplaced.iter().fold(outcome, again);
-    let lane = rest.first().map(|receipt| mo::lane_of(&receipt.via.group));
-    if let (false, Some(lane)) = (is_over, lane) {
-        let alarm = now.after(correlate::half(plan.limits().parked_receipts));
-        let expiry = Expiry::Alarm(alarm, names::ALARMS.into(), lane);
-        let parked = Correlation::Parked {
-            receipts: rest,
-            is_late: true,
-        };
-        return outcome
-            .with(|step| step.compare_and_put(key.clone(), seen.expected, parked.to_record(), expiry));
-    }
-    let outcome = outcome.with(|step| step.delete(key.clone(), seen.expected));
-    rest.iter()
-        .fold(outcome, |outcome, receipt| match receipt::by_text(receipt) {
-            Some(receipt) => again(outcome, &receipt),
-            None => receipt::bury(outcome, now, receipt),
-        })
+    let outcome = misplaced.iter().fold(outcome, receipt::again);
+    keep(outcome, key, seen.expected, rest, now.after(wait), is_late)
 }
 
-/// A parked receipt goes through `up` once more.
-fn again(outcome: Outcome, receipt: &Receipt) -> Outcome {
-    let group = &receipt.via.group;
-    let record = Up::Receipt(receipt.clone()).to_record();
-    outcome.with(|step| step.publish(names::up(group), mo::lane_of(group), record))
+/// What is left of parked receipts waits until then.
+fn keep(
+    outcome: Outcome,
+    key: &StateKey,
+    expected: Expected,
+    receipts: Vec<Receipt>,
+    until: Timestamp,
+    is_late: bool,
+) -> Outcome {
+    let Some(first) = receipts.first() else {
+        return outcome.with(|step| step.delete(key.clone(), expected));
+    };
+    let expiry = Expiry::Alarm(until, names::ALARMS.into(), mo::lane_of(&first.via.group));
+    let parked = Correlation::Parked { receipts, is_late };
+    outcome.with(|step| step.compare_and_put(key.clone(), expected, parked.to_record(), expiry))
+}
+
+/// The time of these receipts is over: every form of their ids is tried, whatever the carrier's habit is. One that has a part
+/// by that is taken here and now, because `up` would look only where the habit says; it makes the habit doubtful. One in a
+/// step, because the next may be about the same message: the others follow at once.
+fn last_look(
+    outcome: Outcome,
+    plan: &Plan,
+    now: Timestamp,
+    key: &StateKey,
+    receipts: Vec<Receipt>,
+    expected: Expected,
+    view: &View,
+) -> Outcome {
+    let mut outcome = outcome;
+    let mut receipts = receipts.into_iter();
+    while let Some(receipt) = receipts.next() {
+        let found = match claim::find(plan, &receipt, Breadth::Every, view) {
+            Ok(found) => found,
+            Err(Blocked { key, error }) => return outcome.corrupt(&key, &error),
+        };
+        outcome = match take(outcome, plan, now, &receipt, found) {
+            Ok(taken) => return keep(taken, key, expected, receipts.collect(), now, true),
+            Err(outcome) => match receipt::by_text(&receipt) {
+                Some(receipt) => receipt::again(outcome, &receipt),
+                None => receipt::bury(outcome, now, &receipt),
+            },
+        };
+    }
+    keep(outcome, key, expected, Vec::new(), now, true)
+}
+
+/// Takes a receipt whose part was found; else gives the outcome back as it was.
+fn take(
+    outcome: Outcome,
+    plan: &Plan,
+    now: Timestamp,
+    receipt: &Receipt,
+    found: Option<Found>,
+) -> Result<Outcome, Outcome> {
+    match found {
+        Some(found) => receipt::apply(outcome, plan, now, receipt, found),
+        None => Err(outcome),
+    }
 }

@@ -11,6 +11,10 @@
 //!                      │
 //!                      └── two alarms, half of its time each: unknown, kept as dead letters
 //! ```
+//! As long as it is not known how a carrier writes its ids, a receipt may wait under another form of the one that its answer
+//! gave. So it is looked at after 2 s, and then each time as long again as it has waited, until the first half is over: the
+//! first receipts of a new carrier need not wait for that half.
+//!
 //! Ids are kept under their folded form (see `carrier_id`); among those of one key the one written exactly so goes first,
 //! and where several could be meant none is taken.
 //!
@@ -24,7 +28,7 @@
 use crate::carrier_id::fold;
 use crate::record::{Correlation, Owner};
 use sha2::{Digest, Sha256};
-use smsgw_message::{LinkGroup, MessageId, Receipt, names};
+use smsgw_message::{LinkGroup, MessageId, Receipt, Timestamp, names};
 use smsgw_queue::StateKey;
 use std::fmt::Write;
 use std::time::Duration;
@@ -33,6 +37,8 @@ use std::time::Duration;
 pub(crate) const MAX_PARKED: usize = 16;
 /// Ids kept under one key; beyond, the oldest is forgotten. Only a carrier that means nothing by case or zeros needs two.
 pub(crate) const MAX_OWNERS: usize = 8;
+/// When a parked receipt is looked at for the first time while its carrier's ids are not known yet.
+const FIRST_LOOK: Duration = Duration::from_secs(2);
 /// Longest id that stands in a key as it is or in hexadecimal.
 const MAX_ID: usize = 64;
 
@@ -75,7 +81,8 @@ pub(crate) struct Claimed {
     pub(crate) write: Option<Correlation>,
     /// Receipts that waited for this, oldest first.
     pub(crate) parked: Vec<Receipt>,
-    /// Receipts under the same key that are about another id; nobody else can claim them any more.
+    /// Receipts under the same key that are about another id: those of this folded id nobody else can claim any more, those
+    /// that waited here in another form are looked at anew.
     pub(crate) strays: Vec<Receipt>,
     /// The id belonged to another part before.
     pub(crate) reused: bool,
@@ -217,6 +224,8 @@ pub(crate) fn park(now_there: Option<Correlation>, receipt: &Receipt) -> Fate {
 pub(crate) enum Due {
     /// They were matched meanwhile.
     Nothing,
+    /// They are looked at, and again after this time.
+    Look(Vec<Receipt>, Duration),
     /// The first half of their time is over: they wait for the second.
     Again(Vec<Receipt>),
     /// All of it is over: nobody knows them.
@@ -226,17 +235,33 @@ pub(crate) enum Due {
 /// An alarm of parked receipts went off. Their time is given in two halves, because time passes while this process does
 /// not run, and while results wait to be read: the first alarm after a stop may come before the submit result that was
 /// durable before the stop, and must not overtake it.
-pub(crate) fn handle_alarm(now_there: Correlation) -> Due {
+pub(crate) fn handle_alarm(now_there: Correlation, now: Timestamp, parked: Duration) -> Due {
     match now_there {
         Correlation::Parked {
             receipts,
             is_late: false,
-        } => Due::Again(receipts),
+        } => {
+            let newest = receipts.iter().map(|receipt| receipt.at).max();
+            let waited = newest.map_or(Duration::MAX, |at| now.since(at));
+            match half(parked).checked_sub(waited).filter(|left| !left.is_zero()) {
+                Some(left) => Due::Look(receipts, waited.max(FIRST_LOOK).min(left)),
+                None => Due::Again(receipts),
+            }
+        }
         Correlation::Parked {
             receipts,
             is_late: true,
         } => Due::Unknown(receipts),
         Correlation::Sent { .. } | Correlation::Owned { .. } => Due::Nothing,
+    }
+}
+
+/// When a receipt that was just parked is looked at: soon, unless it is known how its carrier writes ids.
+pub(crate) fn first_look(parked: Duration, known: bool) -> Duration {
+    if known {
+        half(parked)
+    } else {
+        FIRST_LOOK.min(half(parked))
     }
 }
 
@@ -248,8 +273,10 @@ pub(crate) fn half(parked: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::{message_id, receipt};
+    use crate::fixtures::{at, message_id, receipt};
     use smsgw_message::ReceiptState::{Delivered, Enroute};
+
+    const PARKED: Duration = Duration::from_secs(20);
 
     fn parked(state: Option<Correlation>, receipt: &Receipt) -> Correlation {
         match park(state, receipt) {
@@ -274,7 +301,7 @@ mod tests {
     fn parked_receipts_are_unknown_when_their_time_is_over_and_only_then() {
         let state = parked(None, &receipt("A7", Enroute, 5));
         let state = parked(Some(state), &receipt("A7", Delivered, 6));
-        let Due::Again(receipts) = handle_alarm(state) else {
+        let Due::Again(receipts) = handle_alarm(state, at(10_006), PARKED) else {
             panic!("the second half")
         };
         let state = Correlation::Parked {
@@ -287,11 +314,49 @@ mod tests {
             2,
             "a result that is read after the first alarm is not too late"
         );
-        let Due::Unknown(receipts) = handle_alarm(state) else {
+        let Due::Unknown(receipts) = handle_alarm(state, at(20_006), PARKED) else {
             panic!("over")
         };
         assert_eq!(receipts.len(), 2);
-        assert_eq!(handle_alarm(claimed.write.unwrap()), Due::Nothing);
+        assert_eq!(
+            handle_alarm(claimed.write.unwrap(), at(20_006), PARKED),
+            Due::Nothing
+        );
+    }
+
+    #[test]
+    fn receipts_of_an_unknown_carrier_are_looked_at_soon_and_then_less_and_less_often() {
+        let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+        assert_eq!(first_look(minutes(5), true), Duration::from_secs(150));
+        assert_eq!(first_look(minutes(5), false), FIRST_LOOK);
+        assert_eq!(
+            first_look(Duration::from_secs(1), false),
+            Duration::from_millis(500)
+        );
+        let mut state = parked(None, &receipt("A7", Delivered, 0));
+        let mut looks = vec![FIRST_LOOK];
+        loop {
+            let now = at(0).after(looks.iter().sum());
+            match handle_alarm(state, now, minutes(5)) {
+                Due::Look(receipts, next) => {
+                    looks.push(next);
+                    state = Correlation::Parked {
+                        receipts,
+                        is_late: false,
+                    };
+                }
+                Due::Again(_) => break,
+                other => panic!("{other:?}"),
+            }
+        }
+        let seconds: Vec<u64> = looks.iter().map(Duration::as_secs).collect();
+        assert_eq!(seconds, [2, 2, 4, 8, 16, 32, 64, 22], "150 s in all");
+        let later = at(0).after(minutes(60));
+        let state = parked(None, &receipt("A7", Delivered, 0));
+        assert!(
+            matches!(handle_alarm(state, later, minutes(5)), Due::Again(_)),
+            "after a stop the second half is still given"
+        );
     }
 
     #[test]

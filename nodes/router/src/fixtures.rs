@@ -57,6 +57,7 @@ pub(crate) fn sent(message: MessageId, part: u16, carrier_id: &str, millis: i64)
         at: at(millis),
         receipt_asked: true,
         report: ReportLevel::Final,
+        reroute: None,
     }
 }
 

@@ -13,10 +13,13 @@
 
 mod alarms;
 mod assemble;
+mod cancel;
 mod carrier_id;
+mod claim;
 mod correlate;
 #[cfg(test)]
 mod fixtures;
+mod ids;
 mod life;
 pub mod lookup;
 pub mod metric;
@@ -28,11 +31,14 @@ mod receipt;
 mod record;
 mod recut;
 mod report;
+mod reroute;
+mod schedule;
 #[cfg(test)]
 mod tests;
 mod up;
 mod work;
 
+pub use ids::{CarrierIds, IdTable};
 use plan::Plans;
 use smsgw_config::ConfigHandle;
 use smsgw_message::{Clock, names};
@@ -52,7 +58,17 @@ pub fn supervise(
     config: ConfigHandle,
     clock: Arc<dyn Clock>,
 ) -> Result<ChildSpec, RouteError> {
+    Ok(supervise_watched(engine, config, clock)?.0)
+}
+
+/// The same, and where it can be seen how carriers write their ids.
+pub fn supervise_watched(
+    engine: Arc<dyn Engine>,
+    config: ConfigHandle,
+    clock: Arc<dyn Clock>,
+) -> Result<(ChildSpec, IdTable), RouteError> {
     let plans = Arc::new(Plans::try_new(config)?);
+    let ids = plans.ids();
     let shop = Shop {
         engine,
         plans: Arc::clone(&plans),
@@ -79,5 +95,6 @@ pub fn supervise(
     let alarms = ChildSpec::task("alarms", move |ctx| {
         consume(ctx, alarm_shop.clone(), queue.clone(), alarms::Alarms)
     });
-    Ok(ChildSpec::supervisor(node.child(alarms.kind("router-alarms"))))
+    let node = node.child(alarms.kind("router-alarms"));
+    Ok((ChildSpec::supervisor(node), ids))
 }

@@ -11,9 +11,11 @@
 //! Invariant LF-1: a message becomes final once, with one [`EventName::MtFinal`] and at most one final report; what
 //! comes later changes nothing and is counted as a duplicate.
 //! Invariant LF-2: no event and no line of a life holds content or a number.
-//!
+
 use crate::recut::Recut;
+use crate::reroute;
 use smsgw_config::LongReceipts;
+use smsgw_message::segment::Part;
 use smsgw_message::{
     Event, EventName, InDoubt, LifeEvent, LinkGroup, MessageLife, MessageState, OperatorId, PartLife,
     Receipt, ReceiptState, Report, ReportLevel, SubmitOutcome, SubmitResult, Timestamp, Via,
@@ -25,6 +27,8 @@ pub(crate) const NO_RECEIPT: &str = "no_receipt";
 pub(crate) const EXPIRED: &str = "expired";
 /// Error word of a message no route applies to.
 pub(crate) const NO_ROUTE: &str = "no_route";
+/// Error word of a part that its client has withdrawn.
+pub(crate) const CANCELLED: &str = "cancelled";
 /// Error word of a part that was in doubt where the operator's policy is to reject.
 pub(crate) const IN_DOUBT: &str = "in_doubt";
 
@@ -37,6 +41,8 @@ pub(crate) struct Due {
     pub(crate) at: Timestamp,
     /// What the client is told.
     pub(crate) report: Report,
+    /// The first part of a message that has let go of its parts: a receipt may quote how it begins.
+    pub(crate) opening: Option<Part>,
 }
 
 /// What follows from what happened.
@@ -125,6 +131,12 @@ pub(crate) fn handle_recut(
         parts,
         word,
     } = recut;
+    if encoding != life.message.encoding
+        && let Some(options) = &mut life.message.options
+    {
+        // It told of the octets as they were.
+        options.data_coding = None;
+    }
     let detail = format!("{} parts, were {}", parts.len(), life.parts.len());
     life.message.encoding = encoding;
     life.message.parts = parts;
@@ -165,6 +177,25 @@ pub(crate) fn handle_late(life: &mut MessageLife, now: Timestamp, out: &mut Chan
     conclude(life, now, out);
 }
 
+/// Its client wants it withdrawn. What no operator has (none was given it yet, or one gave it back) ends here; true when parts are with operators and unsent.
+pub(crate) fn handle_cancel(life: &mut MessageLife, now: Timestamp, out: &mut Changes) -> bool {
+    note(life, now, EventName::MtCancelRequested, None, None);
+    out.events.push(event_of(life, now, EventName::MtCancelRequested));
+    out.changed = true;
+    let is_nowhere = |part: &PartLife| part.via.is_none() || reroute::is_waiting(part);
+    for part in life
+        .parts
+        .iter_mut()
+        .filter(|part| !part.is_final && is_nowhere(part))
+    {
+        end(part, MessageState::Cancelled, CANCELLED);
+    }
+    conclude(life, now, out);
+    life.parts
+        .iter()
+        .any(|part| !part.is_final && part.state == MessageState::Queued)
+}
+
 /// Nothing more will come: the alarm behind validity and grace went off. Does nothing to a final message.
 pub(crate) fn handle_alarm(life: &mut MessageLife, now: Timestamp, out: &mut Changes) {
     if life.is_final {
@@ -194,8 +225,9 @@ pub(crate) fn handle_submit_result(
 ) -> Result<(), NoSuchPart> {
     let operator = &result.via.operator;
     let spoken = spoken(life, rule, &result.via);
+    let repeated = reroute::is_repeated(life, result);
     let part = part_mut(life, result.part)?;
-    if part.is_final {
+    if part.is_final || repeated {
         out.duplicates += 1;
         return Ok(());
     }
@@ -205,6 +237,7 @@ pub(crate) fn handle_submit_result(
     let (name, error) = match &result.outcome {
         SubmitOutcome::Sent { carrier_id } => {
             part.state = MessageState::Sent;
+            part.error = None;
             part.carrier_id = Some(carrier_id.clone()).filter(|id| !id.is_empty());
             part.is_final = !result.receipt_asked || carrier_id.is_empty();
             if let (Some((state, error)), true) = (spoken, result.receipt_asked) {
@@ -214,12 +247,17 @@ pub(crate) fn handle_submit_result(
             }
             (EventName::MtSent, None)
         }
-        SubmitOutcome::Refused { error, status: _ } => {
-            (end(part, MessageState::Rejected, error), Some(error.clone()))
-        }
+        SubmitOutcome::Refused { error, status: _ } => match result.reroute {
+            Some(reason) => reroute::wait(part, operator, error, reason),
+            None => (end(part, MessageState::Rejected, error), Some(error.clone())),
+        },
         SubmitOutcome::Expired => (
             end(part, MessageState::Expired, EXPIRED),
             Some(EXPIRED.to_owned()),
+        ),
+        SubmitOutcome::Cancelled => (
+            end(part, MessageState::Cancelled, CANCELLED),
+            Some(CANCELLED.to_owned()),
         ),
         SubmitOutcome::InDoubt => (
             end(part, MessageState::Rejected, IN_DOUBT),
@@ -255,12 +293,20 @@ pub(crate) enum Surplus {
     Late,
     /// None was asked for: the part was final when it was sent.
     Unrequested,
+    /// It is from an operator that the part went away from.
+    Elsewhere,
 }
 
-/// Why a receipt for this part will change nothing; `None` while the part is open.
-pub(crate) fn surplus(life: &MessageLife, number: u16) -> Option<Surplus> {
+/// Why a receipt of this operator for this part will change nothing; `None` while the part is open and its own.
+pub(crate) fn surplus(life: &MessageLife, number: u16, operator: &OperatorId) -> Option<Surplus> {
     let index = usize::from(number).checked_sub(1)?;
-    let part = life.parts.get(index).filter(|part| part.is_final)?;
+    let part = life.parts.get(index)?;
+    if reroute::is_elsewhere(part, operator) {
+        return Some(Surplus::Elsewhere);
+    }
+    if !part.is_final {
+        return None;
+    }
     let given_up = [NO_RECEIPT, EXPIRED].map(Some).contains(&part.error.as_deref());
     Some(match (part.state, given_up) {
         (MessageState::Sent, _) => Surplus::Unrequested,
@@ -290,10 +336,11 @@ fn spoken(life: &MessageLife, rule: LongReceipts, via: &Via) -> Option<(MessageS
     Some((part.state, part.error.clone()))
 }
 
-/// The only part that a receipt was asked of has ended without one: the others have none to wait for.
-fn end_unspoken(life: &mut MessageLife, rule: LongReceipts, via: &Via) {
+/// The only part that a receipt was asked of has ended without one, or went to another carrier: the others have none to
+/// wait for here.
+pub(crate) fn end_unspoken(life: &mut MessageLife, rule: LongReceipts, via: &Via) {
     let silent = speaker(&life.parts, rule)
-        .is_some_and(|part| part.is_final && part.carrier_id.is_none() && part.via.as_ref() == Some(via));
+        .is_some_and(|part| part.via.as_ref() != Some(via) || (part.is_final && part.carrier_id.is_none()));
     if silent {
         for part in taken(&mut life.parts, via) {
             part.is_final = true;
@@ -318,7 +365,7 @@ pub(crate) fn handle_receipt(
     out: &mut Changes,
 ) -> Result<(), NoSuchPart> {
     let part = part_mut(life, number)?;
-    if part.is_final {
+    if part.is_final || reroute::is_elsewhere(part, &receipt.via.operator) {
         out.duplicates += 1;
         return Ok(());
     }
@@ -383,7 +430,7 @@ fn part_mut(life: &mut MessageLife, number: u16) -> Result<&mut PartLife, NoSuch
         .ok_or(NoSuchPart)
 }
 
-fn end(part: &mut PartLife, state: MessageState, error: &str) -> EventName {
+pub(crate) fn end(part: &mut PartLife, state: MessageState, error: &str) -> EventName {
     part.state = state;
     part.error = Some(error.to_owned());
     part.is_final = true;
@@ -398,7 +445,7 @@ fn end_open_parts(life: &mut MessageLife, how: impl Fn(&PartLife) -> (MessageSta
 }
 
 /// Works out the state of the whole, says what changed, and takes leave of a message that is final.
-fn conclude(life: &mut MessageLife, at: Timestamp, out: &mut Changes) {
+pub(crate) fn conclude(life: &mut MessageLife, at: Timestamp, out: &mut Changes) {
     out.changed = true;
     let whole = Whole::of(&life.parts);
     if whole.state == life.state && !whole.is_final {
@@ -407,10 +454,14 @@ fn conclude(life: &mut MessageLife, at: Timestamp, out: &mut Changes) {
     life.state = whole.state;
     life.error = whole.error;
     life.is_final = whole.is_final;
+    let mut opening = None;
     if life.is_final {
         for part in &mut life.message.parts {
-            part.udh = Vec::new();
-            part.data = Vec::new();
+            let part = Part {
+                udh: std::mem::take(&mut part.udh),
+                data: std::mem::take(&mut part.data),
+            };
+            opening.get_or_insert(part);
         }
         let detail = life.error.as_ref().map_or_else(
             || life.state.as_str().to_owned(),
@@ -445,6 +496,7 @@ fn conclude(life: &mut MessageLife, at: Timestamp, out: &mut Changes) {
                 error: life.error.clone(),
                 accepted_at: message.accepted_at,
             },
+            opening,
         });
     }
 }
@@ -510,7 +562,13 @@ fn badness(state: MessageState) -> u8 {
     }
 }
 
-fn note(life: &mut MessageLife, at: Timestamp, event: EventName, part: Option<u16>, detail: Option<String>) {
+pub(crate) fn note(
+    life: &mut MessageLife,
+    at: Timestamp,
+    event: EventName,
+    part: Option<u16>,
+    detail: Option<String>,
+) {
     life.note(LifeEvent {
         at,
         event,
@@ -519,7 +577,7 @@ fn note(life: &mut MessageLife, at: Timestamp, event: EventName, part: Option<u1
     });
 }
 
-fn event_of(life: &MessageLife, at: Timestamp, name: EventName) -> Event {
+pub(crate) fn event_of(life: &MessageLife, at: Timestamp, name: EventName) -> Event {
     let message = &life.message;
     let age = at.since(message.accepted_at).as_millis();
     Event {

@@ -13,7 +13,8 @@ pub static RECEIPTS_UNKNOWN_TOTAL: Counter = Counter::new(
 
 /// Receipts that were matched with a part, by operator and by the form of the id that did it (`same`, `hex-to-decimal`,
 /// `decimal-to-hex`). With parked and unknown receipts beside it, it shows the share that is matched.
-/// Two forms at one operator mean that the carrier's platforms differ: set `message_ids`.
+/// Two forms at one operator mean that the carrier's platforms differ, or that it has changed its habit: `smsgw status` shows
+/// whether it is taken for one that mixes them.
 pub static RECEIPTS_MATCHED_TOTAL: Counter = Counter::new(
     "smsgw_receipts_matched_total",
     "Receipts that were matched with a part.",
@@ -53,6 +54,31 @@ pub static RECEIPTS_UNREQUESTED_TOTAL: Counter = Counter::new(
     &["operator"],
 );
 
+/// Receipts from an operator that did not take a part, while another one has it, by operator. They change nothing.
+/// Any number: the operator refused a part and sent it all the same; its phone may have got it twice.
+pub static RECEIPTS_ELSEWHERE_TOTAL: Counter = Counter::new(
+    "smsgw_receipts_elsewhere_total",
+    "Receipts for a part that another operator has.",
+    &["operator"],
+);
+
+/// Parts that were given to another operator, by the one that did not take them and the next one.
+/// A rise is a carrier that refuses what it should take, or a list `reroute` that holds too much.
+pub static REROUTED_TOTAL: Counter = Counter::new(
+    "smsgw_router_rerouted_total",
+    "Parts given to another operator.",
+    &["from", "to"],
+);
+
+/// Messages of which parts were to go to another operator and did not, by operator and reason: `no_operator` (all of the
+/// route were tried, or are not enabled), `limit` (`limits.reroutes`), `expired` (the validity) and `incomplete` (another
+/// part has failed for good). A rise of `no_operator`: the route has too few operators for what the carriers refuse.
+pub static REROUTES_ENDED_TOTAL: Counter = Counter::new(
+    "smsgw_router_reroutes_ended_total",
+    "Messages of which parts were to go elsewhere and did not.",
+    &["operator", "reason"],
+);
+
 /// Carrier ids that were given to a second part while the first was still remembered, by operator.
 /// A rise means the carrier's ids are too short: reports of the earlier parts are lost to the later ones.
 pub static CARRIER_IDS_REUSED_TOTAL: Counter = Counter::new(
@@ -69,8 +95,8 @@ pub static RESULTS_ORPHANED_TOTAL: Counter = Counter::new(
     &["operator"],
 );
 
-/// Reports that have no target, by client: neither the message nor its client has a callback.
-/// The state can still be asked for; a rise means a client expects reports that it has not said where to send.
+/// Reports that have no target, by client: the message has no callback, and the client is no longer configured.
+/// A rise means that an account was taken out of the file while its messages were under way.
 pub static REPORTS_WITHOUT_TARGET_TOTAL: Counter = Counter::new(
     "smsgw_reports_without_target_total",
     "Reports that have no target.",
@@ -85,8 +111,8 @@ pub static MO_UNROUTABLE_TOTAL: Counter = Counter::new(
     &["operator"],
 );
 
-/// MO whose client has no callback, by client; each is kept as a dead letter of `down.callback`.
-/// A rise means the client must be given a callback; its dead letters can then be released.
+/// MO whose client is not configured, by client; each is kept as a dead letter of `down.callback`.
+/// A rise means that a route names an account that is gone; once it is back its dead letters can be released.
 pub static MO_WITHOUT_TARGET_TOTAL: Counter = Counter::new(
     "smsgw_mo_without_target_total",
     "Messages from phones whose client has no target.",

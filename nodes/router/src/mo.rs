@@ -1,16 +1,12 @@
 //! Messages from phones: joined, routed, put down to the client.
 //!
 //! Decides with `assemble` and the route table; knows no engine. Invariant MO-1: an MO becomes exactly one of: a record
-//! of `down.callback`, a dead letter of `down.callback` (its client has no target), dead letters of its parts in
-//! `up.<p>` (no route), a part that waits.
-//!
-//! # Limits
-//! Callbacks are the only target. A dead letter without a target has no URL; whoever releases it gives it one by
-//! configuring the client's callback.
+//! of `down.callback` or `down.smpp`, an entry of `inbox.<client>`, a dead letter of `down.callback` (there is no such
+//! account), dead letters of its parts in `up.<p>` (no route), a part that waits.
 
 use crate::assemble::{self, Content, Due, Joined, Place};
 use crate::outcome::{Note, Outcome, View};
-use crate::plan::Plan;
+use crate::plan::{Plan, Target};
 use crate::record::Assembly;
 use smsgw_message::{
     Class, Down, DownKind, Event, EventName, LinkGroup, Mo, MoDown, Record, Timestamp, Up, names,
@@ -117,9 +113,12 @@ fn give_down(outcome: Outcome, plan: &Plan, now: Timestamp, parts: &[&Mo], missi
         return (buried.note(Note::MoUnroutable(operator.clone(), id)), false);
     };
     let client = decision.client;
-    let url = plan.callback(client);
     let lane = Lane::new(plan.class(client), client);
-    let has_target = url.is_some();
+    let target = plan.target(client, false);
+    let url = match &target {
+        Target::Callback(url) => Some(url.clone()),
+        Target::Binds | Target::Inbox => None,
+    };
     let down = Down {
         event: id.derive(0),
         client: client.clone(),
@@ -141,6 +140,7 @@ fn give_down(outcome: Outcome, plan: &Plan, now: Timestamp, parts: &[&Mo], missi
             missing: (missing > 0).then_some(missing),
             byte_order,
         }),
+        for_bind: None,
     };
     let record = down.to_record();
     let mut event = Event::new(now, EventName::MoRouted);
@@ -152,12 +152,15 @@ fn give_down(outcome: Outcome, plan: &Plan, now: Timestamp, parts: &[&Mo], missi
     if missing > 0 {
         outcome = outcome.note(Note::MoIncomplete(operator.clone(), id));
     }
-    let outcome = if has_target {
-        outcome.with(|step| step.publish(names::DOWN_CALLBACK, lane, record))
-    } else {
-        outcome
+    let outcome = match target {
+        Target::Callback(_) => outcome.with(|step| step.publish(names::DOWN_CALLBACK, lane, record)),
+        Target::Binds => outcome.with(|step| step.publish(names::DOWN_SMPP, lane, record)),
+        Target::Inbox if plan.has_client(client) => {
+            outcome.with(|step| step.append(names::inbox(client), record))
+        }
+        Target::Inbox => outcome
             .with(|step| step.bury(names::DOWN_CALLBACK, lane, record, DeadReason::NoOwner))
-            .note(Note::MoWithoutTarget(client.clone(), id))
+            .note(Note::MoWithoutTarget(client.clone(), id)),
     };
     (outcome, true)
 }

@@ -3,8 +3,7 @@
 //! Input: `mt.accepted`, records [`MtMessage`]. Invariant MT-1: a message is routed once; its parts are published in the
 //! step that writes `queued` into its record, all to one operator.
 //!
-//! # Limits
-//! The first operator of the route is taken; the others stand by for re-routing by outcome, which is not done here.
+//! The first operator of the route is taken; the others stand by for what it does not take (see `reroute`).
 
 use crate::life::{self, Changes};
 use crate::outcome::{Outcome, View};

@@ -4,9 +4,10 @@
 //! Values only: no engine is called here, which is what lets the deciding code be tested without one.
 //! Invariant OC-1: nothing is counted or logged before its step is durable, so a step that is decided again counts once.
 
-use crate::carrier_id::Form;
+use crate::carrier_id::{Form, Known};
 use crate::metric;
 use crate::plan::Plan;
+use crate::reroute::Halt;
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use smsgw_message::{
@@ -171,6 +172,16 @@ pub(crate) enum Note {
     Late(OperatorId, MessageId),
     /// A receipt came that was not asked for.
     Unrequested(OperatorId, MessageId),
+    /// A receipt came from an operator that the part went away from.
+    Elsewhere(OperatorId, MessageId),
+    /// A part was given to another operator.
+    Rerouted {
+        from: OperatorId,
+        to: OperatorId,
+        message: MessageId,
+    },
+    /// Parts were to go elsewhere and did not.
+    NotRerouted(OperatorId, MessageId, Halt),
     /// A carrier gave an id twice.
     IdReused(OperatorId, MessageId),
     /// The message of a submit result is gone.
@@ -213,12 +224,23 @@ impl Note {
                 metric::RECEIPTS_MATCHED_TOTAL
                     .with(&[operator.as_str(), form.as_str()])
                     .inc();
-                if *certain && plan.habits().matched(group, *form).is_some() {
-                    info!(%operator, %group, form = form.as_str(), "learnt how this carrier writes message ids");
+                plan.habits().count_matched(group);
+                match certain.then(|| plan.habits().matched(group, *form)).flatten() {
+                    None | Some(Known::Nothing) => {}
+                    Some(Known::Is(form)) => {
+                        info!(%operator, %group, form = form.as_str(), "learnt how this carrier writes message ids");
+                    }
+                    Some(Known::Doubted(habit)) => {
+                        warn!(%operator, %group, form = form.as_str(), habit = habit.as_str(), "a receipt has its message id in another form than those before: every form is tried");
+                    }
+                    Some(Known::Mixed) => {
+                        warn!(%operator, %group, "this carrier mixes forms of message ids: every form is tried for each receipt");
+                    }
                 }
             }
             Self::Parked(operator) => {
                 metric::RECEIPTS_PARKED_TOTAL.with(&[operator.as_str()]).inc();
+                plan.habits().count_parked(&LinkGroup::of(operator));
                 debug!(%operator, "receipt parked until the answer to its submit");
             }
             Self::Duplicate(operator, message, times) => {
@@ -236,6 +258,20 @@ impl Note {
                     .with(&[operator.as_str()])
                     .inc();
                 debug!(message_id = %message, %operator, "receipt that was not asked for");
+            }
+            Self::Elsewhere(operator, message) => {
+                metric::RECEIPTS_ELSEWHERE_TOTAL.with(&[operator.as_str()]).inc();
+                debug!(message_id = %message, %operator, "receipt for a part that another operator has");
+            }
+            Self::Rerouted { from, to, message } => {
+                metric::REROUTED_TOTAL.with(&[from.as_str(), to.as_str()]).inc();
+                debug!(message_id = %message, %from, %to, "part given to another operator");
+            }
+            Self::NotRerouted(operator, message, halt) => {
+                metric::REROUTES_ENDED_TOTAL
+                    .with(&[operator.as_str(), halt.as_str()])
+                    .inc();
+                debug!(message_id = %message, %operator, why = halt.as_str(), "no other operator is tried");
             }
             Self::IdReused(operator, message) => {
                 metric::CARRIER_IDS_REUSED_TOTAL.with(&[operator.as_str()]).inc();

@@ -18,10 +18,22 @@ use std::time::Duration;
 use tracing::{error, info, warn};
 
 use crate::carrier_id::Habits;
+use crate::ids::IdTable;
 use crate::life::{self, Meaning};
 
 /// How long a batch waits for the routes of a new epoch: ten million prefixes take about a second.
 const BUILD: Duration = Duration::from_secs(10);
+
+/// Where what goes down to a client is put. One place only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// `down.callback`, to this URL.
+    Callback(String),
+    /// `down.smpp`.
+    Binds,
+    /// The client's inbox.
+    Inbox,
+}
 
 /// One epoch of the configuration, ready to decide with.
 #[derive(Debug)]
@@ -76,6 +88,36 @@ impl Plan {
                 .as_str()
                 .to_owned(),
         )
+    }
+
+    /// Where reports and MO of a client go that name no target themselves: its callback, else its binds, else its inbox.
+    /// A message that came over a bind prefers binds (`by_bind`).
+    pub(crate) fn target(&self, client: &ClientId, by_bind: bool) -> Target {
+        let binds = self
+            .config
+            .client
+            .get(client)
+            .is_some_and(|client| client.system_id.is_some());
+        match (binds && by_bind, self.callback(client)) {
+            (true, _) => Target::Binds,
+            (false, Some(url)) => Target::Callback(url),
+            (false, None) if binds => Target::Binds,
+            (false, None) => Target::Inbox,
+        }
+    }
+
+    /// Whether the account's receipts quote how its messages begin (`smpp.receipt_text`).
+    pub(crate) fn quotes(&self, client: &ClientId) -> bool {
+        self.config
+            .client
+            .get(client)
+            .and_then(|client| client.smpp.receipt_text.as_ref())
+            .is_some_and(|form| form.contains("{text}"))
+    }
+
+    /// Whether there is such an account: an inbox of one that is gone would be read by nobody.
+    pub(crate) fn has_client(&self, client: &ClientId) -> bool {
+        self.config.client.contains_key(client)
     }
 
     /// The class in which a client's own traffic goes.
@@ -149,6 +191,12 @@ pub(crate) struct Plans {
 }
 
 impl Plans {
+    /// What is shown of the carriers' ids.
+    pub(crate) fn ids(&self) -> IdTable {
+        let habits = Arc::clone(&self.current.load().habits);
+        IdTable::new(habits, self.config.clone())
+    }
+
     pub(crate) fn try_new(config: ConfigHandle) -> Result<Self, RouteError> {
         let snapshot = config.current();
         let plan = Plan::try_new(snapshot.epoch, Arc::clone(&snapshot.config), Arc::default())?;

@@ -1,11 +1,11 @@
 //! A receipt: finds the part it belongs to, whichever way the carrier writes its id, or lets it wait.
 //!
-//! Input: the receipts of `up.<p>`. Brings together `carrier_id` (in which forms), `correlate` (which part) and `life` (what
-//! it means). Where TLV and text of a receipt have different ids, the TLV's is tried first, in every form, then the text's.
-//! Invariant RC-1: a form other than the one in the answer is believed only when the addresses of message and
-//! receipt agree, or when the configuration says so.
+//! Input: the receipts of `up.<p>`. Brings together `carrier_id` (in which forms), `correlate` (which part), `claim` (whose it
+//! is) and `life` (what it means). Where TLV and text of a receipt have different ids, the TLV's is tried first, in every
+//! form, then the text's.
 
 use crate::carrier_id::Form;
+use crate::claim::{self, Blocked, Breadth, Found};
 use crate::correlate::{self, Fate};
 use crate::life::{self, Changes, Surplus};
 use crate::mo;
@@ -13,14 +13,8 @@ use crate::outcome::{Note, Outcome, View};
 use crate::plan::Plan;
 use crate::record::Correlation;
 use crate::report;
-use smsgw_config::MessageIds;
-use smsgw_message::{
-    Address, Event, EventName, MessageId, MessageLife, MtMessage, Receipt, Record, Timestamp, Up, names,
-};
+use smsgw_message::{Event, EventName, Receipt, Record, Timestamp, Up, names};
 use smsgw_queue::{DeadReason, Expiry, StateKey};
-
-/// Digits in which two numbers have to agree when one is written without its country or trunk prefix.
-const LIKENESS: usize = 7;
 
 /// Where the part of a receipt may be found.
 #[derive(Debug)]
@@ -28,25 +22,18 @@ pub(crate) struct Place {
     pub(crate) form: Form,
     pub(crate) key: StateKey,
     /// The id as the answer would have it; compared as it is only in the same form.
-    answered: String,
+    pub(crate) answered: String,
     /// It is the id of the receipt's text, and its TLV has another one.
-    by_text: bool,
+    pub(crate) by_text: bool,
+    /// No other form has the same key.
+    pub(crate) is_plain: bool,
+    /// The id is a number in the base of another form that is tried.
+    pub(crate) has_other_base: bool,
 }
 
-impl Place {
-    /// The part that is found there.
-    pub(crate) fn owner(&self, view: &View) -> Option<(MessageId, u16)> {
-        let there = view.read::<Correlation>(&self.key).ok()?.record?;
-        correlate::owner(&there, &self.answered)
-    }
-}
-
-/// The places to look at, most likely first; never empty.
-pub(crate) fn places(plan: &Plan, receipt: &Receipt) -> Vec<Place> {
+/// The places of a receipt's ids in these forms, in their order.
+pub(crate) fn places(receipt: &Receipt, forms: &[Form]) -> Vec<Place> {
     let group = &receipt.via.group;
-    let forms = plan
-        .habits()
-        .forms(group, plan.message_ids(&receipt.via.operator));
     let mut places: Vec<Place> = Vec::with_capacity(forms.len());
     let ids = [
         (Some(&receipt.carrier_id), false),
@@ -59,18 +46,30 @@ pub(crate) fn places(plan: &Plan, receipt: &Receipt) -> Vec<Place> {
                 continue;
             };
             let key = correlate::key(group, &folded);
-            if places.iter().all(|place| place.key != key) {
-                let answered = match form {
-                    Form::Same => id.clone(),
-                    Form::HexToDecimal | Form::DecimalToHex => folded,
-                };
-                places.push(Place {
-                    form: *form,
-                    key,
-                    answered,
-                    by_text,
-                });
+            if places.iter().any(|place| place.key == key) {
+                continue;
             }
+            let others = |other: &&Form| **other != *form;
+            let is_plain = Form::ALL
+                .iter()
+                .filter(others)
+                .all(|other| other.answered(id).as_ref() != Some(&folded));
+            let has_other_base = forms
+                .iter()
+                .filter(others)
+                .any(|other| other.answered(id).is_some());
+            let answered = match form {
+                Form::Same => id.clone(),
+                Form::HexToDecimal | Form::DecimalToHex => folded,
+            };
+            places.push(Place {
+                form: *form,
+                key,
+                answered,
+                by_text,
+                is_plain,
+                has_other_base,
+            });
         }
     }
     places
@@ -84,63 +83,63 @@ pub(crate) fn handle(
     receipt: &Receipt,
     view: &View,
 ) -> Outcome {
-    let operator = &receipt.via.operator;
-    let places = places(plan, receipt);
-    let owners = places
-        .iter()
-        .filter(|place| !place.by_text && place.owner(view).is_some())
-        .count();
-    for place in &places {
-        if let Err(error) = view.read::<Correlation>(&place.key) {
-            return outcome.corrupt(&place.key, &error);
-        }
-        let Some((message, part)) = place.owner(view) else {
-            continue;
-        };
-        let key = report::message_key(message);
-        let seen = match view.read::<MessageLife>(&key) {
-            Ok(seen) => seen,
-            Err(error) => return outcome.corrupt(&key, &error),
-        };
-        if !believed(
-            plan,
-            receipt,
-            place.form,
-            seen.record.as_ref().map(|life| &life.message),
-        ) {
-            continue;
-        }
-        // A record is kept at least until its message is final: where it is gone, this receipt comes after the end.
-        let Some(mut life) = seen.record else {
-            return outcome.note(Note::Late(operator.clone(), message));
-        };
-        let surplus = life::surplus(&life, part);
-        let mut changes = Changes::default();
-        let meaning = plan.meaning(operator, receipt.state);
-        let rule = plan.long_receipts(operator);
-        if life::handle_receipt(&mut life, part, receipt, meaning, rule, &mut changes).is_err() {
-            return unknown(outcome.dead(DeadReason::UnknownReceipt), now, receipt);
-        }
-        // Which of two ids a carrier means says nothing about how it writes them.
-        let certain = owners == 1 && !place.by_text;
-        let outcome = outcome.note(matched(receipt, place.form, certain));
-        match surplus {
-            Some(Surplus::Duplicate) => return outcome.note(Note::Duplicate(operator.clone(), message, 1)),
-            Some(Surplus::Late) => return outcome.note(Note::Late(operator.clone(), message)),
-            Some(Surplus::Unrequested) => return outcome.note(Note::Unrequested(operator.clone(), message)),
-            None => {}
-        }
-        return report::put(outcome, plan, now, &life, seen.expected, changes);
+    match claim::find(plan, receipt, Breadth::Usual, view) {
+        Ok(Some(found)) => apply(outcome, plan, now, receipt, found)
+            .unwrap_or_else(|outcome| unknown(outcome.dead(DeadReason::UnknownReceipt), now, receipt)),
+        Ok(None) => park(outcome, plan, now, receipt, view),
+        Err(Blocked { key, error }) => outcome.corrupt(&key, &error),
     }
-    park(outcome, plan, now, receipt, places, view)
+}
+
+/// A receipt's part was found. Gives the outcome back as it was when its message has no such part.
+pub(crate) fn apply(
+    outcome: Outcome,
+    plan: &Plan,
+    now: Timestamp,
+    receipt: &Receipt,
+    found: Found,
+) -> Result<Outcome, Outcome> {
+    let operator = &receipt.via.operator;
+    let Found {
+        form,
+        message,
+        part,
+        seen,
+        certain,
+    } = found;
+    // A record is kept at least until its message is final: where it is gone, this receipt comes after the end.
+    let Some(mut life) = seen.record else {
+        return Ok(outcome.note(Note::Late(operator.clone(), message)));
+    };
+    let surplus = life::surplus(&life, part, operator);
+    let mut changes = Changes::default();
+    let meaning = plan.meaning(operator, receipt.state);
+    let rule = plan.long_receipts(operator);
+    if life::handle_receipt(&mut life, part, receipt, meaning, rule, &mut changes).is_err() {
+        return Err(outcome);
+    }
+    let outcome = outcome.note(matched(receipt, form, certain));
+    let surplus = match surplus {
+        None => return Ok(report::put(outcome, plan, now, &life, seen.expected, changes)),
+        Some(Surplus::Duplicate) => Note::Duplicate(operator.clone(), message, 1),
+        Some(Surplus::Late) => Note::Late(operator.clone(), message),
+        Some(Surplus::Unrequested) => Note::Unrequested(operator.clone(), message),
+        Some(Surplus::Elsewhere) => Note::Elsewhere(operator.clone(), message),
+    };
+    Ok(outcome.note(surplus))
 }
 
 /// The keys that tell whether a part is there for a receipt: its places, and the messages found there.
-pub(crate) fn keys(plan: &Plan, receipt: &Receipt, view: &View) -> Vec<StateKey> {
-    let places = places(plan, receipt);
+pub(crate) fn keys(plan: &Plan, receipt: &Receipt, breadth: Breadth, view: &View) -> Vec<StateKey> {
+    // What cannot be read is told where it is handled.
+    let usual = |_| places(receipt, Form::ALL.as_slice());
+    let places = claim::places(plan, receipt, breadth, view).unwrap_or_else(usual);
     let messages: Vec<_> = places
         .iter()
-        .filter_map(|place| place.owner(view))
+        .filter_map(|place| {
+            let there = view.read::<Correlation>(&place.key).ok()?.record?;
+            correlate::owner(&there, &place.answered)
+        })
         .map(|(message, _)| report::message_key(message))
         .collect();
     places
@@ -152,67 +151,47 @@ pub(crate) fn keys(plan: &Plan, receipt: &Receipt, view: &View) -> Vec<StateKey>
 
 /// Whether [`handle`] would find a part for a receipt that waits under `key`, or let it wait under another one.
 pub(crate) fn is_misplaced(plan: &Plan, receipt: &Receipt, key: &StateKey, view: &View) -> bool {
-    let places = places(plan, receipt);
-    let claims = |place: &Place| {
-        let Some((message, _)) = place.owner(view) else {
-            return false;
-        };
-        let life = view.read::<MessageLife>(&report::message_key(message));
+    match claim::find(plan, receipt, Breadth::Usual, view) {
         // What cannot be read is told where it is handled.
-        life.map_or(true, |seen| {
-            let message = seen.record.as_ref().map(|life| &life.message);
-            believed(plan, receipt, place.form, message)
-        })
-    };
-    places.first().is_some_and(|place| place.key != *key) || places.iter().any(claims)
-}
-
-/// Whether the form of an id is enough to take the message for that of the receipt.
-fn believed(plan: &Plan, receipt: &Receipt, form: Form, message: Option<&MtMessage>) -> bool {
-    let configured = plan.message_ids(&receipt.via.operator);
-    if form == Form::Same || configured != MessageIds::Auto {
-        return true;
-    }
-    match message {
-        Some(message) => [&receipt.from, &receipt.to]
-            .into_iter()
+        Ok(Some(_)) | Err(_) => true,
+        Ok(None) => waiting_place(plan, receipt, view)
+            .ok()
             .flatten()
-            .any(|address| is_alike(address, &message.to)),
-        // Its message has ended and gone; that is believed of a habit only.
-        None => plan.habits().known(&receipt.via.group, configured) == Some(form),
+            .is_some_and(|place| place.key != *key),
     }
 }
 
-/// The same phone, however its number is written.
-fn is_alike(one: &Address, other: &Address) -> bool {
-    let digits =
-        |address: &Address| -> String { address.as_str().chars().filter(char::is_ascii_digit).collect() };
-    let (one, other) = (digits(one), digits(other));
-    let tail = |digits: &str| {
-        digits
-            .len()
-            .checked_sub(LIKENESS)
-            .and_then(|at| digits.get(at..).map(str::to_owned))
-    };
-    match (tail(&one), tail(&other)) {
-        (Some(one), Some(other)) => one == other,
-        (None, _) | (_, None) => !one.is_empty() && one == other,
+/// Where a receipt is to wait: under the likeliest form of its id that no part has.
+fn waiting_place(plan: &Plan, receipt: &Receipt, view: &View) -> Result<Option<Place>, Blocked> {
+    let configured = plan.message_ids(&receipt.via.operator);
+    let known = plan.habits().known(&receipt.via.group, configured);
+    for place in places(receipt, known.forms())
+        .into_iter()
+        .filter(|place| !place.by_text)
+    {
+        match view.read::<Correlation>(&place.key) {
+            Ok(there) => match there.record {
+                None | Some(Correlation::Parked { .. }) => return Ok(Some(place)),
+                Some(Correlation::Sent { .. } | Correlation::Owned { .. }) => {}
+            },
+            Err(error) => {
+                let key = place.key;
+                return Err(Blocked { key, error });
+            }
+        }
     }
+    Ok(None)
 }
 
-/// Nobody knows it yet: it waits under its most likely key.
-fn park(
-    outcome: Outcome,
-    plan: &Plan,
-    now: Timestamp,
-    receipt: &Receipt,
-    places: Vec<Place>,
-    view: &View,
-) -> Outcome {
+/// Nobody knows it yet: it waits.
+fn park(outcome: Outcome, plan: &Plan, now: Timestamp, receipt: &Receipt, view: &View) -> Outcome {
     let group = &receipt.via.group;
     let dead = |outcome: Outcome| unknown(outcome.dead(DeadReason::UnknownReceipt), now, receipt);
-    let Some(place) = places.into_iter().next() else {
-        return dead(outcome);
+    let place = match waiting_place(plan, receipt, view) {
+        Ok(Some(place)) => place,
+        // Each form of its id belongs to a part that it is not about.
+        Ok(None) => return dead(outcome),
+        Err(Blocked { key, error }) => return outcome.corrupt(&key, &error),
     };
     let there = match view.read::<Correlation>(&place.key) {
         Ok(there) => there,
@@ -220,7 +199,9 @@ fn park(
     };
     match correlate::park(there.record, receipt) {
         Fate::Parked(correlation) => {
-            let alarm = now.after(correlate::half(plan.limits().parked_receipts));
+            let configured = plan.message_ids(&receipt.via.operator);
+            let known = plan.habits().known(group, configured).is_sure();
+            let alarm = now.after(correlate::first_look(plan.limits().parked_receipts, known));
             let expiry = Expiry::Alarm(alarm, names::ALARMS.into(), mo::lane_of(group));
             outcome
                 .with(|step| step.compare_and_put(place.key, there.expected, correlation.to_record(), expiry))
@@ -250,6 +231,13 @@ pub(crate) fn by_text(receipt: &Receipt) -> Option<Receipt> {
     })
 }
 
+/// A receipt that waited goes through `up` once more.
+pub(crate) fn again(outcome: Outcome, receipt: &Receipt) -> Outcome {
+    let group = &receipt.via.group;
+    let record = Up::Receipt(receipt.clone()).to_record();
+    outcome.with(|step| step.publish(names::up(group), mo::lane_of(group), record))
+}
+
 /// Keeps a receipt that stood in state as a dead letter.
 pub(crate) fn bury(outcome: Outcome, now: Timestamp, receipt: &Receipt) -> Outcome {
     let group = &receipt.via.group;
@@ -273,28 +261,4 @@ fn unknown(outcome: Outcome, now: Timestamp, receipt: &Receipt) -> Outcome {
         receipt.via.operator.clone(),
         receipt.via.group.clone(),
     ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_alike_with_and_without_their_prefixes() {
-        let address =
-            |text| Address::from_wire(smsgw_message::Ton::UNKNOWN, smsgw_message::Npi::UNKNOWN, text);
-        let phone = Address::msisdn("491700000001").unwrap();
-        for same in [
-            "491700000001",
-            "+491700000001",
-            "00491700000001",
-            "01700000001",
-            "1700000001",
-        ] {
-            assert!(is_alike(&address(same), &phone), "{same}");
-        }
-        for other in ["491700000002", "00001", "", "Acme"] {
-            assert!(!is_alike(&address(other), &phone), "{other}");
-        }
-    }
 }

@@ -8,7 +8,8 @@
 //! udh16           16-bit references, cut anew    the same; one unit less in a part, so it may take one part more
 //! payload         one part, the whole text       message_payload
 //! ```
-//! A text that a carrier's `latin1` or `ascii` lacks characters for is cut anew as UCS-2 when its parts would not fit so.
+//! A message that goes to another operator after its first one did not take it is joined and cut as that one wants it, with
+//! the reference it has. A text that a carrier's `latin1` or `ascii` lacks characters for is cut anew as UCS-2 when its parts would not fit so.
 //!
 //! References: a counter for each phone, over all senders. Within a day two long messages to one phone have the same
 //! reference only when 256 others (65 536 with 16 bits) came between them. Pure; knows no engine and no clock.
@@ -17,7 +18,9 @@
 //!
 //! # Limits
 //! What takes more than 255 parts when it is cut anew stays as it is; its operator refuses what it cannot carry. The
-//! `max_parts` of a client counts the parts of the accept.
+//! `max_parts` of a client counts the parts of the accept. A message that was one `payload` and is cut for its next operator
+//! gets a reference that follows from its id, without a look at the counter of its phone. What was written in UCS-2 for one
+//! operator stays UCS-2 for the next.
 
 use crate::record::LastReference;
 use sha2::{Digest, Sha256};
@@ -86,12 +89,8 @@ pub(crate) fn next(last: Option<LastReference>, message: &MtMessage) -> LastRefe
 
 /// The message for this operator; `None` when it goes as it is.
 pub(crate) fn recut(message: &MtMessage, operator: &Operator, reference: u16) -> Option<Recut> {
-    let elements = own_elements(&message.parts)?;
-    let cut = match operator.long_messages {
-        LongMessages::Udh8 | LongMessages::Sar => Carriage::Udh8,
-        LongMessages::Udh16 => Carriage::Udh16,
-        LongMessages::Payload => Carriage::Payload,
-    };
+    let elements = own_elements(&message.parts, false)?;
+    let cut = carriage(operator);
     if let Some(text) = unwritable(message, operator) {
         return in_ucs2(&text, elements, Cut::of(cut, reference));
     }
@@ -100,26 +99,7 @@ pub(crate) fn recut(message: &MtMessage, operator: &Operator, reference: u16) ->
     }
     let anew = match operator.long_messages {
         LongMessages::Udh8 | LongMessages::Sar => None,
-        LongMessages::Udh16 | LongMessages::Payload => {
-            let units: Vec<u8> = message
-                .parts
-                .iter()
-                .flat_map(|part| part.data.iter().copied())
-                .collect();
-            let body = Body {
-                encoding: message.encoding,
-                units: &units,
-                shifts: smsgw_message::gsm7::Shifts::NONE,
-                udh: &elements.to_octets().ok()?,
-            };
-            split_by(body, Cut::of(cut, reference))
-                .ok()
-                .map(|segments| Recut {
-                    encoding: message.encoding,
-                    parts: segments.parts,
-                    word: Some(cut.as_str()),
-                })
-        }
+        LongMessages::Udh16 | LongMessages::Payload => joined(message, &elements, cut, reference),
     };
     anew.or_else(|| {
         Some(Recut {
@@ -130,9 +110,63 @@ pub(crate) fn recut(message: &MtMessage, operator: &Operator, reference: u16) ->
     })
 }
 
+/// The whole message for an operator that it was not cut for; `None` when it goes as it is.
+pub(crate) fn anew(message: &MtMessage, operator: &Operator) -> Option<Recut> {
+    let elements = own_elements(&message.parts, true)?;
+    let told = message
+        .parts
+        .first()
+        .and_then(|part| Some(Udh::parse(&part.udh).ok()?.0.concat?.reference));
+    let reference = told.unwrap_or_else(|| next(None, message).reference);
+    let cut = carriage(operator);
+    if let Some(text) = unwritable(message, operator) {
+        return in_ucs2(&text, elements, Cut::of(cut, reference));
+    }
+    if let [only] = message.parts.as_slice()
+        && only.data.len() <= segment_octets(message, only)
+    {
+        return None;
+    }
+    joined(message, &elements, cut, reference).filter(|recut| recut.parts != message.parts)
+}
+
+/// What one SMS takes of this part's text, in octets as they stand in a part.
+fn segment_octets(message: &MtMessage, part: &Part) -> usize {
+    room(message.encoding, part.udh.len()).saturating_mul(message.encoding.unit_octets())
+}
+
+fn carriage(operator: &Operator) -> Carriage {
+    match operator.long_messages {
+        LongMessages::Udh8 | LongMessages::Sar => Carriage::Udh8,
+        LongMessages::Udh16 => Carriage::Udh16,
+        LongMessages::Payload => Carriage::Payload,
+    }
+}
+
+/// All parts as one text, cut again.
+fn joined(message: &MtMessage, elements: &Udh, cut: Carriage, reference: u16) -> Option<Recut> {
+    let units: Vec<u8> = message
+        .parts
+        .iter()
+        .flat_map(|part| part.data.iter().copied())
+        .collect();
+    let body = Body {
+        encoding: message.encoding,
+        units: &units,
+        shifts: smsgw_message::gsm7::Shifts::NONE,
+        udh: &elements.to_octets().ok()?,
+    };
+    let segments = split_by(body, Cut::of(cut, reference)).ok()?;
+    Some(Recut {
+        encoding: message.encoding,
+        parts: segments.parts,
+        word: Some(cut.as_str()),
+    })
+}
+
 /// The header elements that all parts share, when the gateway made these parts: one that is whole, or all of a message
-/// with their places.
-fn own_elements(parts: &[Part]) -> Option<Udh> {
+/// with their places. `may_be_wide`: they were cut for an operator before, and may have 16-bit references.
+fn own_elements(parts: &[Part], may_be_wide: bool) -> Option<Udh> {
     let mut elements = None;
     for (part, number) in parts.iter().zip(1_usize..) {
         let mut header = match part.udh.as_slice() {
@@ -140,7 +174,7 @@ fn own_elements(parts: &[Part]) -> Option<Udh> {
             udh => Udh::parse(udh).ok().filter(|(_, rest)| rest.is_empty())?.0,
         };
         let place = header.concat.take().map(|concat| {
-            let ours = !concat.wide && usize::from(concat.total) == parts.len();
+            let ours = (may_be_wide || !concat.wide) && usize::from(concat.total) == parts.len();
             ours && usize::from(concat.sequence) == number
         });
         if place != (parts.len() > 1).then_some(true) {

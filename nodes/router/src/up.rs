@@ -4,7 +4,8 @@
 //! Brings the machines together: `correlate` says which part, `life` what it means, `mo` does the rest.
 
 use crate::assemble::Place;
-use crate::carrier_id::Form;
+use crate::carrier_id::{Form, fold};
+use crate::claim::{self, Breadth};
 use crate::correlate;
 use crate::life::{self, Changes};
 use crate::mo;
@@ -13,6 +14,7 @@ use crate::plan::Plan;
 use crate::receipt;
 use crate::record::Correlation;
 use crate::report;
+use crate::reroute;
 use crate::work::{Hop, Unreadable};
 use smsgw_message::{InDoubt, MessageLife, Record, SubmitOutcome, SubmitResult, Timestamp, Up as Input};
 use smsgw_queue::{DeadReason, Expiry, StateKey, StepId};
@@ -37,7 +39,7 @@ impl Hop for Up {
                     .chain(correlation)
                     .collect()
             }
-            Input::Receipt(receipt) => receipt::keys(plan, receipt, view),
+            Input::Receipt(receipt) => receipt::keys(plan, receipt, Breadth::Usual, view),
             Input::Mo(mo) => Place::of(mo).map(|place| place.key(mo)).into_iter().collect(),
             Input::InDoubt(doubt) => vec![report::message_key(doubt.message)],
         }
@@ -73,7 +75,10 @@ fn handle_in_doubt(outcome: Outcome, plan: &Plan, now: Timestamp, doubt: &InDoub
 fn carrier_id(result: &SubmitResult) -> Option<&str> {
     match &result.outcome {
         SubmitOutcome::Sent { carrier_id } => Some(carrier_id.as_str()).filter(|id| !id.is_empty()),
-        SubmitOutcome::Refused { .. } | SubmitOutcome::Expired | SubmitOutcome::InDoubt => None,
+        SubmitOutcome::Refused { .. }
+        | SubmitOutcome::Expired
+        | SubmitOutcome::InDoubt
+        | SubmitOutcome::Cancelled => None,
     }
 }
 
@@ -102,6 +107,7 @@ fn handle_submit_result(
     if life::handle_submit_result(&mut life, result, plan.long_receipts(operator), &mut changes).is_err() {
         return orphaned(outcome);
     }
+    outcome = reroute::handle(outcome, plan, now, &result.via, &mut life, &mut changes);
     if let Some(carrier_id) = carrier_id(result) {
         let key = correlate::key_of(&result.via.group, carrier_id);
         let there = match view.read::<Correlation>(&key) {
@@ -120,15 +126,25 @@ fn handle_submit_result(
             outcome = outcome.note(Note::IdReused(operator.clone(), result.message));
         }
         for receipt in claimed.parked {
+            let (form, certain) = Form::between(carrier_id, &receipt.carrier_id);
+            if !claim::is_settled(plan, &receipt, form, &life.message) {
+                outcome = receipt::again(outcome, &receipt);
+                continue;
+            }
             let meaning = plan.meaning(&receipt.via.operator, receipt.state);
             let rule = plan.long_receipts(&receipt.via.operator);
             if life::handle_receipt(&mut life, result.part, &receipt, meaning, rule, &mut changes).is_err() {
                 return orphaned(outcome);
             }
-            outcome = outcome.note(receipt::matched(&receipt, Form::Same, true));
+            outcome = outcome.note(receipt::matched(&receipt, form, certain));
         }
         for stray in claimed.strays {
-            outcome = receipt::bury(outcome, now, &stray);
+            outcome = if fold(&stray.carrier_id) == fold(carrier_id) {
+                receipt::bury(outcome, now, &stray)
+            } else {
+                // It waited here under another form of its id.
+                receipt::again(outcome, &stray)
+            };
         }
     }
     if changes.duplicates > 0 {

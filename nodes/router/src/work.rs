@@ -42,8 +42,9 @@ const TRIES: u32 = 8;
 const CONTENDED_FOR: Duration = Duration::from_millis(100);
 /// How long a worker waits when the disk is full.
 const NO_SPACE_PAUSE: Duration = Duration::from_secs(1);
-/// A key may name further keys: parked receipts the forms of their ids, a correlation its message; nothing names a fourth.
-const READS: usize = 3;
+/// A key may name further keys: parked receipts the forms of their ids, a correlation its message, a message of another phone
+/// the other forms of the id, and those their messages; nothing names a sixth.
+const READS: usize = 5;
 
 /// One kind of input: how to read it, which state it needs, what to do.
 pub(crate) trait Hop: Send + Sync {

@@ -5,7 +5,7 @@ use crate::carrier_id::Form;
 use smsgw_message::MessageState::Delivered;
 
 /// A receipt of the phone that [`mt`] goes to.
-fn from_phone(carrier_id: &str, millis: i64) -> Receipt {
+pub(super) fn from_phone(carrier_id: &str, millis: i64) -> Receipt {
     Receipt {
         from: Some(crate::fixtures::phone("491700000001")),
         ..receipt(carrier_id, ReceiptState::Delivered, millis)
@@ -13,7 +13,7 @@ fn from_phone(carrier_id: &str, millis: i64) -> Receipt {
 }
 
 /// A message is accepted and answered with this id.
-fn sends(world: &mut World, n: u8, carrier_id: &str) {
+pub(super) fn sends(world: &mut World, n: u8, carrier_id: &str) {
     world.accept(&mt(n, 1), 100);
     world.result(sent(message_id(n), 1, carrier_id, 200));
 }
@@ -77,6 +77,22 @@ fn hex_in_the_answer_and_decimal_in_the_receipt_is_learnt_and_then_known() {
 }
 
 #[test]
+fn receipts_that_wait_where_their_answer_looks_confirm_the_habit_and_do_not_change_it() {
+    let mut world = World::new();
+    for n in 1..=3 {
+        sends(&mut world, n, &format!("0A{n}F"));
+        world.receipt(from_phone(&(0x0A0F + u32::from(n) * 16).to_string(), 300));
+    }
+    // Many receipts before their answers, as in a burst: each is matched by the form it has.
+    for n in 4..=9 {
+        world.receipt(from_phone(&(0x0A0F + u32::from(n) * 16).to_string(), 350));
+        sends(&mut world, n, &format!("0A{n}F"));
+    }
+    assert_eq!(forms(&world), [Form::HexToDecimal; 9]);
+    assert_eq!(world.told().len(), 9);
+}
+
+#[test]
 fn decimal_in_the_answer_and_hex_in_the_receipt_is_found_too() {
     let mut world = World::new();
     sends(&mut world, 1, "2687");
@@ -100,6 +116,7 @@ fn another_base_is_not_believed_of_another_phone() {
     );
     world.accept(&mt(2, 1), 100);
     world.result(sent(message_id(2), 1, "2687", 400));
+    world.go_round(0, 410);
     assert_eq!(world.reports()[0].message, message_id(2));
 }
 
@@ -266,4 +283,42 @@ fn receipts_that_wait_do_not_make_a_habit_doubtful() {
     }
     sends(&mut world, 4, "B0063");
     assert_eq!(world.told().len(), 4, "it waited where the answer looks");
+}
+
+#[test]
+fn the_first_receipts_of_a_new_carrier_wait_seconds_and_not_half_of_their_time() {
+    let mut world = World::new();
+    let text = CONFIG.replace("parked_receipts = \"5s\"", "parked_receipts = \"300s\"");
+    let config = Arc::new(Config::parse("test.toml", &text).unwrap());
+    world.plan = Plan::try_new(2, config, Arc::default()).unwrap();
+    world.receipt(from_phone("2687", 150));
+    world.pass_to(2_150);
+    world.pass_to(4_150);
+    assert!(
+        world.published.iter().all(|(queue, _)| *queue != up()),
+        "no answer yet"
+    );
+    sends(&mut world, 1, "0A7F");
+    world.pass_to(8_150);
+    let again: Vec<Bytes> = world
+        .published
+        .iter()
+        .filter(|(queue, _)| *queue == up())
+        .map(|(_, record)| record.clone())
+        .collect();
+    assert_eq!(again.len(), 1);
+    world.run(&UpHop, &up(), &again[0], at(8_151));
+    assert_eq!(world.told(), [(Delivered, None)]);
+    // Once the form is known, nothing is looked at before half of its time.
+    let habits = world.plan.habits();
+    let group = crate::fixtures::via("alpha").group;
+    for _ in 0..3 {
+        habits.matched(&group, Form::HexToDecimal);
+    }
+    world.receipt(from_phone("2688", 9_000));
+    let key = crate::correlate::key_of(&group, "A80");
+    let Expiry::Alarm(when, ..) = &world.state[&key].1 else {
+        panic!("an alarm");
+    };
+    assert_eq!(*when, at(159_000));
 }

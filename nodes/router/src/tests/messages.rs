@@ -345,7 +345,7 @@ fn reports_come_as_the_client_asked() {
 }
 
 #[test]
-fn a_report_goes_to_the_message_then_to_its_client_then_nowhere() {
+fn a_report_goes_to_the_message_then_to_its_client_then_to_its_inbox() {
     let mut world = World::new();
     let quiet = smsgw_message::ClientId::try_new("quiet").unwrap();
     world.accept(
@@ -358,19 +358,79 @@ fn a_report_goes_to_the_message_then_to_its_client_then_nowhere() {
     world.accept(
         &MtMessage {
             callback: None,
-            client: quiet.clone(),
+            client: quiet,
             ..mt(2, 1)
+        },
+        10_000,
+    );
+    let gone = smsgw_message::ClientId::try_new("gone").unwrap();
+    world.accept(
+        &MtMessage {
+            callback: None,
+            client: gone.clone(),
+            ..mt(3, 1)
         },
         10_000,
     );
     let urls: Vec<_> = world.downs().into_iter().map(|down| down.url.unwrap()).collect();
     assert_eq!(urls, ["http://127.0.0.1:9000/events"]);
+    let [(log, down)] = world.inboxes.as_slice() else {
+        panic!("{:?}", world.inboxes)
+    };
+    assert_eq!((log.as_str(), &down.url), ("inbox.quiet", &None));
     assert!(
         world
             .notes
-            .contains(&Note::ReportWithoutTarget(quiet, message_id(2)))
+            .contains(&Note::ReportWithoutTarget(gone, message_id(3))),
+        "an account that is gone reads no inbox"
     );
     assert!(world.life(2).is_final);
+}
+
+#[test]
+fn a_receipt_quotes_how_its_message_begins_where_the_account_asks_for_it() {
+    for (form, quoted) in [
+        ("{id} {text}", Some("@ twenty characters ".to_owned())),
+        ("{id}", None),
+    ] {
+        let mut world = World::new();
+        let account = format!(
+            "[client.quiet]\nsystem_id = \"q\"\npassword = \"q\"\n[client.quiet.smpp]\nreceipt_text = \"{form}\"\n"
+        );
+        let text = CONFIG.replacen("[client.quiet]\napi_key = \"quiet-key\"\n", &account, 1);
+        let config = Config::parse("test.toml", &text).unwrap_or_else(|problems| panic!("{problems:?}"));
+        world.plan = Plan::try_new(2, Arc::new(config), Arc::default()).unwrap();
+        let mut message = MtMessage {
+            callback: None,
+            client: smsgw_message::ClientId::try_new("quiet").unwrap(),
+            origin: smsgw_message::Origin::Smpp,
+            ..mt(1, 2)
+        };
+        // The commercial at is 0 in the alphabet of GSM.
+        message.parts[0].data = b"\0 twenty characters and more".to_vec();
+        world.accept(&message, 100);
+        for part in 1..=2 {
+            world.result(sent(message_id(1), part, &format!("p{part}"), 200));
+            world.receipt(receipt(&format!("p{part}"), ReceiptState::Delivered, 300));
+        }
+        assert!(
+            world
+                .life(1)
+                .message
+                .parts
+                .iter()
+                .all(|part| part.data.is_empty()),
+            "content goes with the end"
+        );
+        let downs: Vec<Down> = world
+            .published
+            .iter()
+            .filter(|(queue, _)| queue == names::DOWN_SMPP)
+            .map(|(_, record)| Down::from_record(record).unwrap())
+            .collect();
+        assert_eq!(downs.len(), 1);
+        assert_eq!(downs[0].for_bind.as_ref().unwrap().text, quoted, "{form}");
+    }
 }
 
 #[test]

@@ -3,10 +3,13 @@
 //! [`World`] is the model; the tests stand beside it, by what they are about.
 
 mod ids;
+mod later;
 mod long;
 mod messages;
+mod mixed;
 mod orders;
 mod phones;
+mod reroute;
 
 use crate::alarms::Alarms;
 use crate::fixtures::{at, message_id, mo, mo_part, mt, receipt, sent};
@@ -59,6 +62,17 @@ hosts = ["127.0.0.1:1"]
 system_id = "test"
 password = "test"
 long_messages = "payload"
+[operator.beta]
+protocol = "smpp"
+hosts = ["127.0.0.1:1"]
+system_id = "test"
+password = "test"
+[operator.off]
+protocol = "smpp"
+hosts = ["127.0.0.1:1"]
+system_id = "test"
+password = "test"
+enabled = false
 [client.acme]
 api_key = "acme-key"
 callback = "http://127.0.0.1:9000/events"
@@ -73,6 +87,9 @@ operators = ["wide"]
 [[route.mt]]
 prefix = ["41"]
 operators = ["whole"]
+[[route.mt]]
+prefix = ["45"]
+operators = ["alpha", "off", "beta", "whole", "wide"]
 [[route.mo]]
 to = ["12345"]
 client = "acme"
@@ -87,6 +104,7 @@ struct World {
     state: BTreeMap<StateKey, (Versioned, Expiry)>,
     published: Vec<(String, Bytes)>,
     buried: Vec<(String, DeadReason)>,
+    inboxes: Vec<(String, Down)>,
     events: Vec<Event>,
     notes: Vec<Note>,
     writes: u64,
@@ -100,6 +118,7 @@ impl World {
             state: BTreeMap::new(),
             published: Vec::new(),
             buried: Vec::new(),
+            inboxes: Vec::new(),
             events: Vec::new(),
             notes: Vec::new(),
             writes: 0,
@@ -110,7 +129,7 @@ impl World {
     fn run<H: Hop>(&mut self, hop: &H, queue: &str, record: &[u8], now: Timestamp) {
         let input = hop.decode(record).unwrap();
         let mut view = View::default();
-        for _ in 0..3 {
+        for _ in 0..5 {
             for key in hop.keys(&self.plan, &input, &view) {
                 let value = self.state.get(&key).map(|(value, _)| value.clone());
                 view.insert(key, value);
@@ -144,6 +163,10 @@ impl World {
                     self.published.push((queue.as_str().to_owned(), record))
                 }
                 Op::Bury(queue, _, _, reason) => self.buried.push((queue.as_str().to_owned(), reason)),
+                Op::Append(log, entry) if log.as_str().starts_with("inbox.") => {
+                    self.inboxes
+                        .push((log.as_str().to_owned(), Down::from_record(&entry).unwrap()));
+                }
                 Op::Append(_, entry) => self.events.push(Event::from_record(&entry).unwrap()),
                 other => panic!("unexpected change {other:?}"),
             }
@@ -172,6 +195,19 @@ impl World {
     fn receipt(&mut self, receipt: Receipt) {
         let now = receipt.at;
         self.run(&UpHop, &up(), &Up::Receipt(receipt).to_record(), now);
+    }
+
+    /// What was given back to `up` after the first `seen` such records takes its turn. Gives how many there are now.
+    fn go_round(&mut self, seen: usize, now: i64) -> usize {
+        let mut done = seen;
+        loop {
+            let again = self.published.iter().filter(|(queue, _)| *queue == up());
+            let Some(record) = again.map(|(_, record)| record.clone()).nth(done) else {
+                return done;
+            };
+            self.run(&UpHop, &up(), &record, at(now));
+            done += 1;
+        }
     }
 
     fn mo(&mut self, mo: Mo, now: i64) {

@@ -42,10 +42,15 @@ fn a_message_from_a_phone_that_nobody_takes_is_kept() {
         world.buried,
         [
             (up(), DeadReason::NoRoute),
-            (names::DOWN_CALLBACK.to_owned(), DeadReason::NoOwner),
             (up(), DeadReason::NoRoute),
             (up(), DeadReason::NoRoute),
         ]
+    );
+    let boxes: Vec<&str> = world.inboxes.iter().map(|(log, _)| log.as_str()).collect();
+    assert_eq!(
+        boxes,
+        ["inbox.quiet"],
+        "its client has neither callback nor binds"
     );
     assert!(world.state.is_empty(), "parts that were released begin anew");
 }

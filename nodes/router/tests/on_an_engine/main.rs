@@ -128,6 +128,7 @@ fn result(dispatch: &Dispatch, via: Via, carrier_id: &str, at: Timestamp) -> Up 
         at,
         receipt_asked: true,
         report: dispatch.report,
+        reroute: None,
     })
 }
 
