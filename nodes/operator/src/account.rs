@@ -6,6 +6,8 @@
 use crate::again::{Again, Digest};
 use crate::late::{LateAnswer, LateAnswers};
 use crate::metric::Endings;
+use crate::together::Together;
+use crate::tries::{self, HaveCounts};
 use smsgw_config::Operator;
 use smsgw_message::{LinkGroup, OperatorId, Via, names};
 use smsgw_queue::{LogName, QueueName, RecordId};
@@ -27,11 +29,15 @@ pub(crate) struct Account {
     pub(crate) up: QueueName,
     pub(crate) events: LogName,
     pub(crate) endings: Endings,
+    /// How its links share long messages.
+    pub(crate) together: Arc<Together>,
     settings: RwLock<Arc<Operator>>,
     limiter: Mutex<RateLimiter>,
     inbound: Mutex<RateLimiter>,
     late: Mutex<LateAnswers>,
     again: Mutex<Again>,
+    /// Parts that something was counted of.
+    counts: Mutex<HaveCounts>,
 }
 
 impl Account {
@@ -43,6 +49,7 @@ impl Account {
             up: QueueName::from(names::up(&group)),
             events: LogName::from(names::EVENTS),
             endings: Endings::new(id),
+            together: Together::new(id),
             settings: RwLock::new(Arc::new(operator.clone())),
             limiter: Mutex::new(RateLimiter::new(rate(id, operator), operator.burst)),
             inbound: Mutex::new(RateLimiter::new(
@@ -51,6 +58,7 @@ impl Account {
             )),
             late: Mutex::new(LateAnswers::new(LATE)),
             again: Mutex::default(),
+            counts: Mutex::new(HaveCounts::new(tries::REMEMBERED)),
             via: Via {
                 operator: id.clone(),
                 group,
@@ -103,6 +111,11 @@ impl Account {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take(digest, now)
+    }
+
+    /// The parts that have a count, which ends with them.
+    pub(crate) fn counts(&self) -> MutexGuard<'_, HaveCounts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn inbound(&self) -> MutexGuard<'_, RateLimiter> {

@@ -5,9 +5,9 @@
 
 use crate::account::Account;
 use crate::hop::{self, Done, End, Fate, Finished};
-use crate::tries::{Counted, Tries};
+use crate::tries::{self, Counted, Tries};
 use smsgw_message::{LinkId, Record};
-use smsgw_queue::{CommitErrorKind, Engine, EngineError, StateKey, Step, Versioned};
+use smsgw_queue::{CommitErrorKind, Engine, EngineError, Expected, StateKey, Step, Versioned};
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::{error, warn};
@@ -42,7 +42,7 @@ pub(crate) async fn parts(
     while !batch.is_empty() {
         let steps = batch
             .iter()
-            .map(|done| hop::of_part(done, &account, &link))
+            .map(|done| without_count(hop::of_part(done, &account, &link), done, &account))
             .collect();
         let answers = engine.commit(steps).await;
         let mut again = Vec::new();
@@ -107,7 +107,13 @@ async fn decided(
     let decide = |Finished { delivery, end, at }| {
         let fate = match end {
             End::Known(fate) => fate,
-            End::Tried(tried) => tried.decide(&settings, before.next().unwrap_or_default(), at),
+            End::Tried(tried) => {
+                let before = before.next().unwrap_or_default();
+                if before != Tries::default() {
+                    account.counts().add(delivery.id());
+                }
+                tried.decide(&settings, before, at)
+            }
         };
         Done { delivery, fate, at }
     };
@@ -146,7 +152,26 @@ async fn read(engine: &dyn Engine, account: &Account, keys: Vec<StateKey>) -> Re
     Ok(keys.iter().zip(values).map(tries).collect())
 }
 
+/// What was counted of a part ends with it. A count about to be written is noted first: the part may end elsewhere as soon as
+/// it is written.
+fn without_count(step: Step, done: &Done, account: &Account) -> Step {
+    match &done.fate {
+        Fate::Ended { part, .. } if account.counts().has(done.delivery.id()) => {
+            step.delete(tries::key(&account.id, part), Expected::Any)
+        }
+        Fate::Counted(_) => {
+            account.counts().add(done.delivery.id());
+            step
+        }
+        Fate::Ended { .. } | Fate::Back { .. } | Fate::Corrupt => step,
+    }
+}
+
 fn count_end(account: &Account, done: &Done) {
+    match &done.fate {
+        Fate::Ended { .. } | Fate::Corrupt => account.counts().remove(done.delivery.id()),
+        Fate::Back { .. } | Fate::Counted(_) => {}
+    }
     match &done.fate {
         Fate::Ended { word: "sent", .. } => account.endings.sent(),
         Fate::Ended { word, .. } => account.endings.ended(word),

@@ -8,7 +8,7 @@ use crate::incoming::Arrival;
 use crate::tries::{Counted, Tried};
 use smsgw_message::{
     Class, ClientId, Dispatch, Event, EventName, InDoubt, LinkId, MessageId, Record, ReportLevel,
-    SubmitOutcome, SubmitResult, Timestamp, Up,
+    RerouteReason, SubmitOutcome, SubmitResult, Timestamp, Up,
 };
 use smsgw_queue::{Cost, DeadReason, Delivery, Expiry, Lane, ReleaseReason, Step, StepId};
 use std::time::Duration;
@@ -42,6 +42,8 @@ pub(crate) enum Fate {
         outcome: SubmitOutcome,
         word: &'static str,
         receipt_asked: bool,
+        /// Another operator is to be tried.
+        reroute: Option<RerouteReason>,
     },
     /// Back into the queue.
     Back {
@@ -92,6 +94,7 @@ pub(crate) fn of_part(done: &Done, account: &Account, link: &LinkId) -> Step {
             part,
             outcome,
             receipt_asked,
+            reroute,
             ..
         } => {
             let (name, error, link) = match outcome {
@@ -100,6 +103,7 @@ pub(crate) fn of_part(done: &Done, account: &Account, link: &LinkId) -> Step {
                     (EventName::MtRefused, Some(error.clone()), Some(link.clone()))
                 }
                 SubmitOutcome::Expired => (EventName::MtRefused, Some("expired".to_owned()), None),
+                SubmitOutcome::Cancelled => (EventName::MtRefused, Some("cancelled".to_owned()), None),
                 SubmitOutcome::InDoubt => (
                     EventName::MtRefused,
                     Some("in_doubt".to_owned()),
@@ -124,6 +128,7 @@ pub(crate) fn of_part(done: &Done, account: &Account, link: &LinkId) -> Step {
                 at: done.at,
                 receipt_asked: *receipt_asked,
                 report: part.report,
+                reroute: *reroute,
             };
             step.settle(delivery)
                 .publish(

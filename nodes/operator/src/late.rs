@@ -1,8 +1,14 @@
 //! Answers that came after their part had been given back: the part is not sent again when it comes round.
 //!
 //! Only acceptances are kept: a refusal says nothing of a part that may go out again anyway. Bounded: at most
-//! `capacity`, each for at most `TTL`. Lives in memory, so a restart forgets. Invariant LA-1: forgetting only sends a part
-//! again.
+//! `capacity`, each for at most `TTL`. Invariant LA-1: forgetting only sends a part again.
+//!
+//! # Limits
+//! Lives in memory. With `resubmit` a part goes out again before a late answer can be of use, and nothing is lost. With
+//! `wait:<time>` and `query` a restart between the late answer and the part's turn forgets the id: the part is sent again, its
+//! phone may get it twice, and the receipt of the first time stays unknown (a dead letter, `smsgw_receipts_unknown_total`).
+//! That takes an answer later than `response_timeout` and its grace, and a restart within the wait; writing each such id to
+//! the disk before the part's turn would save that one duplicate.
 
 use smsgw_queue::RecordId;
 use std::collections::{HashMap, VecDeque};

@@ -5,6 +5,7 @@
 //!   keeper                 applies configuration changes: adds and removes links
 //!   link-<operator>-<n>    one task per bind: connect, bind, traffic, again
 //!   link-<operator>-<n>-tx, -rx   the two binds of a `transmitter+receiver` link, under one link id
+//!   outbind-<operator>     listens for the carrier, where it is the one that connects
 //!
 //! mt.operator.<id> ─▶ traffic ─submit_sm─▶ carrier ─deliver_sm─▶ traffic ─▶ up.<p>, events
 //!                        └── answers: verdict ─▶ up.<p> (final) or back into the queue
@@ -21,6 +22,7 @@ mod account;
 mod again;
 mod answers;
 mod bind;
+mod cancel;
 mod commit;
 mod dial;
 mod doubt;
@@ -33,12 +35,14 @@ mod late;
 mod link;
 mod load;
 mod metric;
+mod outbind;
 mod pdu_log;
 mod status;
 mod submit;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod together;
 mod trace;
 mod traffic;
 mod tries;

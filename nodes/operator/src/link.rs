@@ -7,6 +7,8 @@
 //! at least `credentials_retry` after refused credentials, at least `already_bound_retry` after ESME_RALYBND (carriers
 //! keep ghosts of lost sessions for up to a minute; binding faster only feeds them).
 //!
+//! Where the carrier is to connect (`outbind_listen`), connecting is waiting for its call, and all else the same.
+//!
 //! With `bind = "auto"` a link begins as a transceiver. When the carrier seems to have none ([`bind::refuses_transceivers`])
 //! the task tries a transmitter at once; a transmitter that is bound makes all links of the operator pairs, one that is
 //! refused leads back to the transceiver after its pause.
@@ -16,20 +18,21 @@ use crate::bind::{self, Bind};
 use crate::dial::{Dial, Dialled};
 use crate::load::Load;
 use crate::metric::Meters;
+use crate::outbind::{Calls, Rank};
 use crate::status::{LinkState, LinkStatus, LinkTable};
 use crate::tls::TlsFiles;
 use crate::trace::LinkTap;
 use crate::traffic::{self, Over, Traffic};
-use smsgw_config::Operator;
+use smsgw_config::{LinkWish, Operator};
 use smsgw_message::LinkId;
 use smsgw_queue::Engine;
 use smsgw_runtime::{ChildContext, ChildError, Clock};
 use smsgw_session::Backoff;
-use smsgw_smpp::{CloseCause, CommandStatus, EsmeSession, profile::BindErrorClass};
+use smsgw_smpp::{CloseCause, CommandStatus, EsmeSession, Version, profile::BindErrorClass};
 use smsgw_transport::{ConnectOptions, DriveEnd, DriveOptions, Tapped, TlsClient, drive};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -55,7 +58,11 @@ pub(crate) struct Link {
     pub(crate) drain: Duration,
     pub(crate) table: LinkTable,
     pub(crate) load: Arc<Load>,
-    pub(crate) peer: Mutex<Option<SocketAddr>>,
+    pub(crate) line: Mutex<Line>,
+    /// What is wanted of it; its keeper says so.
+    pub(crate) wish: watch::Sender<LinkWish>,
+    /// Connections that the carrier opens, where it does.
+    pub(crate) calls: Arc<Calls>,
     /// The last bind was refused for its credentials.
     pub(crate) credentials_refused: AtomicBool,
     /// With `bind = "auto"`: whether the links of the operator are pairs.
@@ -64,22 +71,48 @@ pub(crate) struct Link {
     pub(crate) tap: LinkTap,
 }
 
+/// What a link is connected to now.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Line {
+    peer: Option<SocketAddr>,
+    host: Option<String>,
+    tls: bool,
+    version: Option<Version>,
+}
+
 impl Link {
     /// Shows the state in metric and table.
     pub(crate) fn report(&self, meters: &Meters, state: LinkState, reason: Option<String>) {
+        self.report_until(meters, state, reason, None);
+    }
+
+    fn report_until(
+        &self,
+        meters: &Meters,
+        state: LinkState,
+        reason: Option<String>,
+        pause: Option<Duration>,
+    ) {
         meters.state(state);
         if state == LinkState::Bound {
             self.credentials_refused.store(false, Ordering::Relaxed);
             self.pair_works();
         }
+        let line = self.line().clone();
+        let since = self.clock.now();
         let status = LinkStatus {
             operator: self.account.id.clone(),
             link: self.id.clone(),
             bind: self.bind.as_str(),
             state,
-            since: self.clock.now(),
-            peer: *self.peer.lock().unwrap_or_else(PoisonError::into_inner),
+            since,
+            peer: line.peer,
+            host: line.host,
+            tls: line.tls,
+            version: line.version.map(|version| version.to_string()),
             reason,
+            next_try: pause.map(|pause| since.after(pause)),
+            held: self.is_held(),
             credentials_refused: self.credentials_refused.load(Ordering::Relaxed),
         };
         self.table.set(status, Some(&self.load));
@@ -100,9 +133,53 @@ impl Link {
         self.pairs.as_ref().is_some_and(|pairs| *pairs.borrow())
     }
 
-    fn set_peer(&self, peer: Option<SocketAddr>) {
-        *self.peer.lock().unwrap_or_else(PoisonError::into_inner) = peer;
+    /// Takes nothing from the queue.
+    pub(crate) fn is_held(&self) -> bool {
+        match *self.wish.borrow() {
+            LinkWish::Held => true,
+            LinkWish::Open | LinkWish::Drained | LinkWish::Stopped => false,
+        }
     }
+
+    /// How long outstanding answers are waited for when it is closed: a drain waits until each has passed its own time.
+    pub(crate) fn patience(&self) -> Duration {
+        match *self.wish.borrow() {
+            LinkWish::Drained => patience_of_drain(&self.account.settings()).max(self.drain),
+            LinkWish::Open | LinkWish::Held | LinkWish::Stopped => self.drain,
+        }
+    }
+
+    /// Shows what it is connected to; it binds now.
+    fn connected(&self, meters: &Meters) {
+        meters.state(LinkState::Connecting);
+        let line = self.line().clone();
+        self.table.update(&self.id, self.bind.as_str(), |status| {
+            status.state = LinkState::Connecting;
+            status.reason = None;
+            (status.peer, status.host, status.tls) = (line.peer, line.host, line.tls);
+        });
+    }
+
+    /// Shows that it is held, or no longer.
+    pub(crate) fn show_held(&self) {
+        let held = self.is_held();
+        self.table
+            .update(&self.id, self.bind.as_str(), |status| status.held = held);
+    }
+
+    /// Bound, in this version.
+    pub(crate) fn speaks(&self, version: Version) {
+        self.line().version = Some(version);
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How long a drain may have to wait for answers; the second lets the last of them time out by itself.
+pub(crate) fn patience_of_drain(operator: &Operator) -> Duration {
+    operator.response_timeout.saturating_add(Duration::from_secs(1))
 }
 
 /// Why a try ended, and how long to wait at least.
@@ -223,7 +300,7 @@ async fn serve(ctx: &ChildContext, link: &Arc<Link>, memory: &mut Memory) -> Res
             return Ok(Next::End);
         }
         meters.reconnect(lost.cause);
-        link.set_peer(None);
+        *link.line() = Line::default();
         link.load.window(0);
         let refused = lost.refused;
         if !link.bind.is_of_pair() && link.pairs.is_some() && refused.is_some_and(bind::refuses_transceivers)
@@ -236,7 +313,7 @@ async fn serve(ctx: &ChildContext, link: &Arc<Link>, memory: &mut Memory) -> Res
         let class = refused.map(BindErrorClass::of);
         link.credentials_refused
             .store(class == Some(BindErrorClass::Credentials), Ordering::Relaxed);
-        link.report(&meters, LinkState::Down, Some(lost.reason));
+        link.report_until(&meters, LinkState::Down, Some(lost.reason), Some(pause));
         tokio::select! {
             () = ctx.draining() => return Ok(Next::End),
             () = tokio::time::sleep(pause) => {}
@@ -264,9 +341,15 @@ async fn try_once(
     memory: &mut Memory,
     meters: &mut Meters,
 ) -> Result<Lost, Result<(), ChildError>> {
-    link.report(meters, LinkState::Connecting, None);
     let settings = link.account.settings();
     let operator = &*Arc::clone(&memory.operator);
+    match operator.outbind_listen {
+        None => link.report(meters, LinkState::Connecting, None),
+        Some(address) => {
+            let waits = format!("waits for the carrier's outbind at {address}");
+            link.report(meters, LinkState::Down, Some(waits));
+        }
+    }
     let config = match bind::session(operator, link.bind) {
         Ok(config) => config,
         Err(error) => {
@@ -291,11 +374,21 @@ async fn try_once(
         host,
         tls,
     } = connection;
-    link.set_peer(Some(peer));
+    *link.line() = Line {
+        peer: Some(peer),
+        host: Some(host.clone()),
+        tls,
+        version: None,
+    };
+    link.connected(meters);
     info!(operator = %link.account.id, link = %link.id, bind = link.bind.as_str(), %peer, host, tls, "connected");
 
     let window = config.window;
-    let session = EsmeSession::new(config, link.clock.instant());
+    let now = link.clock.instant();
+    let (session, asked) = match operator.outbind_listen {
+        None => (EsmeSession::new(config, now), None),
+        Some(_) => (EsmeSession::listen(config.clone(), now), Some(Box::new(config))),
+    };
     let (commands, session_commands) = mpsc::channel(traffic::command_room(window));
     let (session_events, events) = mpsc::channel(EVENT_BATCHES);
     ctx.shows("commands", &commands);
@@ -310,7 +403,7 @@ async fn try_once(
         session_events,
         DriveOptions::new("link"),
     ));
-    let traffic = Traffic::new(link, meters, commands, window, operator.response_timeout);
+    let traffic = Traffic::new(link, meters, commands, window, operator.response_timeout).asked(asked);
     let over = traffic.run(ctx, events).await;
     let (cause, worked) = match over {
         Over::Closed { cause, worked } => (cause, worked),
@@ -352,6 +445,9 @@ async fn try_once(
 }
 
 async fn open(link: &Link, operator: &Operator, files: &mut TlsFiles) -> Result<Dialled, Lost> {
+    if operator.outbind_listen.is_some() {
+        return Ok(link.calls.next(Rank::of(link.index, link.bind)).await);
+    }
     let tls = match operator.tls {
         None => None,
         Some(_) => Some(tls_client(operator, files).await?),

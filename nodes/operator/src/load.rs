@@ -3,9 +3,11 @@
 //! Metrics tell the same over time; this answers "how fast is it at this moment" without a second look. Written once
 //! per turn of the traffic loop, read by status pages. Invariant LO-1: a rate is of the last ten whole seconds.
 
+use crate::account::Account;
 use crate::answers::{AnswerTimes, LinkError};
 use smsgw_message::Timestamp;
 use smsgw_runtime::Clock;
+use smsgw_session::Rate;
 use smsgw_smpp::CommandStatus;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,6 +31,10 @@ pub struct LinkLoad {
     pub answer_p50: Option<Duration>,
     /// 99 of 100 of them took no longer than this.
     pub answer_p99: Option<Duration>,
+    /// Parts per second that all links of the operator may send together; `None`: as many as they can.
+    pub rate: Option<f64>,
+    /// The same now, less while the carrier throttles; `None`: not limited.
+    pub rate_now: Option<f64>,
     /// What went wrong last: an answer that was no ESME_ROK, or the end of a session.
     pub last_error: Option<LinkError>,
 }
@@ -37,6 +43,7 @@ pub struct LinkLoad {
 #[derive(Debug)]
 pub(crate) struct Load {
     clock: Arc<dyn Clock>,
+    account: Arc<Account>,
     since: Instant,
     in_flight: AtomicUsize,
     window: AtomicUsize,
@@ -47,10 +54,11 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(clock: Arc<dyn Clock>, account: Arc<Account>) -> Self {
         Self {
             since: clock.instant(),
             clock,
+            account,
             in_flight: AtomicUsize::new(0),
             window: AtomicUsize::new(0),
             sent: Mutex::default(),
@@ -114,7 +122,15 @@ impl Load {
                 .unwrap_or_else(PoisonError::into_inner)
                 .per_second(second)
         };
+        let (whole, effective) = {
+            let limiter = self.account.limiter();
+            (limiter.rate(), limiter.effective(now))
+        };
+        let shown =
+            |rate: Rate| (!rate.is_unlimited()).then(|| Duration::from_millis(rate.as_milli()).as_secs_f64());
         LinkLoad {
+            rate: shown(whole),
+            rate_now: shown(effective),
             in_flight: self.in_flight.load(Ordering::Relaxed),
             window: self.window.load(Ordering::Relaxed),
             sent_per_second: rate(&self.sent),

@@ -104,8 +104,26 @@ pub(crate) static RELEASED_TOTAL: Counter = Counter::new(
     &["operator", "reason"],
 );
 
-/// Parts that ended here, by outcome: `sent`, `refused`, `exhausted`, `expired`, `in_doubt`,
-/// `in_doubt_max` (in doubt too often), `unsendable`, `corrupt`.
+/// Parts of long messages that one link checked out while another link had their siblings, by outcome: `handed` over to that
+/// link, or kept because that was impossible: `link_gone`, `full` (too many wait there already). Only the last two take a
+/// message apart, in the middle of it; a rise of `full` is a link that takes much less than its siblings.
+pub(crate) static HANDED_OVER_TOTAL: Counter = Counter::new(
+    "smsgw_operator_handed_over_total",
+    "Parts that were checked out by another link than the one that has their siblings.",
+    &["operator", "outcome"],
+);
+
+/// What clients asked of a carrier and its operator does not pass on, by option: `priority`, `protocol_id`, `service_type`,
+/// `replace_if_present`, `data_coding`, `tlv`; counted each time a part is made ready.
+/// Any number: a client counts on something that `pass_options` or `tlvs_allowed` does not let it have.
+pub(crate) static OPTIONS_LEFT_OUT_TOTAL: Counter = Counter::new(
+    "smsgw_operator_options_left_out_total",
+    "Wishes of clients that were not passed on to the carrier.",
+    &["operator", "option"],
+);
+
+/// Parts that ended here, by outcome: `sent`, `refused`, `exhausted`, `reroute` (another operator is to be tried), `expired`,
+/// `in_doubt`, `in_doubt_max` (in doubt too often), `unsendable`, `corrupt`.
 pub(crate) static ENDED_TOTAL: Counter = Counter::new(
     "smsgw_operator_ended_total",
     "Parts that ended, by outcome.",
@@ -164,6 +182,17 @@ pub(crate) static BINDS_REFUSED_TOTAL: Counter = Counter::new(
     "smsgw_operator_binds_refused_total",
     "Binds refused by carriers.",
     &["operator", "status"],
+);
+
+/// Connections of carriers at `outbind_listen`, by outcome: `taken` (by a link); closed are `unknown_peer` (not in `outbind_allow`),
+/// `too_many` (too many without a link), `no_outbind` (none within 10 s, or something else), `wrong_secret` and `no_link` (no
+/// link waited for one).
+/// A rise of `no_link` means that the carrier opens more than `binds`, or that links are stopped or wait after refused
+/// credentials; of `unknown_peer`, that the carrier has new addresses, or that somebody else tries.
+pub(crate) static OUTBINDS_TOTAL: Counter = Counter::new(
+    "smsgw_operator_outbinds_total",
+    "Connections that carriers opened, by outcome.",
+    &["operator", "outcome"],
 );
 
 /// Steps of a link that the engine did not take, by reason: `stale` (somebody else has the part), `retried` (no space or
@@ -274,6 +303,14 @@ impl Meters {
         TOLERATED_TOTAL
             .with(&[self.operator.as_str(), quirk.name()])
             .inc();
+    }
+
+    pub(crate) fn left_out(&self, options: &[&'static str]) {
+        for option in options {
+            OPTIONS_LEFT_OUT_TOTAL
+                .with(&[self.operator.as_str(), option])
+                .inc();
+        }
     }
 
     pub(crate) fn arrived(&self, kind: &'static str) {

@@ -75,8 +75,18 @@ pub struct LinkStatus {
     pub since: Timestamp,
     /// The carrier's end, once connected.
     pub peer: Option<SocketAddr>,
+    /// What the connection was made to, as configured; `outbind` when the carrier made it.
+    pub host: Option<String>,
+    /// The connection is encrypted.
+    pub tls: bool,
+    /// What both ends speak, while bound: `3.4`.
+    pub version: Option<String>,
     /// Why it is down, when it is.
     pub reason: Option<String>,
+    /// When it is tried again, while it is down and waits for that.
+    pub next_try: Option<Timestamp>,
+    /// Takes nothing from the queue: held by order or file (`links_held`).
+    pub held: bool,
     /// The carrier refused the credentials of the last bind: somebody has to act. Stays until a bind is taken, or ends
     /// otherwise.
     pub credentials_refused: bool,
@@ -124,6 +134,13 @@ impl LinkTable {
             status.since = before.since;
         }
         entries.insert(key, (status, load.cloned()));
+    }
+
+    /// Changes what is shown of a bind, if it is shown.
+    pub(crate) fn update(&self, link: &LinkId, bind: &'static str, change: impl FnOnce(&mut LinkStatus)) {
+        if let Some((status, _)) = self.lock().get_mut(&(link.clone(), bind)) {
+            change(status);
+        }
     }
 
     pub(crate) fn remove(&self, link: &LinkId, bind: &'static str) {

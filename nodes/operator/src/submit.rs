@@ -4,7 +4,8 @@
 //! dispatch ─▶ address   source_addr, destination_addr: type, plan and form by kind of address
 //!          ─▶ header    user data header, or the sar_* TLVs that stand for its concatenation
 //!          ─▶ body      data_coding and octets, as the carrier reads data_coding 0
-//!          ─▶ submit    validity, receipts, priority, TLVs; SubmitBuilder writes and checks the whole
+//!          ─▶ options   what the client asked for, as far as the operator passes it on
+//!          ─▶ submit    validity, receipts, TLVs; SubmitBuilder writes and checks the whole
 //! ```
 //! Pure; time is an argument. Invariant SU-1: nothing is replaced or cut to make it fit: what the carrier cannot be
 //! told is refused with its reason.
@@ -14,12 +15,12 @@
 //!
 //! # Limits
 //! A message class (flash) has no octet for ISO 8859-1 and is left out there, unless it is told by TLV. A part with more
-//! than 254 octets goes into message_payload, header and all. Several links may share the parts of one message: each sends
-//! its own in their order, and more_messages_to_send then says so of parts that go another way.
+//! than 254 octets goes into message_payload, header and all.
 
 mod address;
 mod body;
 mod header;
+mod options;
 #[cfg(test)]
 mod tests;
 
@@ -47,6 +48,9 @@ pub(crate) enum Unsendable {
     /// The user data header does not state its own length, or is too long.
     #[error("header_not_valid")]
     Header,
+    /// A TLV that the carrier wants in every message was set by nobody (`tlvs_required`).
+    #[error("required_tlv_missing")]
+    RequiredTlv,
     /// Longer than any parameter takes.
     #[error("message_does_not_fit")]
     TooLong,
@@ -77,6 +81,8 @@ impl From<SubmitError> for Unsendable {
 pub(crate) struct Submit {
     pub(crate) message: SubmitSm,
     pub(crate) receipt_asked: bool,
+    /// What the client asked for and this operator does not pass on, by word.
+    pub(crate) left_out: Vec<&'static str>,
 }
 
 /// Writes the part of `dispatch`, which waited in the lanes of `class`, for this operator.
@@ -88,6 +94,7 @@ pub(crate) fn submit(
 ) -> Result<Submit, Unsendable> {
     let Header { octets, sar } = header::of(&dispatch.content.udh, operator.long_messages);
     let body = body::write(dispatch, octets, operator)?;
+    let options = options::of(dispatch, class, operator, &body)?;
     let receipt_asked = match operator.receipts {
         Receipts::Always => true,
         Receipts::Never => false,
@@ -101,13 +108,14 @@ pub(crate) fn submit(
         address::source(dispatch, operator)?,
         address::destination(dispatch, operator)?,
     )
-    .service_type(COctets::try_from(operator.service_type.as_str()).map_err(|_| Unsendable::ServiceType)?)
+    .service_type(options.service_type)
     .header(&body.header)
-    .text(body.data_coding, body.octets)
+    .text(options.data_coding, body.octets)
     .validity(validity(operator, dispatch.valid_until, now))
     .receipts(if asks { Asked::Final } else { Asked::None })
-    .priority(operator.priority.of(class))
-    .protocol_id(operator.protocol_id);
+    .priority(options.priority)
+    .protocol_id(options.protocol_id)
+    .replace_if_present(options.replace_if_present);
     if let Some(part) = sar {
         builder = builder.part(part, LongMode::Sar);
     } else if operator.long_messages == LongMessages::Payload && is_long(dispatch) {
@@ -120,12 +128,13 @@ pub(crate) fn submit(
     if operator.more_messages && dispatch.part < dispatch.parts {
         builder = builder.tlv(tlv::tag::MORE_MESSAGES_TO_SEND, &[1]);
     }
-    for (tag, value) in &operator.tlvs {
-        builder = builder.tlv(tag.tag(), value.octets());
+    for (tag, value) in &options.tlvs {
+        builder = builder.tlv(*tag, value);
     }
     Ok(Submit {
         message: builder.build()?,
         receipt_asked,
+        left_out: options.left_out,
     })
 }
 

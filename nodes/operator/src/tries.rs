@@ -1,7 +1,7 @@
 //! How often a part met a full queue, or was in doubt, so that its waits grow and its resubmissions end.
 //!
 //! ```text
-//! tries/<operator>/<message>/<part>   Tries   deleted when the part's validity ends
+//! tries/<operator>/<message>/<part>   Tries   deleted in the step that ends the part
 //! ```
 //! Kind 35 of the record format. The engine's attempt count does not serve: such retries are free, and temporary failures
 //! have a count of their own. A memory of this process does not either: the part may come back to another process, or to
@@ -10,6 +10,10 @@
 //! that is simply taken costs nothing.
 //!
 //! Pure. Invariant TS-1: a part goes out again after a doubt only once that doubt has been counted durably.
+//!
+//! # Limits
+//! Which parts have a count is remembered in this process, so that a part without one costs no write when it ends. What is
+//! not remembered (after a restart, or beyond [`REMEMBERED`] parts at once) goes an hour after its part's validity.
 
 use crate::doubt::{self, Cause, Resolution};
 use crate::hop::{Fate, PartRef};
@@ -17,7 +21,8 @@ use minicbor::{Decode, Encode};
 use sha2::{Digest as _, Sha256};
 use smsgw_config::{InDoubt, Operator};
 use smsgw_message::{OperatorId, Record, SubmitOutcome, Timestamp, names};
-use smsgw_queue::{ReleaseReason, StateKey, StepId};
+use smsgw_queue::{RecordId, ReleaseReason, StateKey, StepId};
+use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
 /// What is kept of a part.
@@ -36,6 +41,52 @@ impl Record for Tries {
     const VERSION: u8 = 1;
 }
 
+/// Parts whose counts are remembered to be deleted.
+pub(crate) const REMEMBERED: usize = 100_000;
+
+/// The parts that have a count.
+#[derive(Debug)]
+pub(crate) struct HaveCounts {
+    capacity: usize,
+    known: HashSet<RecordId>,
+    /// In the order of their coming; those that ended may still stand here.
+    order: VecDeque<RecordId>,
+}
+
+impl HaveCounts {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self {
+            capacity,
+            known: HashSet::new(),
+            order: VecDeque::new(),
+        }
+    }
+
+    /// A count of this part was written or read. The oldest give way.
+    pub(crate) fn add(&mut self, record: RecordId) {
+        if !self.known.insert(record) {
+            return;
+        }
+        self.order.push_back(record);
+        while self.order.len() > self.capacity {
+            if let Some(oldest) = self.order.pop_front() {
+                self.known.remove(&oldest);
+            }
+        }
+    }
+
+    pub(crate) fn has(&self, record: RecordId) -> bool {
+        self.known.contains(&record)
+    }
+
+    /// The part has ended, and its count with it.
+    pub(crate) fn remove(&mut self, record: RecordId) {
+        if self.known.remove(&record) && self.known.is_empty() {
+            self.order.clear();
+        }
+    }
+}
+
 /// What happened to a part this time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trouble {
@@ -43,6 +94,8 @@ pub(crate) enum Trouble {
     QueueFull,
     /// Written and not answered, for so long.
     Doubt { cause: Cause, waited: Duration },
+    /// Its client has withdrawn it; `maybe_sent` when a crash or a stop came before what became of it last time.
+    Withdrawn { maybe_sent: bool },
 }
 
 /// A part whose fate depends on what happened to it before.
@@ -106,6 +159,15 @@ impl Tried {
                 let tries = Tries { in_doubt, ..before };
                 counted(after, ReleaseReason::InDoubt, tries, Some(told))
             }
+            // The phone may have it: nobody can say that it was withdrawn.
+            Trouble::Withdrawn { maybe_sent } if maybe_sent || before.in_doubt > 0 => self.reject("in_doubt"),
+            Trouble::Withdrawn { .. } => Fate::Ended {
+                part: self.part.clone(),
+                outcome: SubmitOutcome::Cancelled,
+                word: "cancelled",
+                receipt_asked: false,
+                reroute: None,
+            },
         }
     }
 
@@ -115,6 +177,7 @@ impl Tried {
             outcome: SubmitOutcome::InDoubt,
             word,
             receipt_asked: false,
+            reroute: None,
         }
     }
 }
@@ -141,7 +204,8 @@ impl Counted {
     }
 }
 
-fn key(operator: &OperatorId, part: &PartRef) -> StateKey {
+/// The key of a part's count.
+pub(crate) fn key(operator: &OperatorId, part: &PartRef) -> StateKey {
     StateKey::from(names::tries(operator, part.message, part.part))
 }
 
@@ -237,6 +301,21 @@ mod tests {
     }
 
     #[test]
+    fn what_was_withdrawn_while_in_doubt_is_not_called_cancelled() {
+        let end = |maybe_sent, before| {
+            let withdrawn = tried(Trouble::Withdrawn { maybe_sent });
+            let at = withdrawn.valid_until.before(1000 * SECOND);
+            match withdrawn.decide(&Operator::default(), before, at) {
+                Fate::Ended { outcome, .. } => outcome,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(end(false, full(3)), SubmitOutcome::Cancelled);
+        assert_eq!(end(false, in_doubt(1)), SubmitOutcome::InDoubt);
+        assert_eq!(end(true, full(0)), SubmitOutcome::InDoubt);
+    }
+
+    #[test]
     fn full_queues_and_doubts_are_counted_apart() {
         let both = Tries { full: 3, in_doubt: 1 };
         let at = doubt().valid_until.before(1000 * SECOND);
@@ -257,6 +336,28 @@ mod tests {
         assert_eq!(steps.len(), 5);
         let again = counted(doubt().decide(&Operator::default(), in_doubt(0), at)).step(input);
         assert!(steps.contains(&again), "the same input makes the same step");
+    }
+
+    #[test]
+    fn parts_with_counts_are_remembered_until_they_end_and_up_to_a_bound() {
+        let mut have = HaveCounts::new(3);
+        let record = RecordId::from_u64;
+        for n in 0..10 {
+            have.add(record(n));
+            have.add(record(n));
+        }
+        assert_eq!((have.known.len(), have.order.len()), (3, 3));
+        assert!(have.has(record(9)) && have.has(record(7)) && !have.has(record(6)));
+        for n in 0..10 {
+            have.remove(record(n));
+        }
+        assert_eq!((have.known.len(), have.order.len()), (0, 0));
+        for n in 10..1000 {
+            have.add(record(n));
+            have.add(record(5));
+            have.remove(record(n));
+            assert!(have.known.len() <= 3 && have.order.len() <= 3);
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! one verdict, and a status that no list of the operator names is final.
 
 use smsgw_config::{Operator, StatusRange};
+use smsgw_message::RerouteReason;
 use smsgw_queue::{Cost, ReleaseReason};
 use smsgw_smpp::CommandStatus;
 use std::time::Duration;
@@ -21,6 +22,8 @@ pub(crate) enum Verdict {
     Temporary(Duration),
     /// It might pass, but the attempts are used up.
     Exhausted,
+    /// Not here: the next operator of the route is to be tried.
+    Reroute(RerouteReason),
     /// Final.
     Refused,
 }
@@ -31,7 +34,7 @@ impl Verdict {
         match self {
             Self::Throttled(after) => Some((after, ReleaseReason::Throttled, Cost::Free)),
             Self::Temporary(after) => Some((after, ReleaseReason::Temporary, Cost::Counted)),
-            Self::Accepted | Self::QueueFull | Self::Exhausted | Self::Refused => None,
+            Self::Accepted | Self::QueueFull | Self::Exhausted | Self::Reroute(_) | Self::Refused => None,
         }
     }
 }
@@ -40,23 +43,27 @@ fn holds(list: &[StatusRange], code: u32) -> bool {
     list.iter().any(|range| range.contains(code))
 }
 
-/// Judges an answer. `attempt` counts from 1 and grows with each retry at a cost. A status in several lists is what the first of rejected, throttled,
-/// queue_full and temporary makes of it.
+/// Judges an answer. `attempt` counts from 1 and grows with each retry at a cost. A status in several lists is what the first of rejected, reroute,
+/// throttled, queue_full and temporary makes of it.
 pub(crate) fn judge(operator: &Operator, status: CommandStatus, attempt: u32) -> Verdict {
     let CommandStatus(code) = status;
     if status.is_ok() {
         Verdict::Accepted
     } else if holds(&operator.rejected, code) {
         Verdict::Refused
+    } else if holds(&operator.reroute, code) {
+        Verdict::Reroute(RerouteReason::Answer)
     } else if holds(&operator.throttled, code) {
         Verdict::Throttled(operator.throttled_retry)
     } else if holds(&operator.queue_full, code) {
         Verdict::QueueFull
     } else if holds(&operator.temporary, code) {
-        if attempt >= operator.temporary_attempts {
-            Verdict::Exhausted
-        } else {
+        if attempt < operator.temporary_attempts {
             Verdict::Temporary(operator.temporary_retry.delay_or_last(attempt))
+        } else if operator.reroute_exhausted {
+            Verdict::Reroute(RerouteReason::Exhausted)
+        } else {
+            Verdict::Exhausted
         }
     } else {
         Verdict::Refused
@@ -145,9 +152,18 @@ mod tests {
                 Verdict::Temporary(seconds(2)),
                 "{code}"
             );
+            let reroute = Operator {
+                reroute: all(),
+                ..temporary
+            };
+            assert_eq!(
+                verdict(reroute.clone()),
+                Verdict::Reroute(RerouteReason::Answer),
+                "{code}"
+            );
             let rejected = Operator {
                 rejected: all(),
-                ..temporary
+                ..reroute
             };
             assert_eq!(verdict(rejected), Verdict::Refused, "{code}");
         }
@@ -192,6 +208,24 @@ mod tests {
     }
 
     #[test]
+    fn attempts_that_are_used_up_may_lead_elsewhere() {
+        let operator = Operator {
+            reroute_exhausted: true,
+            ..Operator::default()
+        };
+        let table = [
+            (0x08, 4, Verdict::Temporary(seconds(16))),
+            (0x08, 5, Verdict::Reroute(RerouteReason::Exhausted)),
+            (0x0B, 5, Verdict::Refused),
+            (0x14, 900, Verdict::QueueFull),
+        ];
+        for (code, attempt, expected) in table {
+            let verdict = judge(&operator, CommandStatus(code), attempt);
+            assert_eq!(verdict, expected, "{code:#x} at attempt {attempt}");
+        }
+    }
+
+    #[test]
     fn an_operators_lists_replace_the_defaults() {
         let operator = Operator {
             throttled: list(&["0x14", "0x400"]),
@@ -228,6 +262,7 @@ mod tests {
             Verdict::Accepted,
             Verdict::QueueFull,
             Verdict::Exhausted,
+            Verdict::Reroute(RerouteReason::Answer),
             Verdict::Refused,
         ] {
             assert_eq!(other.retry(), None);

@@ -1,6 +1,8 @@
-//! What is sent, setting by setting; what single carriers want differently is in [`carriers`].
+//! What is sent, setting by setting; what single carriers want differently is in [`carriers`], what
+//! clients ask for in [`options`].
 
 mod carriers;
+mod options;
 
 use super::*;
 use crate::fixtures::dispatch;

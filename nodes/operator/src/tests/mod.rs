@@ -1,12 +1,15 @@
 //! The node against a simulated carrier, over in-memory streams, on the memory engine, under paused time.
 
 mod arrivals;
+mod called;
+mod called_off;
 mod carrier;
 mod doubt;
 mod faults;
 mod flow;
 mod links;
 mod long;
+mod orders;
 mod sending;
 
 use crate::dial::Dial;

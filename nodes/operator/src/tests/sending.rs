@@ -2,6 +2,8 @@
 
 use super::carrier::Reply;
 use super::*;
+use smsgw_config::StatusRange;
+use smsgw_message::RerouteReason;
 use smsgw_queue::Place;
 use smsgw_smpp::CommandStatus;
 use smsgw_testkit::Mood;
@@ -102,6 +104,81 @@ async fn a_full_queue_delays_that_part_only_and_longer_each_time() {
         .collect();
     let pauses: Vec<u64> = at.windows(2).map(|pair| (pair[1] - pair[0]).as_secs()).collect();
     assert_eq!(pauses, [2, 4, 8, 16, 32, 60]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_counted_of_a_part_is_gone_when_it_has_ended() {
+    let carrier = Carrier::scripted(|n, _| {
+        Reply::Now(if n < 2 {
+            CommandStatus::MESSAGE_QUEUE_FULL
+        } else {
+            CommandStatus::OK
+        })
+    });
+    let world = World::start_with(config(&[("alpha", operator())]), carrier).await;
+    world.send([1]).await;
+    let key = smsgw_queue::StateKey::from(names::tries(&alpha(), id(1), 1));
+    let count = async || world.memory.get(vec![key.clone()]).await.unwrap().remove(0);
+    world
+        .until("met a full queue", |world| world.carrier.seen().len() == 2)
+        .await;
+    assert!(count().await.is_some());
+    assert_eq!(carrier_id(&world.result().await), "C3");
+    assert_eq!(count().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_asks_for_another_operator_ends_the_part_here_and_says_so() {
+    let carrier = Carrier::scripted(|_, message| {
+        Reply::Now(if &message.short_message[..] == b"other" {
+            CommandStatus::SYSTEM_ERROR
+        } else {
+            CommandStatus::INVALID_DESTINATION
+        })
+    });
+    let operator = Operator {
+        reroute: vec![StatusRange::one(0x0B).unwrap()],
+        reroute_exhausted: true,
+        temporary_attempts: 2,
+        ..operator()
+    };
+    let world = World::start_with(config(&[("alpha", operator)]), carrier).await;
+    let mut other = dispatch(2);
+    other.content.data = b"other".to_vec();
+    world.publish(vec![dispatch(1), other]).await;
+    let told: Vec<_> = world
+        .results(2)
+        .await
+        .into_iter()
+        .map(|result| (result.message, result.reroute))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (id(1), Some(RerouteReason::Answer)),
+            (id(2), Some(RerouteReason::Exhausted))
+        ]
+    );
+    assert_eq!(world.carrier.seen().len(), 3);
+    assert_eq!(world.depth(), Depth::default());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_without_a_required_tlv_is_refused_and_never_sent() {
+    let operator = Operator {
+        tlvs_required: vec![smsgw_config::TlvTag::new(0x1401).unwrap()],
+        ..operator()
+    };
+    let world = World::start_with(config(&[("alpha", operator)]), Carrier::accepting()).await;
+    world.send([1]).await;
+    assert_eq!(
+        world.result().await.outcome,
+        SubmitOutcome::Refused {
+            error: "required_tlv_missing".to_owned(),
+            status: 0
+        }
+    );
+    assert!(world.carrier.seen().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

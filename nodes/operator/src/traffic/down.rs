@@ -9,10 +9,11 @@ use crate::hop::{End, Fate, PartRef};
 use crate::incoming;
 use crate::late::LateAnswer;
 use crate::submit;
+use crate::together::Parcel;
 use crate::tries::{Tried, Trouble};
 use crate::verdict::{self, Verdict};
 use smsgw_config::Operator;
-use smsgw_message::{Dispatch, Record, SubmitOutcome, Timestamp};
+use smsgw_message::{SubmitOutcome, Timestamp};
 use smsgw_queue::{Delivery, ReleaseReason};
 use smsgw_smpp::{COctets, CommandStatus, EsmeCommand, Refusal};
 use std::time::{Duration, Instant};
@@ -42,6 +43,7 @@ impl Traffic<'_> {
         self.bound
             && self.link.bind.can_submit()
             && !self.draining
+            && !self.link.is_held()
             && self.backlog.is_empty()
             && self.no_checkout_before.is_none_or(|at| at <= now)
     }
@@ -76,32 +78,43 @@ impl Traffic<'_> {
     fn slots(&self) -> usize {
         let open = self.uncommitted.saturating_add(self.in_limbo);
         let room = self.window.saturating_mul(UNCOMMITTED).saturating_sub(open);
-        self.width().saturating_sub(self.outstanding).min(room)
+        self.free().min(room)
+    }
+
+    /// Free slots.
+    fn free(&self) -> usize {
+        self.width().saturating_sub(self.outstanding)
     }
 
     /// When something is to be done without being told.
     pub(super) fn deadline(&self, now: Instant, checking_out: bool) -> Option<Instant> {
         let grace = self.limbo.front().map(|(at, _)| *at);
         let waits_for_token = self.bound
-            && (!self.backlog.is_empty() || (!checking_out && self.may_pump(now) && self.slots() > 0));
+            && ((!self.backlog.is_empty() && self.free() > 0)
+                || (!checking_out && self.may_pump(now) && self.slots() > 0));
         let token = waits_for_token.then(|| self.link.account.limiter().next(now));
         let pause = self.no_checkout_before.filter(|at| *at > now);
         [grace, token, pause].into_iter().flatten().min()
     }
 
-    /// Parts came from the queue.
-    pub(super) fn take(&mut self, deliveries: Vec<Delivery>) {
+    /// Parts came from the queue, or from another link.
+    pub(super) fn take(&mut self, parcels: Vec<Parcel>) {
         let settings = self.link.account.settings();
         let at = self.link.clock.now();
-        let doubtful = deliveries
+        let doubtful = parcels
             .iter()
-            .filter(|delivery| delivery.leased_before_crash())
+            .filter(|parcel| parcel.delivery.leased_before_crash())
             .count();
         if doubtful > 0 {
             warn!(operator = %self.link.account.id, link = %self.link.id, parts = doubtful, policy = %settings.in_doubt, "parts in doubt: a crash or a stop came before their answers");
         }
-        for delivery in deliveries {
-            let dispatch = match Dispatch::from_record(delivery.record()) {
+        for Parcel {
+            delivery,
+            dispatch,
+            cancelled,
+        } in parcels
+        {
+            let dispatch = match dispatch {
                 Ok(dispatch) => dispatch,
                 Err(error) => {
                     error!(operator = %self.link.account.id, record = delivery.id().as_u64(), %error, "part cannot be decoded; kept as corrupt");
@@ -112,6 +125,13 @@ impl Traffic<'_> {
             let part = PartRef::of(&dispatch);
             if let Some(late) = self.link.account.late_answer(delivery.id()) {
                 self.known_late(delivery, &dispatch, late, &settings, at);
+                continue;
+            }
+            if cancelled {
+                debug!(message_id = %part.message, part = part.part, operator = %self.link.account.id, "withdrawn by its client");
+                let maybe_sent = delivery.leased_before_crash();
+                let trouble = Trouble::Withdrawn { maybe_sent };
+                self.tried(delivery, part, trouble, dispatch.valid_until, at);
                 continue;
             }
             if dispatch.valid_until <= at {
@@ -131,13 +151,16 @@ impl Traffic<'_> {
                 continue;
             }
             match submit::submit(&dispatch, delivery.lane().class, &settings, at) {
-                Ok(submit) => self.backlog.push_back(Ready {
-                    delivery,
-                    part,
-                    valid_until: dispatch.valid_until,
-                    message: submit.message,
-                    receipt_asked: submit.receipt_asked,
-                }),
+                Ok(submit) => {
+                    self.meters.left_out(&submit.left_out);
+                    self.backlog.push_back(Ready {
+                        delivery,
+                        part,
+                        valid_until: dispatch.valid_until,
+                        message: submit.message,
+                        receipt_asked: submit.receipt_asked,
+                    });
+                }
                 Err(unsendable) => {
                     debug!(message_id = %part.message, part = part.part, operator = %self.link.account.id, why = %unsendable, "part cannot be told to this carrier");
                     let outcome = SubmitOutcome::Refused {
@@ -159,7 +182,8 @@ impl Traffic<'_> {
         while let Some(ready) = self.backlog.pop_front_if(|ready| ready.valid_until <= at) {
             self.expire(ready.delivery, ready.part, at);
         }
-        let granted = self.link.account.limiter().take(now, self.backlog.len());
+        let most = self.backlog.len().min(self.free());
+        let granted = self.link.account.limiter().take(now, most);
         let mut sent = 0;
         for _ in 0..granted {
             let Some(ready) = self.backlog.pop_front() else {
@@ -331,7 +355,11 @@ impl Traffic<'_> {
                 self.tried(delivery, part, Trouble::QueueFull, valid_until, at);
                 return;
             }
-            Verdict::Accepted | Verdict::Temporary(_) | Verdict::Exhausted | Verdict::Refused => {}
+            Verdict::Accepted
+            | Verdict::Temporary(_)
+            | Verdict::Exhausted
+            | Verdict::Reroute(_)
+            | Verdict::Refused => {}
         }
         if let Some((after, reason, cost)) = verdict.retry() {
             // Not longer than it is valid: then it ends as expired, in time.
@@ -350,22 +378,27 @@ impl Traffic<'_> {
             .name()
             .map_or_else(|| format!("{:#06x}", status.0), str::to_owned);
         debug!(message_id = %part.message, part = part.part, operator = %account.id, link = %self.link.id, %status, ?verdict, "carrier refused the part");
-        let word = if verdict == Verdict::Exhausted {
-            "exhausted"
-        } else {
-            "refused"
+        let (word, reroute) = match verdict {
+            Verdict::Exhausted => ("exhausted", None),
+            Verdict::Reroute(reason) => ("reroute", Some(reason)),
+            Verdict::Accepted
+            | Verdict::Throttled(_)
+            | Verdict::QueueFull
+            | Verdict::Temporary(_)
+            | Verdict::Refused => ("refused", None),
         };
-        self.end(
-            delivery,
+        let outcome = SubmitOutcome::Refused {
+            error,
+            status: status.0,
+        };
+        let fate = Fate::Ended {
             part,
-            SubmitOutcome::Refused {
-                error,
-                status: status.0,
-            },
+            outcome,
             word,
             receipt_asked,
-            at,
-        );
+            reroute,
+        };
+        self.finish(delivery, fate, at);
     }
 
     /// The carrier answers submits.
@@ -401,6 +434,7 @@ impl Traffic<'_> {
             Refusal::NotBound | Refusal::WrongBind | Refusal::Draining | Refusal::Closed => {
                 // The session takes no more; its `Closed` is to come.
                 self.bound = false;
+                self.leave(ReleaseReason::LinkLost, at);
                 self.finish(delivery, back(Duration::ZERO, ReleaseReason::LinkLost), at);
             }
             Refusal::WindowFull => {
@@ -443,6 +477,7 @@ impl Traffic<'_> {
             self.ignored = 0;
             // No more parts over it; its `Closed` is to come.
             self.bound = false;
+            self.leave(ReleaseReason::LinkLost, at);
             if self.commands.try_send(EsmeCommand::Leave).is_err() {
                 debug!(link = %self.link.id, "session over before it was left");
             }
@@ -501,6 +536,7 @@ impl Traffic<'_> {
                 outcome,
                 word,
                 receipt_asked,
+                reroute: None,
             },
             at,
         );

@@ -8,8 +8,11 @@
 //! Reserve, then take (law 4): a checkout asks for no more than there are free slots, tokens and room among what is not
 //! committed; a token is spent when the part goes out. Nothing waits for a commit but the next checkout beyond that room.
 //!
+//! Where the operator has several links they check out in turn and hand over to each other what belongs together
+//! (`together`, `handed`); the backlog may then hold more than there are free slots, and waits for them.
+//!
 //! Invariants:
-//! - TR-1: a delivery that was checked out is in exactly one of backlog, in flight, results, a commit.
+//! - TR-1: a delivery that was checked out is in exactly one of a link's channel, backlog, in flight, results, a commit.
 //! - TR-2: at most `window` parts are unanswered, at most [`UNCOMMITTED`] windows answered and not yet durable (plus what
 //!   the window holds).
 //! - TR-3: a deliver_sm is answered OK only after its step is durable; deliveries are committed in their order.
@@ -24,24 +27,28 @@
 //! other links could send.
 
 mod down;
+mod ends;
+mod handed;
 mod query;
 mod up;
 
 use crate::again::{Answered, Digest};
-use crate::commit::{self, Ended, Kept};
+use crate::commit::{Ended, Kept};
 use crate::doubt::Cause;
-use crate::hop::{End, Fate, Finished, PartRef};
+use crate::hop::{Finished, PartRef};
 use crate::incoming;
 use crate::link::Link;
 use crate::metric::{Meters, refusal_word};
 use crate::status::LinkState;
+use crate::together::{Membership, Parcel};
 use down::Answer;
+use ends::{back, broken};
 use query::Tombs;
 use smsgw_message::Timestamp;
-use smsgw_queue::{BoxFuture, Cost, Delivery, EngineError, ReleaseReason, Step, Want};
+use smsgw_queue::{BoxFuture, Delivery, EngineError, ReleaseReason, Step, Want};
 use smsgw_runtime::ChildContext;
 use smsgw_session::{CongestionSettings, CongestionWindow};
-use smsgw_smpp::{CloseCause, Congestion, EsmeCommand, EsmeEvent, SubmitSm};
+use smsgw_smpp::{CloseCause, Congestion, EsmeCommand, EsmeConfig, EsmeEvent, SubmitSm};
 use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
 use std::sync::Arc;
@@ -143,6 +150,8 @@ pub(crate) struct Traffic<'a> {
     commands: mpsc::Sender<EsmeCommand>,
     window: usize,
     response_timeout: Duration,
+    /// What to bind with once the carrier's outbind asks for it; its secret was checked when its connection was taken.
+    asked: Option<Box<EsmeConfig>>,
     bound: bool,
     bound_at: Option<Instant>,
     worked: bool,
@@ -163,6 +172,10 @@ pub(crate) struct Traffic<'a> {
     ignored: usize,
     last_answer: Option<Instant>,
     backlog: VecDeque<Ready>,
+    /// Its place among the links of the operator, while it may send.
+    membership: Option<Membership>,
+    /// Parts that other links checked out and that belong here.
+    handed: Option<mpsc::Receiver<Parcel>>,
     results: Vec<Finished>,
     /// Results here and in commits.
     uncommitted: usize,
@@ -197,6 +210,7 @@ impl<'a> Traffic<'a> {
             commands,
             window,
             response_timeout,
+            asked: None,
             bound: false,
             bound_at: None,
             worked: false,
@@ -214,6 +228,8 @@ impl<'a> Traffic<'a> {
             ignored: 0,
             last_answer: None,
             backlog: VecDeque::new(),
+            membership: None,
+            handed: None,
             results: Vec::new(),
             uncommitted: 0,
             commits: JoinSet::new(),
@@ -228,6 +244,11 @@ impl<'a> Traffic<'a> {
         }
     }
 
+    /// On a connection that the carrier opened: what to bind with.
+    pub(crate) fn asked(self, asked: Option<Box<EsmeConfig>>) -> Self {
+        Self { asked, ..self }
+    }
+
     /// Runs until the session is over and its traffic is durable, or the engine or the supervisor ends it.
     pub(crate) async fn run(
         mut self,
@@ -237,11 +258,16 @@ impl<'a> Traffic<'a> {
         let engine = Arc::clone(&self.link.engine);
         let mut draining = pin!(ctx.draining());
         let mut stopping = pin!(ctx.stopping());
-        let mut checkout: Option<BoxFuture<'_, Result<Vec<Delivery>, EngineError>>> = None;
+        let mut wishes = self.link.wish.subscribe();
+        let mut checkout: Option<BoxFuture<'_, Result<Vec<Parcel>, EngineError>>> = None;
         loop {
             let now = self.link.clock.instant();
             self.send_backlog(now);
             self.end_graces(now);
+            if self.closed.is_some() || !self.bound || self.link.is_held() {
+                // Before it runs on: what it takes out after the link has left its place, nobody would give back.
+                checkout = None;
+            }
             self.start_commits();
             self.show_width();
             self.meters
@@ -259,9 +285,10 @@ impl<'a> Traffic<'a> {
             }
             if checkout.is_none() {
                 let room = self.room(now);
-                if room > 0 {
-                    checkout =
-                        Some(engine.checkout(&self.link.account.parts, Want::new(room, CHECKOUT_WAIT)));
+                if let Some(membership) = self.membership.as_ref().filter(|_| room > 0) {
+                    let (clock, parts) = (&*self.link.clock, &self.link.account.parts);
+                    let want = Want::new(room, CHECKOUT_WAIT);
+                    checkout = Some(membership.checkout(&*engine, parts, want, clock));
                 }
             }
             let deadline = self.deadline(now, checkout.is_some());
@@ -269,6 +296,8 @@ impl<'a> Traffic<'a> {
                 self.closed.is_none() && self.untaken < INTAKE && self.untaken_octets < INTAKE_OCTETS;
             tokio::select! {
                 () = stopping.as_mut() => return Over::Stopping,
+                // A link that was dropped with its sender is drained as well.
+                Ok(()) = wishes.changed() => self.rewish(),
                 () = draining.as_mut(), if !self.draining => {
                     checkout = None;
                     self.drain();
@@ -301,10 +330,17 @@ impl<'a> Traffic<'a> {
                         self.close(CloseCause::Lost, in_doubt);
                     }
                 },
+                Some(parcel) = handed::next(&mut self.handed), if self.may_be_handed() => {
+                    self.take(vec![parcel]);
+                }
                 got = waiting(&mut checkout) => {
                     checkout = None;
                     match got {
-                        Ok(deliveries) => self.take(deliveries),
+                        Ok(parcels) => {
+                            // They were sorted before.
+                            self.take_handed();
+                            self.take(parcels);
+                        }
                         Err(EngineError::Poisoned(cause)) => return Over::Poisoned(cause),
                         Err(EngineError::Closed) => return Over::Broken("the engine is closed"),
                         Err(error @ (EngineError::NoSpace | EngineError::Read(_))) => {
@@ -314,9 +350,6 @@ impl<'a> Traffic<'a> {
                     }
                 }
                 () = at(deadline) => {}
-            }
-            if self.closed.is_some() || !self.bound {
-                checkout = None;
             }
         }
     }
@@ -338,6 +371,8 @@ impl<'a> Traffic<'a> {
                 } => {
                     self.bound = true;
                     self.bound_at = Some(now);
+                    self.join();
+                    self.link.speaks(version);
                     info!(operator = %self.link.account.id, link = %self.link.id, bind = self.link.bind.as_str(), carrier = %system_id, ?interface_version, %version, "bound");
                     self.link.report(self.meters, LinkState::Bound, None);
                 }
@@ -387,9 +422,16 @@ impl<'a> Traffic<'a> {
                     self.congested(Some(state), now);
                     debug!(operator = %self.link.account.id, link = %self.link.id, %state, "congestion_state");
                 }
-                // Links dial: nobody asks them to bind.
-                EsmeEvent::Outbind { .. } => {
-                    debug!(operator = %self.link.account.id, link = %self.link.id, "outbind");
+                EsmeEvent::Outbind { system_id, .. } => {
+                    info!(operator = %self.link.account.id, link = %self.link.id, carrier = %system_id, "the carrier asks for our bind");
+                    let command = match self.asked.take() {
+                        Some(config) => EsmeCommand::Bind(config),
+                        None => EsmeCommand::RefuseOutbind,
+                    };
+                    // A session that is over already says so by itself.
+                    if self.commands.try_send(command).is_err() {
+                        debug!(link = %self.link.id, "session over before the bind");
+                    }
                 }
                 EsmeEvent::Adapted { adapted, .. } => {
                     debug!(operator = %self.link.account.id, link = %self.link.id, ?adapted, "not all of it could be told");
@@ -417,19 +459,37 @@ impl<'a> Traffic<'a> {
         self.draining = true;
         self.link.report(self.meters, LinkState::Draining, None);
         let at = self.link.clock.now();
+        self.leave(ReleaseReason::Stopping, at);
         for ready in std::mem::take(&mut self.backlog) {
             self.finish(ready.delivery, back(Duration::ZERO, ReleaseReason::Stopping), at);
         }
         info!(operator = %self.link.account.id, link = %self.link.id, bind = self.link.bind.as_str(), outstanding = self.outstanding, "draining");
+        self.unbind();
+    }
+
+    /// Waits for what is unanswered, and unbinds.
+    fn unbind(&self) {
+        let within = self.link.patience();
         // A session that is over already says so by itself.
-        if self
-            .commands
-            .try_send(EsmeCommand::Unbind {
-                within: self.link.drain,
-            })
-            .is_err()
-        {
+        if self.commands.try_send(EsmeCommand::Unbind { within }).is_err() {
             debug!(link = %self.link.id, "session over before the unbind");
+        }
+    }
+
+    /// Something else is wanted of the link: it is held or not, or a drain is to be over sooner.
+    fn rewish(&mut self) {
+        if self.draining {
+            self.unbind();
+        } else if self.bound {
+            let held = self.link.is_held();
+            info!(operator = %self.link.account.id, link = %self.link.id, held, "order for a link");
+            self.link.show_held();
+            if held {
+                let at = self.link.clock.now();
+                self.leave(ReleaseReason::Stopping, at);
+            } else if self.membership.is_none() {
+                self.join();
+            }
         }
     }
 
@@ -442,6 +502,7 @@ impl<'a> Traffic<'a> {
             .is_some_and(|bound| now.saturating_duration_since(bound) > Duration::from_secs(5));
         self.closed = Some(cause);
         self.bound = false;
+        self.leave(ReleaseReason::LinkLost, at);
         self.meters.width(0);
         let window = self.link.account.settings().redelivery_window;
         self.link
@@ -495,63 +556,6 @@ impl<'a> Traffic<'a> {
         if let Some(state) = state {
             self.congestion.congestion_state(now, state.percent());
         }
-    }
-
-    fn start_commits(&mut self) {
-        if !self.results.is_empty() && self.commits.len() < COMMITS {
-            let batch = std::mem::take(&mut self.results);
-            let link = self.link;
-            self.commits.spawn(commit::parts(
-                Arc::clone(&link.engine),
-                Arc::clone(&link.account),
-                link.id.clone(),
-                batch,
-            ));
-        }
-        // One at a time: what a carrier tells keeps its order.
-        if !self.intake.is_empty() && self.intake_commit.is_empty() {
-            let batch = std::mem::take(&mut self.intake);
-            let octets = batch.iter().map(|arrived| arrived.octets).sum();
-            let (deliveries, steps) = batch
-                .into_iter()
-                .map(|arrived| (arrived.delivery, arrived.step))
-                .unzip();
-            let (engine, account) = (Arc::clone(&self.link.engine), Arc::clone(&self.link.account));
-            self.intake_commit.spawn(async move {
-                let (kept, ended) = commit::arrivals(engine, account, steps).await;
-                Taken {
-                    deliveries,
-                    octets,
-                    kept,
-                    ended,
-                }
-            });
-        }
-    }
-
-    fn finish(&mut self, delivery: Delivery, fate: Fate, at: Timestamp) {
-        self.finish_as(delivery, End::Known(fate), at);
-    }
-
-    fn finish_as(&mut self, delivery: Delivery, end: End, at: Timestamp) {
-        self.uncommitted += 1;
-        self.results.push(Finished { delivery, end, at });
-    }
-}
-
-fn back(after: Duration, reason: ReleaseReason) -> Fate {
-    Fate::Back {
-        after,
-        reason,
-        cost: Cost::Free,
-    }
-}
-
-fn broken(ended: Ended) -> Option<Over> {
-    match ended {
-        Ended::Done => None,
-        Ended::Poisoned(cause) => Some(Over::Poisoned(cause)),
-        Ended::Closed => Some(Over::Broken("the engine is closed")),
     }
 }
 
