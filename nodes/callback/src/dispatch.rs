@@ -6,9 +6,9 @@
 
 use crate::attempt::{Outcome, Poster, Target};
 use crate::breaker::BreakerPolicy;
+use crate::metric;
 use crate::places::{Ask, Begin, Limits, Places, Ticket, Turned};
 use crate::settle::{self, Settlement, after_attempt, give_up};
-use crate::{metric, payload};
 use smsgw_config::{CallbackSection, Config, ConfigHandle};
 use smsgw_message::{Down, Record, Timestamp, names};
 use smsgw_queue::{
@@ -406,7 +406,7 @@ async fn attempt(poster: Poster, job: Job, within: Duration) -> Done {
         target,
     } = job;
     let timer = metric::ATTEMPT_SECONDS.with(&[]).start_timer();
-    let body = payload::render(&down);
+    let body = smsgw_message::document::render(&down);
     let event = down.event.to_string();
     let outcome = poster
         .post(&target, &event, delivery.attempt(), body, within)
@@ -462,6 +462,7 @@ mod tests {
                 error: None,
                 accepted_at: Timestamp::from_millis(1),
             }),
+            for_bind: None,
         }
     }
 

@@ -18,7 +18,6 @@ mod breaker;
 mod dispatch;
 mod guard;
 mod metric;
-mod payload;
 mod places;
 mod settle;
 

@@ -1,4 +1,4 @@
-//! Reads the configuration file and the password files it names.
+//! Reads the configuration file, and the files of passwords and lists that it names.
 //!
 //! Blocks on the file system: call it outside the runtime's workers. Must not know what is in force.
 //! Invariant: nothing read here is larger than its limit, and no text of a file reaches a log.
@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use smsgw_config::{Config, Problem, Secret, SecretFile};
 use thiserror::Error;
 
+use crate::lists::Lists;
 use crate::render::{RenderStyle, render};
 
 /// Largest configuration file.
@@ -82,6 +83,19 @@ impl LoadError {
 /// # Errors
 /// Everything that is wrong, at once.
 pub fn load(path: &Path) -> Result<Loaded, LoadError> {
+    load_over(path, &Config::default(), &mut Lists::default())
+}
+
+/// The same; a list whose file did not change is not read again, and one that has the same numbers as in `current` is
+/// not kept twice.
+pub(crate) fn load_over(path: &Path, current: &Config, lists: &mut Lists) -> Result<Loaded, LoadError> {
+    lists.begin(current);
+    let loaded = read(path, lists);
+    lists.end(loaded.is_ok());
+    loaded
+}
+
+fn read(path: &Path, lists: &mut Lists) -> Result<Loaded, LoadError> {
     let file = path.display().to_string();
     let (text, open_to_all) = match read_limited(path, MAX_FILE) {
         Ok(read) => read,
@@ -97,7 +111,8 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
     let directory = path.parent().unwrap_or_else(|| Path::new(""));
     let mut warnings = Vec::new();
     let mut read = |secret: &SecretFile| read_secret(&directory.join(&secret.path), &mut warnings);
-    match Config::parse_with_secrets(&file, &text, &mut read) {
+    let mut list = |path: &Path| lists.numbers(&directory.join(path));
+    match Config::parse_with_files(&file, &text, &mut read, &mut list) {
         Ok(mut config) => {
             if open_to_all && has_secret(&config) {
                 warnings.push(LoadWarning::ReadableByOthers(path.to_owned()));
@@ -111,10 +126,10 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
 
 /// Whether a secret stands in the configuration file itself.
 fn has_secret(config: &Config) -> bool {
-    let operators = config
-        .operator
-        .values()
-        .any(|o| o.password.is_some() && o.password_file.is_none());
+    let operators = config.operator.values().any(|o| {
+        (o.password.is_some() && o.password_file.is_none())
+            || (o.outbind_password.is_some() && o.outbind_password_file.is_none())
+    });
     let clients = config
         .client
         .values()
@@ -126,6 +141,15 @@ fn has_secret(config: &Config) -> bool {
 fn count_from(directory: &Path, config: &mut Config) {
     // `join` leaves an absolute path as it is.
     config.node.data_dir = directory.join(&config.node.data_dir);
+    let listeners = [
+        &mut config.http.cert_file,
+        &mut config.http.key_file,
+        &mut config.smpp.cert_file,
+        &mut config.smpp.key_file,
+    ];
+    for file in listeners.into_iter().flatten() {
+        *file = directory.join(&*file);
+    }
     for tls in config
         .operator
         .values_mut()

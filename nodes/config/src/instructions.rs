@@ -17,6 +17,8 @@ use tracing::{error, info, warn};
 
 /// How long the result of an instruction can be asked for.
 const RESULT_KEPT: Duration = Duration::from_secs(24 * 3600);
+/// The verb of a session of a client: done by the client node that has it.
+const DISCONNECT: &str = "disconnect";
 /// How long a checkout waits before the loop looks around.
 const LOOK_AROUND: Duration = Duration::from_secs(1);
 /// How long to wait when the disk is full.
@@ -32,10 +34,10 @@ pub async fn instruct(
     verb: Verb,
     by: &str,
 ) -> Result<MessageId, CommitError> {
-    give(engine, clock, verb.as_str(), None, by).await
+    give(engine, clock, verb.as_str(), None, None, by).await
 }
 
-/// Gives an instruction about an operator; returns its id once it is durable.
+/// Gives an instruction about an operator, or about one of its links (from 1); returns its id once it is durable.
 ///
 /// # Errors
 /// When the engine does not take it.
@@ -44,10 +46,25 @@ pub async fn instruct_operator(
     clock: &dyn Clock,
     act: OperatorAct,
     operator: &OperatorId,
+    link: Option<u32>,
     by: &str,
 ) -> Result<MessageId, CommitError> {
     let target = Some(operator.as_str().to_owned());
-    give(engine, clock, act.as_str(), target, by).await
+    give(engine, clock, act.as_str(), target, link, by).await
+}
+
+/// Gives the instruction to disconnect a session of a client, named by its 16 hexadecimal digits; returns its id once it is
+/// durable.
+///
+/// # Errors
+/// When the engine does not take it.
+pub async fn instruct_session(
+    engine: &dyn Engine,
+    clock: &dyn Clock,
+    session: &str,
+    by: &str,
+) -> Result<MessageId, CommitError> {
+    give(engine, clock, DISCONNECT, Some(session.to_owned()), None, by).await
 }
 
 async fn give(
@@ -55,6 +72,7 @@ async fn give(
     clock: &dyn Clock,
     verb: &str,
     target: Option<String>,
+    link: Option<u32>,
     by: &str,
 ) -> Result<MessageId, CommitError> {
     let at = clock.now();
@@ -65,6 +83,7 @@ async fn give(
         by: by.to_owned(),
         at,
         target,
+        link,
     };
     Step::new(StepId::accept(id))
         .publish(
@@ -155,9 +174,21 @@ async fn obey(node: &ConfigNode, engine: &dyn Engine, clock: &dyn Clock, deliver
     };
     if let Some(act) = OperatorAct::from_word(&instruction.verb) {
         let target = instruction.target.as_deref();
-        let (step, outcome, detail) = orders::obey(node, engine, act, target, step).await;
-        info!(operator = target, instruction = act.as_str(), by = %instruction.by, outcome, "order for an operator");
+        let order = orders::Order {
+            act,
+            operator: target,
+            link: instruction.link,
+        };
+        let (step, outcome, detail) = orders::obey(node, engine, order, step).await;
+        info!(operator = target, link = instruction.link, instruction = act.as_str(), by = %instruction.by, outcome, "order for an operator");
         return with_result(step.settle(delivery), instruction.id, outcome, detail, clock);
+    }
+    if instruction.verb == DISCONNECT {
+        info!(session = instruction.target.as_deref(), by = %instruction.by, "order for a session");
+        let (lane, record) = (delivery.lane().clone(), delivery.record().clone());
+        return step
+            .settle(delivery)
+            .publish(names::INSTRUCTIONS_CLIENT, lane, record);
     }
     let Some(verb) = Verb::from_word(&instruction.verb) else {
         error!(verb = %instruction.verb, by = %instruction.by, "instruction is not known to this version");

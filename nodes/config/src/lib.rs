@@ -9,6 +9,7 @@
 
 mod file;
 mod instructions;
+mod lists;
 pub mod metric;
 mod node;
 mod orders;
@@ -16,7 +17,7 @@ mod render;
 mod watch;
 
 pub use file::{LoadError, LoadWarning, Loaded, load};
-pub use instructions::{instruct, instruct_operator, supervise};
+pub use instructions::{instruct, instruct_operator, instruct_session, supervise};
 pub use node::{ConfigNode, Instruction, Outcome};
 pub use orders::{OperatorAct, RestoreError};
 pub use render::{RenderStyle, render};

@@ -11,7 +11,8 @@ use smsgw_message::OperatorOrders;
 use tokio::sync::Mutex;
 use tracing::{error, info, warn};
 
-use crate::file::{LoadError, LoadWarning, Loaded, load};
+use crate::file::{LoadError, LoadWarning, Loaded, load, load_over};
+use crate::lists::Lists;
 use crate::metric::{CHANGES_TOTAL, EPOCH, RESTART_PENDING};
 use crate::orders::Orders;
 
@@ -88,6 +89,8 @@ pub struct ConfigNode {
     /// The last change that was taken over; the lock makes instructions take turns.
     last: Mutex<Option<ConfigDiff>>,
     orders: Orders,
+    /// What was read of lists, so that a reload reads what changed.
+    lists: Arc<std::sync::Mutex<Lists>>,
 }
 
 impl ConfigNode {
@@ -111,6 +114,7 @@ impl ConfigNode {
             handle,
             last: Mutex::new(None),
             orders: Orders::default(),
+            lists: Arc::default(),
         }
     }
 
@@ -137,8 +141,17 @@ impl ConfigNode {
     }
 
     async fn reload(&self, last: &mut Option<ConfigDiff>) -> Outcome {
-        let path = self.path.clone();
-        let loaded = match tokio::task::spawn_blocking(move || load(&path)).await {
+        let (path, lists, current) = (self.path.clone(), Arc::clone(&self.lists), self.handle.config());
+        let loading = move || {
+            // Reloads take turns already; after one that panicked everything is read anew.
+            let mut lists = lists.lock().unwrap_or_else(|poisoned| {
+                let mut lists = poisoned.into_inner();
+                *lists = Lists::default();
+                lists
+            });
+            load_over(&path, &current, &mut lists)
+        };
+        let loaded = match tokio::task::spawn_blocking(loading).await {
             Ok(Ok(loaded)) => loaded,
             Ok(Err(error)) => {
                 return Outcome::Refused {

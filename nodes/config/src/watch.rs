@@ -39,12 +39,16 @@ impl FileStamp {
     /// # Errors
     /// When the file cannot be looked at.
     pub fn of(path: &Path) -> io::Result<Self> {
-        let metadata = std::fs::metadata(path)?;
-        Ok(Self {
+        Ok(Self::of_metadata(&std::fs::metadata(path)?))
+    }
+
+    /// The stamp of a file that was looked at.
+    pub(crate) fn of_metadata(metadata: &std::fs::Metadata) -> Self {
+        Self {
             modified: metadata.modified().ok(),
             length: metadata.len(),
-            inode: inode(&metadata),
-        })
+            inode: inode(metadata),
+        }
     }
 }
 

@@ -84,7 +84,7 @@ impl What {
     }
 }
 
-const EVENTS: [EventName; 15] = [
+const EVENTS: [EventName; 17] = [
     EventName::MtAccepted,
     EventName::MtRouted,
     EventName::MtUnroutable,
@@ -100,6 +100,8 @@ const EVENTS: [EventName; 15] = [
     EventName::DrUnknown,
     EventName::MtInDoubt,
     EventName::MtRecut,
+    EventName::MtRerouted,
+    EventName::MtCancelRequested,
 ];
 
 /// A message may end as `sent` where no receipt can come.
@@ -155,7 +157,9 @@ impl Folded {
             | EventName::ClientUnreachable
             | EventName::DrUnknown
             | EventName::MtInDoubt
-            | EventName::MtRecut => {}
+            | EventName::MtRecut
+            | EventName::MtRerouted
+            | EventName::MtCancelRequested => {}
         }
         self.add(event, what, 1);
         if event.name == EventName::MtAccepted {

@@ -208,6 +208,7 @@ impl Node {
                     error: None,
                     accepted_at: now,
                 }),
+                for_bind: None,
             };
             ids.push(id);
             steps.push(Step::new(StepId::accept(id)).publish(

@@ -74,7 +74,11 @@ impl World {
     }
 
     async fn order(&self, act: OperatorAct, operator: &str) -> (String, String) {
-        let given = instruct_operator(&*self.memory, &*self.clock, act, &id(operator), "test").await;
+        self.order_link(act, operator, None).await
+    }
+
+    async fn order_link(&self, act: OperatorAct, operator: &str, link: Option<u32>) -> (String, String) {
+        let given = instruct_operator(&*self.memory, &*self.clock, act, &id(operator), link, "test").await;
         self.result(given.unwrap()).await
     }
 
@@ -116,6 +120,82 @@ async fn a_stop_lasts_across_restart_and_reload_until_the_start() {
     assert_eq!(world.word(OperatorAct::Start, "alpha").await, "applied");
     let world = world.restart().await;
     assert_eq!(world.enabled(), [true, true]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn orders_for_one_link_last_and_leave_its_siblings() {
+    let world = World::start().await;
+    let two = TWO.replace(
+        "password = \"x\"\n[operator.beta]",
+        "password = \"x\"\nbinds = 3\nlinks_stopped = [3]\n[operator.beta]",
+    );
+    fs::write(&world.path, &two).unwrap();
+    world.node.handle(Instruction::Reload).await;
+    let wishes = |world: &World| {
+        let config = world.node.config().config();
+        let alpha = &config.operator[&id("alpha")];
+        [1, 2, 3].map(|link| alpha.link_wish(link))
+    };
+    use smsgw_config::LinkWish::{Drained, Held, Open, Stopped};
+    assert_eq!(wishes(&world), [Open, Open, Stopped]);
+    for (act, link, said, then) in [
+        (
+            OperatorAct::Drain,
+            2,
+            "link alpha-2 is drained: closed once all is answered",
+            [Open, Drained, Stopped],
+        ),
+        (
+            OperatorAct::Start,
+            3,
+            "link alpha-3 is started",
+            [Open, Drained, Open],
+        ),
+        (
+            OperatorAct::Hold,
+            3,
+            "link alpha-3 is held",
+            [Open, Drained, Held],
+        ),
+        (
+            OperatorAct::Stop,
+            2,
+            "link alpha-2 is stopped",
+            [Open, Stopped, Held],
+        ),
+    ] {
+        let told = world.order_link(act, "alpha", Some(link)).await;
+        assert_eq!((told.0.as_str(), told.1.as_str()), ("applied", said));
+        assert_eq!(wishes(&world), then);
+    }
+    let again = world.order_link(OperatorAct::Stop, "alpha", Some(2)).await;
+    assert_eq!(again.0, "unchanged");
+    let none = world.order_link(OperatorAct::Stop, "alpha", Some(4)).await;
+    assert_eq!(
+        (none.0.as_str(), none.1.as_str()),
+        ("refused", "operator alpha has no link 4: there are 1 to 3")
+    );
+
+    let world = world.restart().await;
+    assert_eq!(wishes(&world), [Open, Stopped, Held]);
+    // The whole operator: its links' own orders stay.
+    assert_eq!(world.word(OperatorAct::Drain, "alpha").await, "applied");
+    assert_eq!(wishes(&world), [Drained; 3]);
+    let held = world.order_link(OperatorAct::Release, "alpha", Some(3)).await;
+    assert_eq!(held.0, "applied");
+    let started = world.order(OperatorAct::Start, "alpha").await;
+    assert_eq!(
+        started.1,
+        "operator alpha is started, but these links stay closed: alpha-2"
+    );
+    assert_eq!(wishes(&world), [Open, Stopped, Open]);
+    // Links that leave the file take their orders along, with the next order.
+    fs::write(&world.path, TWO).unwrap();
+    world.node.handle(Instruction::Reload).await;
+    world.word(OperatorAct::Stop, "beta").await;
+    fs::write(&world.path, &two).unwrap();
+    world.node.handle(Instruction::Reload).await;
+    assert_eq!(wishes(&world), [Open, Open, Stopped]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -163,7 +243,7 @@ async fn what_is_held_stays_until_it_is_released() {
 #[tokio::test(start_paused = true)]
 async fn an_order_for_nobody_is_refused_and_said() {
     let world = World::start().await;
-    for act in ["stop", "start", "hold", "release"] {
+    for act in ["stop", "start", "drain", "hold", "release"] {
         let act = OperatorAct::from_word(act).unwrap();
         let (word, detail) = world.order(act, "gamma").await;
         assert_eq!(
