@@ -4,13 +4,18 @@
 //! with it (the answer to an idempotency key). Knows neither HTTP nor SMPP. Invariant: `Ok` is said after the commit;
 //! after `Err(Refusal::Late)` the message may still be sent, after any other it is not.
 
+use crate::admission::quota::{Spent, UsedUp};
 use crate::metric;
 use crate::shared::Shared;
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
 use smsgw_config::LimitsSection;
-use smsgw_message::{Event, EventName, MessageLife, MtMessage, Record, Timestamp, names};
+use smsgw_message::{ClientId, Event, EventName, MessageLife, MtMessage, Record, Timestamp, names};
 use smsgw_queue::{
-    CommitError, CommitErrorKind, EngineError, Expected, Expiry, Full, Lane, QueueName, Step, StepId,
+    CommitError, CommitErrorKind, EngineError, Expected, Expiry, Full, Lane, QueueName, StateKey, Step,
+    StepId,
 };
+use std::fmt::Write;
 use tokio::time::{Instant, timeout_at};
 use tracing::{debug, error};
 
@@ -19,6 +24,8 @@ use tracing::{debug, error};
 pub(crate) enum Refusal {
     /// What was to be remembered with it is there already: a request with the same key was faster.
     Taken,
+    /// A quota of the account does not hold the message.
+    OverQuota(UsedUp),
     /// Too many messages wait in the gateway, or in one queue.
     Full,
     /// No room on the disk.
@@ -35,6 +42,7 @@ impl Refusal {
     /// What a client is told.
     pub(crate) fn words(self) -> &'static str {
         match self {
+            Self::OverQuota(used_up) => used_up.words(),
             Self::Full => "too many messages wait in the gateway",
             Self::NoSpace => "the gateway has no room to store the message",
             Self::Stopping => "the gateway is stopping",
@@ -54,7 +62,7 @@ fn given_up(message: &MtMessage, limits: &LimitsSection) -> Timestamp {
     message.valid_until.after(limits.receipt_grace)
 }
 
-/// The step: the message for the router, its life and its event. A face may add to it.
+/// The step: the message for the router unless it is for later, its life and its event. A face may add to it.
 pub(crate) fn step(shared: &Shared, message: MtMessage, limits: &LimitsSection) -> Step {
     let id = message.id;
     let lane = Lane::new(message.class, &message.client);
@@ -64,29 +72,77 @@ pub(crate) fn step(shared: &Shared, message: MtMessage, limits: &LimitsSection) 
         parts: message.part_count(),
         ..Event::new(message.accepted_at, EventName::MtAccepted)
     };
-    let alarm = Expiry::Alarm(
-        given_up(&message, limits),
-        QueueName::from(names::ALARMS),
-        lane.clone(),
-    );
-    let record = message.to_record();
+    // What is to be sent later waits in its record; the router is woken by its alarm and publishes it then.
+    let at = message.send_at.unwrap_or_else(|| given_up(&message, limits));
+    let alarm = Expiry::Alarm(at, QueueName::from(names::ALARMS), lane.clone());
+    let step = Step::new(StepId::accept(id));
+    let step = match message.send_at {
+        Some(_) => step,
+        None => step.publish(shared.accepted.clone(), lane, message.to_record()),
+    };
+    let step = match &message.reference {
+        None => step,
+        // The last one under a reference is found: no read before the write, and nothing to contend for.
+        Some(reference) => step.compare_and_put(
+            reference_key(&message.client, reference),
+            Expected::Any,
+            Bytes::copy_from_slice(id.as_bytes()),
+            Expiry::At(given_up(&message, limits).after(limits.message_retention)),
+        ),
+    };
     let life = MessageLife::accepted(message).to_record();
-    Step::new(StepId::accept(id))
-        .publish(shared.accepted.clone(), lane, record)
-        .compare_and_put(names::message(id), Expected::Absent, life, alarm)
+    step.compare_and_put(names::message(id), Expected::Absent, life, alarm)
         .append(shared.events.clone(), event.to_record())
+}
+
+/// Where the id of the last message with a reference stands, for as long as the record of the message.
+pub(crate) fn reference_key(client: &ClientId, reference: &str) -> StateKey {
+    let mut key = format!("byref/{client}/");
+    // Half the digest is enough: who looks it up compares the reference.
+    for octet in Sha256::digest(reference).iter().take(16) {
+        write!(key, "{octet:02x}").expect("writing to a String cannot fail");
+    }
+    StateKey::from(key)
 }
 
 /// Commits an accept; returns when it is durable.
 pub(crate) async fn commit(shared: &Shared, step: Step, deadline: Instant) -> Result<(), Refusal> {
+    let spent = Spent::of(&step);
     match timeout_at(deadline, step.commit(shared.engine.as_ref())).await {
         Ok(Ok(_)) => Ok(()),
-        Ok(Err(refused)) => Err(judge(&refused)),
+        Ok(Err(refused)) => Err(spent
+            .over_quota(shared, &refused.kind)
+            .unwrap_or_else(|| judge(&refused))),
         Err(_) => {
             error!(
                 "the engine did not answer an accept within http.request_timeout or smpp.response_timeout"
             );
             Err(Refusal::Late)
+        }
+    }
+}
+
+/// Commits several accepts together; each is durable or refused on its own.
+pub(crate) async fn commit_all(
+    shared: &Shared,
+    steps: Vec<Step>,
+    deadline: Instant,
+) -> Vec<Result<(), Refusal>> {
+    let spent: Vec<Spent> = steps.iter().map(Spent::of).collect();
+    match timeout_at(deadline, shared.engine.commit(steps)).await {
+        Ok(answers) => answers
+            .into_iter()
+            .zip(spent)
+            .map(|(answer, spent)| match answer {
+                Ok(_) => Ok(()),
+                Err(refused) => Err(spent
+                    .over_quota(shared, &refused.kind)
+                    .unwrap_or_else(|| judge(&refused))),
+            })
+            .collect(),
+        Err(_) => {
+            error!("the engine did not answer accepts within smpp.response_timeout");
+            vec![Err(Refusal::Late); spent.len()]
         }
     }
 }

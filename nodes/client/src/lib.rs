@@ -1,4 +1,5 @@
-//! The client node: takes messages from clients over HTTP, checks them, and answers once they are durable.
+//! The client node: takes messages from clients over HTTP and SMPP, checks them, and answers once they are durable; hands
+//! reports and MO to the clients that bind.
 //!
 //! ```text
 //! http/  request ─▶ who ─▶ message ─┐
@@ -9,16 +10,23 @@
 //! before its first octet was written, and its message is never answered 404 afterwards.
 //!
 //! # Limits
-//! HTTP/1.1 without TLS; clients that bind by SMPP are not served yet (`[smpp] listen` is reported at start). Bodies may
-//! take up to `http.max_connections` times `http.body_limit` of memory.
+//! HTTP/2 only inside TLS; cancel_sm and replace_sm are refused. Bodies may take up to `http.max_connections` times
+//! `http.body_limit` of memory.
 
 mod accept;
 mod admission;
+mod cancel;
+mod guard;
 mod http;
 mod metric;
 mod node;
+mod password;
+mod sessions;
 mod shared;
+mod smpp;
 mod tables;
+mod tls;
 
 pub use http::listener::Bound;
-pub use node::supervise;
+pub use node::{Faces, supervise, supervise_watched};
+pub use sessions::{SessionStatus, Sessions};

@@ -17,6 +17,15 @@ pub(crate) static REFUSED_TOTAL: Counter = Counter::new(
     &["client", "code"],
 );
 
+/// Messages that admission refused, over both faces, by client and reason: the code of the HTTP API where it has one,
+/// `unavailable` when something could not be looked up. A rise of `rate_limited` or `quota_exceeded` means that a client sends
+/// more than agreed; of the others, that it sends what it may not: tell the client.
+pub(crate) static ADMISSION_REFUSED_TOTAL: Counter = Counter::new(
+    "smsgw_admission_refused_total",
+    "Messages that admission refused.",
+    &["client", "why"],
+);
+
 /// Time from the last octet of a request for a message to the first octet of its answer: mostly the sync of the engine.
 pub(crate) static ACCEPT_SECONDS: Histogram = Histogram::new(
     "smsgw_http_accept_seconds",
@@ -31,6 +40,44 @@ pub(crate) static FULL_TOTAL: Counter = Counter::new(
     "smsgw_http_full_total",
     "Messages refused because too many wait in the gateway.",
     &["bound"],
+);
+
+/// Batches, by client and what happened to them: `accepted`, then one of `completed`, `cancelled`, `expired`. A rise of
+/// `expired` means that batches do not get through within `limits.batch_life`: look at the client's rate and at the queues.
+pub(crate) static BATCHES_TOTAL: Counter = Counter::new(
+    "smsgw_batches_total",
+    "Batches accepted and ended.",
+    &["client", "event"],
+);
+
+/// Lines of batches that became messages (`accepted`) or were refused when their turn came (`refused`); those that were
+/// refused at the upload are in its answer. No rise while batches run: the router is behind, or the gateway nearly full.
+pub(crate) static BATCH_LINES_TOTAL: Counter = Counter::new(
+    "smsgw_batch_lines_total",
+    "Lines of batches worked off.",
+    &["client", "outcome"],
+);
+
+/// Events that wait in the inbox of a client. A steady rise means that the client does not read, or does not acknowledge.
+pub(crate) static INBOX_EVENTS: Gauge = Gauge::new(
+    "smsgw_inbox_events",
+    "Events in the inbox of a client.",
+    &["client"],
+);
+
+/// Events that a client acknowledged.
+pub(crate) static INBOX_ACKNOWLEDGED_TOTAL: Counter = Counter::new(
+    "smsgw_inbox_acknowledged_total",
+    "Events of inboxes that were acknowledged.",
+    &["client"],
+);
+
+/// Events that were dropped from an inbox, by client and reason: `expired` (`inbox.expiry`) or `overflow`
+/// (`inbox.max_events`). Any number means that the client does not know what became of its messages: call it.
+pub(crate) static INBOX_DROPPED_TOTAL: Counter = Counter::new(
+    "smsgw_inbox_dropped_total",
+    "Events dropped from inboxes.",
+    &["client", "reason"],
 );
 
 /// Connections that are open now.
@@ -49,4 +96,34 @@ pub(crate) static CONNECTION_PANICS_TOTAL: Counter = Counter::new(
     "smsgw_http_connection_panics_total",
     "Connections closed because their request panicked.",
     &[],
+);
+
+/// Failed logins over HTTP: `wrong` key, password or scheme, `network` not allowed for a key or account that is right,
+/// `missing` header. A rise of `wrong` is somebody who guesses, or a key that has ended.
+pub(crate) static LOGINS_FAILED_TOTAL: Counter = Counter::new(
+    "smsgw_http_logins_failed_total",
+    "Requests without valid credentials, by reason.",
+    &["why"],
+);
+
+/// Connections that were closed at once because their address failed to log in too often (`http.ban_after`).
+pub(crate) static BANNED_TOTAL: Counter = Counter::new(
+    "smsgw_http_banned_total",
+    "Connections from addresses that are kept out.",
+    &[],
+);
+
+/// TLS handshakes of clients that came to nothing. A rise after a change of certificate: clients do not trust the new one.
+pub(crate) static HANDSHAKES_FAILED_TOTAL: Counter = Counter::new(
+    "smsgw_http_tls_handshakes_failed_total",
+    "TLS handshakes that failed or took too long.",
+    &[],
+);
+
+/// Certificates that were found changed, by listener and whether they are `used` or `refused`. A rise of `refused`: the files
+/// are broken or do not belong together, and the certificate before will run out.
+pub(crate) static CERTIFICATES_TOTAL: Counter = Counter::new(
+    "smsgw_tls_certificates_total",
+    "Certificates of listeners exchanged while running.",
+    &["listener", "outcome"],
 );

@@ -1,31 +1,76 @@
 //! The client node under supervision: its listeners and what they share.
 
+use crate::http::batch::worker;
+use crate::http::inbox::keeper;
 use crate::http::listener::{self, Bound};
+use crate::sessions::Sessions;
 use crate::shared::Shared;
+use crate::tls;
 use smsgw_config::ConfigHandle;
 use smsgw_queue::Engine;
 use smsgw_runtime::{ChildSpec, Clock, Strategy, Supervisor};
 use std::sync::Arc;
 use tokio::sync::watch;
-use tracing::warn;
 
-/// The client node under supervision. Without `[http] listen` it has no listener and is ready at once.
+/// What is known of the node from outside.
+#[derive(Debug)]
+pub struct Faces {
+    /// Where the HTTP API listens.
+    pub http: Bound,
+    /// Where the SMPP server listens.
+    pub smpp: Bound,
+    /// Who is bound.
+    pub sessions: Sessions,
+}
+
+/// The client node under supervision, as [`supervise_watched`]; for who needs the HTTP API only.
 pub fn supervise(engine: Arc<dyn Engine>, config: ConfigHandle, clock: Arc<dyn Clock>) -> (ChildSpec, Bound) {
+    let (node, faces) = supervise_watched(engine, config, clock);
+    (node, faces.http)
+}
+
+/// The client node under supervision. A face without `listen` has no listener; the node is ready without any.
+pub fn supervise_watched(
+    engine: Arc<dyn Engine>,
+    config: ConfigHandle,
+    clock: Arc<dyn Clock>,
+) -> (ChildSpec, Faces) {
     let (bound, watch) = watch::channel(None);
+    let (smpp_bound, smpp) = watch::channel(None);
+    let sessions = Sessions::default();
     let snapshot = config.current();
-    let listen = snapshot.config.http.listen;
+    let http = &snapshot.config.http;
+    let listen = http.listen;
+    let files = tls::Files::of(http.cert_file.as_ref(), http.key_file.as_ref());
+    let shared = Arc::new(Shared::new(engine, config.clone(), clock));
+    let batches = Arc::clone(&shared);
+    let mut node = Supervisor::new("client", Strategy::OneForOne)
+        .child(ChildSpec::task("batches", move |ctx| worker::run(ctx, Arc::clone(&batches))).kind("batches"));
+    let inboxes = Arc::clone(&shared);
+    node = node
+        .child(ChildSpec::task("inboxes", move |ctx| keeper::run(ctx, Arc::clone(&inboxes))).kind("inboxes"));
     if let Some(listen) = snapshot.config.smpp.listen {
-        warn!(%listen, "[smpp] listen: this version serves clients over HTTP only; nothing listens there");
+        let binds = sessions.binds();
+        node = node.child(crate::smpp::supervise(
+            Arc::clone(&shared),
+            config,
+            binds,
+            smpp_bound,
+            listen,
+        ));
     }
-    let shared = Arc::new(Shared::new(engine, config, clock));
-    let mut node = Supervisor::new("client", Strategy::OneForOne);
     if let Some(listen) = listen {
         node = node.child(
             ChildSpec::task("http", move |ctx| {
-                listener::serve(ctx, listen, Arc::clone(&shared), bound.clone())
+                listener::serve(ctx, listen, Arc::clone(&shared), bound.clone(), files.clone())
             })
             .kind("listener"),
         );
     }
-    (ChildSpec::supervisor(node), watch)
+    let faces = Faces {
+        http: watch,
+        smpp,
+        sessions,
+    };
+    (ChildSpec::supervisor(node), faces)
 }

@@ -2,7 +2,10 @@
 //!
 //! Bounds the requests that wait for the engine. Knows no protocol.
 
+use crate::guard::{Guard, Seats};
+use crate::http::slots::Slots;
 use crate::metric;
+use crate::password::Passwords;
 use crate::tables::TablesHandle;
 use smsgw_config::ConfigHandle;
 use smsgw_message::names;
@@ -11,6 +14,7 @@ use smsgw_runtime::Clock;
 use smsgw_telemetry::HistogramHandle;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::watch;
 
 /// The node's parts, one for all listeners and sessions.
 #[derive(Debug)]
@@ -21,6 +25,17 @@ pub(crate) struct Shared {
     pub(crate) accepted: QueueName,
     pub(crate) events: LogName,
     pub(crate) accept_seconds: HistogramHandle,
+    /// Set when the listener takes no more: whoever waits for something to happen answers with what there is.
+    pub(crate) draining: watch::Sender<bool>,
+    pub(crate) passwords: Passwords,
+    /// Addresses that failed to log in.
+    pub(crate) guard: Guard,
+    /// HTTP connections by account.
+    pub(crate) seats: Seats,
+    /// Uploads of batches that are under way.
+    pub(crate) uploads: Slots,
+    /// Requests for events of inboxes that wait or stream.
+    pub(crate) readers: Slots,
     /// Requests that wait for the engine.
     waiting: AtomicUsize,
 }
@@ -43,6 +58,12 @@ impl Shared {
             accepted: QueueName::from(names::MT_ACCEPTED),
             events: LogName::from(names::EVENTS),
             accept_seconds: metric::ACCEPT_SECONDS.with(&[]),
+            draining: watch::Sender::new(false),
+            passwords: Passwords::default(),
+            guard: Guard::default(),
+            seats: Seats::default(),
+            uploads: Slots::default(),
+            readers: Slots::default(),
             waiting: AtomicUsize::new(0),
         }
     }

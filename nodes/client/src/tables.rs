@@ -1,19 +1,20 @@
-//! What admission looks things up in: keys, routes and rates, built once for each epoch of the configuration.
+//! What admission looks things up in: keys, routes, accounts and prices, built once for each epoch of the configuration.
+//!
+//! Numbers of lists and patterns of texts come ready with the configuration, which was read off the runtime's threads; what
+//! is built here is small, but for routes (100 ms for a million prefixes).
 //!
 //! Invariant: a request sees one epoch from its first check to its answer. A client whose rate did not change keeps
 //! what it has used of it across a reload.
 
-use crate::admission::bucket::Bucket;
-use crate::admission::{Admitted, Refused, Why};
+use crate::admission::{Account, Admitted, Charge, ForAll, Refused, Why, no_account};
 use crate::http::auth::Keys;
 use arc_swap::ArcSwap;
 use smsgw_config::{ConfigHandle, Snapshot};
 use smsgw_message::{ClientId, MtMessage};
-use smsgw_routing::{RouteTable, decide_mt};
+use smsgw_routing::{Decision, NoRoute, PriceTable, RouteTable, decide_mt};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 use tracing::error;
 
 /// One epoch's tables.
@@ -22,86 +23,65 @@ pub(crate) struct Tables {
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) keys: Keys,
     routes: RouteTable,
-    admission: HashMap<ClientId, Admission>,
-}
-
-#[derive(Clone)]
-struct Admission {
-    rate: f64,
-    burst: u32,
-    bucket: Arc<Mutex<Bucket>>,
-}
-
-impl fmt::Debug for Admission {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Admission({}/s, burst {})", self.rate, self.burst)
-    }
+    prices: PriceTable,
+    for_all: ForAll,
+    accounts: HashMap<ClientId, Account>,
 }
 
 impl Tables {
-    fn build(snapshot: Arc<Snapshot>, before: Option<&Self>) -> Self {
+    pub(crate) fn build(snapshot: Arc<Snapshot>, before: Option<&Self>) -> Self {
         let config = &snapshot.config;
-        let admission = config.client.iter().filter_map(|(id, client)| {
-            let burst = client.burst.unwrap_or_else(|| one_second(client.rate));
-            let bucket = Bucket::try_new(client.rate, burst)?;
-            let kept = before
-                .and_then(|before| before.admission.get(id))
-                .filter(|kept| kept.rate.to_bits() == client.rate.to_bits() && kept.burst == burst);
-            let admission = kept.cloned().unwrap_or_else(|| Admission {
-                rate: client.rate,
-                burst,
-                bucket: Arc::new(Mutex::new(bucket)),
-            });
-            Some((id.clone(), admission))
+        let lists = config.number_lists();
+        let accounts = config.client.iter().map(|(id, client)| {
+            let before = before.and_then(|before| before.accounts.get(id));
+            (
+                id.clone(),
+                Account::of(id, client, &config.limits, &lists, before),
+            )
         });
+        let senders = or_none(config.sender_table(), "senders: rules by destination do not hold");
         Self {
             keys: Keys::of(config),
-            routes: config.route_table().unwrap_or_else(|error| {
-                // Validation refuses such a file; if one comes through, no message may take a wrong way.
-                error!(%error, "routes could not be built: every destination is refused until the next reload");
-                RouteTable::default()
-            }),
-            admission: admission.collect(),
+            // Validation refuses such a file; if one comes through, no message may take a wrong way.
+            routes: or_none(config.route_table(), "routes: every destination is refused"),
+            prices: or_none(config.price_table(), "prices: messages have none"),
+            for_all: ForAll::of(&config.admission, senders, &lists),
+            accounts: accounts.collect(),
             snapshot: Arc::clone(&snapshot),
         }
     }
 
-    /// Judges a message and takes what it costs from the client's rate.
-    pub(crate) fn admit(&self, message: &mut MtMessage, now: Instant) -> Result<Admitted, Refused> {
-        if decide_mt(&self.routes, &message.client, message.class, &message.to).is_err() {
-            return Err(Refused {
-                why: Why::NoRoute,
-                detail: "no route leads to this destination".to_owned(),
-                retry_after: None,
-            });
-        }
-        self.within_rate(&message.client, now).map_err(|wait| Refused {
-            why: Why::RateLimited,
-            detail: "over the account's rate".to_owned(),
-            retry_after: Some(wait),
-        })?;
-        Ok(Admitted::default())
+    /// What a client is held to.
+    pub(crate) fn account(&self, client: &ClientId) -> Option<&Account> {
+        self.accounts.get(client)
     }
 
-    fn within_rate(&self, client: &ClientId, now: Instant) -> Result<(), Duration> {
-        let Some(admission) = self.admission.get(client) else {
-            return Ok(());
-        };
-        // A bucket is one time: whatever a panic left in it is still a bucket.
-        let mut bucket = admission.bucket.lock().unwrap_or_else(PoisonError::into_inner);
-        bucket.take(now)
+    /// Where the router would send a message now.
+    pub(crate) fn decide(&self, message: &MtMessage) -> Result<Decision<'_>, NoRoute> {
+        decide_mt(&self.routes, &message.client, message.class, &message.to)
+    }
+
+    /// Judges a message by all that is in memory, and gives it its sender. Takes nothing: for a message that is about to be
+    /// accepted ask [`check`](crate::admission::check).
+    pub(crate) fn judge(&self, message: &mut MtMessage) -> Result<Admitted, Refused> {
+        let account = self.account(&message.client).ok_or_else(no_account)?;
+        if self.decide(message).is_err() {
+            return Err(Refused::of(Why::NoRoute, "no route leads to this destination"));
+        }
+        account.judge(&self.for_all, message)?;
+        let price = self
+            .prices
+            .price(&message.client, &message.to, message.accepted_at);
+        let charge = price.map(|price| Charge::of(price, message.part_count()));
+        Ok(Admitted::new(charge, account.spend(message)?))
     }
 }
 
-/// The parts that fit in one second at this rate, at least one.
-fn one_second(rate: f64) -> u32 {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "configuration keeps it in 0..=1e6"
-    )]
-    let whole = rate.ceil() as u32;
-    whole.max(1)
+fn or_none<T: Default, E: fmt::Display>(table: Result<T, E>, meaning: &'static str) -> T {
+    table.unwrap_or_else(|error| {
+        error!(%error, meaning, "a table could not be built; it is empty until the next reload");
+        T::default()
+    })
 }
 
 /// The tables of the epoch in force.

@@ -22,12 +22,30 @@ pub(crate) struct Body {
     pub(crate) validity: Option<String>,
     pub(crate) max_parts: Option<u64>,
     pub(crate) flash: Option<bool>,
+    pub(crate) message_class: Option<u64>,
+    pub(crate) languages: Option<Vec<String>>,
+    pub(crate) smart: Option<String>,
+    pub(crate) priority: Option<u64>,
+    pub(crate) send_at: Option<String>,
+    pub(crate) tags: Option<Vec<String>>,
+    pub(crate) protocol_id: Option<u64>,
+    pub(crate) service_type: Option<String>,
+    pub(crate) replace_if_present: Option<bool>,
+    pub(crate) tlvs: Option<Vec<Tlv>>,
     /// The first field that is none of ours.
     pub(crate) unknown: Option<String>,
 }
 
+/// One optional parameter, as it was written.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tlv {
+    pub(crate) tag: String,
+    pub(crate) value: String,
+}
+
 /// The names of all fields, for suggestions.
-pub(crate) const FIELDS: [&str; 13] = [
+pub(crate) const FIELDS: [&str; 23] = [
     "to",
     "from",
     "text",
@@ -41,6 +59,16 @@ pub(crate) const FIELDS: [&str; 13] = [
     "validity",
     "max_parts",
     "flash",
+    "message_class",
+    "languages",
+    "smart",
+    "priority",
+    "send_at",
+    "tags",
+    "protocol_id",
+    "service_type",
+    "replace_if_present",
+    "tlvs",
 ];
 
 impl<'de> Deserialize<'de> for Body {
@@ -69,8 +97,25 @@ impl<'de> Deserialize<'de> for Body {
                         "callback" => once(&mut map, &mut seen, &mut body.callback, "callback")?,
                         "reference" => once(&mut map, &mut seen, &mut body.reference, "reference")?,
                         "validity" => once(&mut map, &mut seen, &mut body.validity, "validity")?,
-                        "max_parts" => once(&mut map, &mut seen, &mut body.max_parts, "max_parts")?,
+                        "max_parts" => whole(&mut map, &mut seen, &mut body.max_parts, "max_parts")?,
                         "flash" => once(&mut map, &mut seen, &mut body.flash, "flash")?,
+                        "message_class" => {
+                            whole(&mut map, &mut seen, &mut body.message_class, "message_class")?
+                        }
+                        "languages" => once(&mut map, &mut seen, &mut body.languages, "languages")?,
+                        "smart" => once(&mut map, &mut seen, &mut body.smart, "smart")?,
+                        "priority" => whole(&mut map, &mut seen, &mut body.priority, "priority")?,
+                        "send_at" => once(&mut map, &mut seen, &mut body.send_at, "send_at")?,
+                        "tags" => once(&mut map, &mut seen, &mut body.tags, "tags")?,
+                        "protocol_id" => whole(&mut map, &mut seen, &mut body.protocol_id, "protocol_id")?,
+                        "service_type" => once(&mut map, &mut seen, &mut body.service_type, "service_type")?,
+                        "replace_if_present" => once(
+                            &mut map,
+                            &mut seen,
+                            &mut body.replace_if_present,
+                            "replace_if_present",
+                        )?,
+                        "tlvs" => once(&mut map, &mut seen, &mut body.tlvs, "tlvs")?,
                         other => {
                             body.unknown.get_or_insert_with(|| other.to_owned());
                             map.next_value::<IgnoredAny>()?;
@@ -99,6 +144,31 @@ fn once<'de, A: MapAccess<'de>, T: Deserialize<'de>>(
     Ok(())
 }
 
+/// Reads a whole number, which may be written with a fraction of nothing: JSON has one kind of number, and many programs
+/// write 2 as `2.0`.
+fn whole<'de, A: MapAccess<'de>>(
+    map: &mut A,
+    seen: &mut Vec<&'static str>,
+    field: &mut Option<u64>,
+    name: &'static str,
+) -> Result<(), A::Error> {
+    /// Up to here every whole number has a double of its own.
+    const MOST: f64 = 9_007_199_254_740_992.0;
+    let mut number: Option<serde_json::Number> = None;
+    once(map, seen, &mut number, name)?;
+    let Some(number) = number else { return Ok(()) };
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "whole, and within bounds"
+    )]
+    let of_double =
+        |double: f64| (double.fract() == 0.0 && (0.0..=MOST).contains(&double)).then_some(double as u64);
+    let read = number.as_u64().or_else(|| number.as_f64().and_then(of_double));
+    *field = Some(read.ok_or_else(|| de::Error::custom("a number that is not whole, or not there"))?);
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,8 +185,10 @@ mod tests {
     fn every_field_is_read_and_none_of_them_is_unknown() {
         for field in FIELDS {
             let value = match field {
-                "max_parts" => "3",
-                "flash" => "true",
+                "max_parts" | "message_class" | "priority" | "protocol_id" => "3",
+                "flash" | "replace_if_present" => "true",
+                "languages" | "tags" => "[\"x\"]",
+                "tlvs" => "[{\"tag\":\"0x1401\",\"value\":\"00\"}]",
                 _ => "\"x\"",
             };
             let body: Body = serde_json::from_str(&format!("{{\"{field}\":{value}}}")).unwrap();
@@ -124,6 +196,24 @@ mod tests {
         }
         assert!(serde_json::from_str::<Body>("[]").is_err());
         assert!(serde_json::from_str::<Body>(r#"{"to":49}"#).is_err());
+    }
+
+    #[test]
+    fn a_whole_number_may_be_written_with_a_fraction_of_nothing() {
+        let read = |number: &str| serde_json::from_str::<Body>(&format!("{{\"max_parts\":{number}}}"));
+        for (number, whole) in [
+            ("3", 3),
+            ("3.0", 3),
+            ("30e-1", 3),
+            ("0", 0),
+            ("9007199254740992.0", 1 << 53),
+        ] {
+            assert_eq!(read(number).unwrap().max_parts, Some(whole), "{number}");
+        }
+        assert_eq!(read("null").unwrap().max_parts, None);
+        for wrong in ["3.5", "-1", "-1.0", "1e300", "\"3\"", "true", "[3]"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -39,7 +39,7 @@ impl Record for Remembered {
 }
 
 /// The key of a request, and what it was sent with.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Key {
     pub(crate) state: StateKey,
     body: [u8; 32],
@@ -78,6 +78,12 @@ impl Key {
     /// The same key, with the body it came with.
     pub(crate) fn with_body(mut self, body: &[u8]) -> Self {
         self.body = Sha256::digest(body).into();
+        self
+    }
+
+    /// The same key, with the SHA-256 of a body that was never in memory as a whole.
+    pub(crate) fn with_digest(mut self, digest: [u8; 32]) -> Self {
+        self.body = digest;
         self
     }
 

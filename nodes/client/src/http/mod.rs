@@ -6,13 +6,29 @@
 //! ```
 //! Knows HTTP and JSON; what makes a message durable is `accept`, the same for every face.
 
+mod account;
+pub(crate) mod answer;
 mod api;
 pub(crate) mod auth;
+pub(crate) mod batch;
 mod body;
+pub(crate) mod call;
+mod connection;
+mod content;
+mod fields;
 mod idempotency;
+pub(crate) mod inbox;
 pub(crate) mod listener;
-mod problem;
+mod messages;
+pub(crate) mod openapi;
+pub(crate) mod optouts;
+mod params;
+mod preview;
+pub(crate) mod problem;
 mod receive;
+pub(crate) mod router;
+mod search;
+pub(crate) mod slots;
 mod stall;
 mod submit;
 mod view;

@@ -1,13 +1,17 @@
 //! Errors of the HTTP API as problem documents (RFC 9457): a stable `code`, a sentence for people, the field if one is
 //! to blame. What the log sees is another matter: nothing of a request's content leaves through here but to its sender.
 
-use bytes::Bytes;
-use http_body_util::Full;
+use crate::accept::Refusal;
+use crate::admission::{Refused, Why};
+use crate::http::answer::{Answer, full};
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 use smsgw_telemetry::ApiCode;
 use std::time::Duration;
+
+/// After how long a client should try again when the gateway sheds load.
+const OVERLOAD_RETRY: Duration = Duration::from_secs(2);
 
 /// A refusal on its way to the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +21,7 @@ pub(crate) struct Problem {
     pub(crate) field: Option<&'static str>,
     pub(crate) retry_after: Option<Duration>,
     /// The methods that the path has, for 405.
-    allow: Option<&'static str>,
+    allow: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -55,14 +59,32 @@ impl Problem {
     }
 
     /// This path has these methods and no other (RFC 9110 section 15.5.6 asks to name them).
-    pub(crate) fn wrong_method(allow: &'static str) -> Self {
+    pub(crate) fn wrong_method(allow: String) -> Self {
         Self {
-            allow: Some(allow),
+            allow: Some(allow.clone()),
             ..Self::new(ApiCode::MethodNotAllowed, format!("this path takes {allow}"))
         }
     }
 
-    pub(crate) fn into_response(self) -> Response<Full<Bytes>> {
+    /// Load is shed; the same request may go through a little later.
+    pub(crate) fn overloaded(why: &'static str) -> Self {
+        Self::new(ApiCode::Overloaded, why).retry_after(OVERLOAD_RETRY)
+    }
+
+    /// The engine did not take the accept, or a counter in its step did not.
+    pub(crate) fn not_stored(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::OverQuota(used_up) => Refused::from(used_up).into(),
+            Refusal::Taken
+            | Refusal::Full
+            | Refusal::NoSpace
+            | Refusal::Stopping
+            | Refusal::Failed
+            | Refusal::Late => Self::overloaded(refusal.words()),
+        }
+    }
+
+    pub(crate) fn into_response(self) -> Answer {
         let status = StatusCode::from_u16(self.code.status()).expect("every code has a valid HTTP status");
         let document = Document {
             r#type: "about:blank",
@@ -73,7 +95,7 @@ impl Problem {
             field: self.field,
         };
         let body = serde_json::to_vec(&document).expect("a struct of strings is valid JSON");
-        let mut response = Response::new(Full::new(Bytes::from(body)));
+        let mut response = Response::new(full(body));
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -85,14 +107,37 @@ impl Problem {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
         if let Some(allow) = self.allow {
-            headers.insert(ALLOW, HeaderValue::from_static(allow));
+            let allow = HeaderValue::try_from(allow).expect("names of methods are valid in a header");
+            headers.insert(ALLOW, allow);
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(
                 WWW_AUTHENTICATE,
-                HeaderValue::from_static("Bearer realm=\"smsgw\""),
+                HeaderValue::from_static("Bearer realm=\"smsgw\", Basic realm=\"smsgw\", charset=\"UTF-8\""),
             );
         }
         response
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        let (code, field) = match refused.why {
+            Why::TooManyParts => (ApiCode::TextTooLong, None),
+            Why::NoRoute => (ApiCode::NoRoute, Some("to")),
+            Why::DestinationDenied => (ApiCode::DestinationDenied, Some("to")),
+            Why::SenderDenied => (ApiCode::SenderDenied, Some("from")),
+            Why::ContentDenied => (ApiCode::ContentDenied, None),
+            Why::OptedOut => (ApiCode::OptedOut, Some("to")),
+            Why::RateLimited => (ApiCode::RateLimited, None),
+            Why::QuotaExceeded => (ApiCode::QuotaExceeded, None),
+            Why::InsufficientCredit => (ApiCode::InsufficientCredit, None),
+            Why::Unavailable => (ApiCode::Overloaded, None),
+        };
+        Self {
+            field,
+            retry_after: refused.retry_after,
+            ..Self::new(code, refused.detail)
+        }
     }
 }

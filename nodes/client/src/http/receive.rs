@@ -6,9 +6,8 @@
 
 use crate::http::problem::Problem;
 use http_body_util::BodyExt;
-use hyper::Request;
 use hyper::body::{Body, Incoming};
-use hyper::header::EXPECT;
+use hyper::header::{EXPECT, HeaderMap};
 use smsgw_config::HttpSection;
 use smsgw_telemetry::ApiCode;
 use std::time::Duration;
@@ -21,17 +20,17 @@ const THROWN_AWAY: usize = 4;
 
 /// The whole body.
 pub(crate) async fn read(
-    request: Request<Incoming>,
+    headers: &HeaderMap,
+    mut body: Incoming,
     http: &HttpSection,
     deadline: Instant,
 ) -> Result<Vec<u8>, Problem> {
     let limit = http.body_limit.as_usize();
-    let announced = usize::try_from(request.body().size_hint().lower()).unwrap_or(usize::MAX);
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > limit {
-        discard(request, http).await;
+        discard(headers, body, http).await;
         return Err(too_large(limit));
     }
-    let mut body = request.into_body();
     let mut whole = Vec::new();
     loop {
         match timeout_at(deadline, body.frame()).await {
@@ -63,11 +62,11 @@ pub(crate) async fn read(
 }
 
 /// Reads what a refused request still sends. A client that waits to be asked for its body is not asked.
-pub(crate) async fn discard(request: Request<Incoming>, http: &HttpSection) {
-    if request.headers().contains_key(EXPECT) || request.body().is_end_stream() {
+pub(crate) async fn discard(headers: &HeaderMap, mut body: Incoming, http: &HttpSection) {
+    if headers.contains_key(EXPECT) || body.is_end_stream() {
         return;
     }
-    throw_away(&mut request.into_body(), http.body_limit.as_usize()).await;
+    throw_away(&mut body, http.body_limit.as_usize()).await;
 }
 
 async fn throw_away(body: &mut Incoming, limit: usize) {

@@ -4,13 +4,13 @@
 //! the one of the API's documentation, so a request with several faults always gets the same answer.
 
 use crate::http::body::{Body, FIELDS};
+use crate::http::content::{self, from_hex};
+use crate::http::fields::{self, invalid};
 use crate::http::problem::Problem;
 use smsgw_config::{CallbackUrl, Config};
-use smsgw_message::segment::{SegmentError, split_units};
-use smsgw_message::text::{EncodeError, Encoded, Requested, encode};
-use smsgw_message::{
-    Address, Class, ClientId, Encoding, MessageId, MtMessage, Origin, ReportLevel, Timestamp,
-};
+use smsgw_message::segment::{self, Carriage, Plan, SegmentError, split_by};
+use smsgw_message::smart::Smart;
+use smsgw_message::{Address, Class, ClientId, MessageId, MtMessage, Origin, ReportLevel, Timestamp};
 use smsgw_telemetry::ApiCode;
 use std::time::Duration;
 
@@ -54,6 +54,14 @@ pub(crate) fn parse(octets: &[u8]) -> Result<Body, Problem> {
     Ok(body)
 }
 
+/// What a body asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Built {
+    pub(crate) message: MtMessage,
+    /// What smart encoding has changed, when it was asked for and did.
+    pub(crate) smart: Option<Smart>,
+}
+
 /// Checks a body and makes the message of it.
 pub(crate) fn build(
     body: &Body,
@@ -62,7 +70,7 @@ pub(crate) fn build(
     id: MessageId,
     now: Timestamp,
     reference: u8,
-) -> Result<MtMessage, Problem> {
+) -> Result<Built, Problem> {
     let account = config
         .client
         .get(client)
@@ -70,14 +78,16 @@ pub(crate) fn build(
     let to = body.to.as_deref().ok_or_else(|| invalid("to", "is required"))?;
     let to = Address::msisdn(to)
         .map_err(|error| Problem::field(ApiCode::InvalidNumber, "to", error.to_string()))?;
-    let from = match body.from.as_deref().or(account.default_from.as_deref()) {
-        None | Some("") => None,
+    let from = match body.from.as_deref() {
+        // Admission fills defaults in; an empty sender says that none is wanted.
+        None => None,
+        Some("") => Some(Address::default()),
         Some(from) => Some(
             Address::sender(from)
                 .map_err(|error| Problem::field(ApiCode::InvalidNumber, "from", error.to_string()))?,
         ),
     };
-    let content = content(body)?;
+    let content = content::read(body)?;
     let udh = match &body.udh {
         None => Vec::new(),
         Some(udh) => from_hex("udh", udh)?,
@@ -88,36 +98,31 @@ pub(crate) fn build(
         Some(0) => return Err(invalid("max_parts", "is at least 1")),
         Some(asked) => usize::from(most).min(usize::try_from(asked).unwrap_or(usize::MAX)),
     };
-    let parts =
-        split_units(content.encoding, &content.bytes, &udh, reference).map_err(|error| match error {
-            SegmentError::TextTooLong { .. } | SegmentError::PayloadTooLong { .. } => Problem::new(
-                ApiCode::TextTooLong,
-                format!("{error}; at most {most} are allowed"),
-            ),
-            SegmentError::BrokenUdh(_)
-            | SegmentError::UdhTrailing { .. }
-            | SegmentError::NoRoom { .. }
-            | SegmentError::ShiftsTwice
-            | SegmentError::AlreadyConcatenated { .. } => invalid("udh", error.to_string()),
-            SegmentError::HalfUnit { .. } => invalid("binary", error.to_string()),
-        })?;
+    let units = segment::Body {
+        udh: &udh,
+        ..segment::Body::from(&content.encoded)
+    };
+    let plan = Plan::of(Carriage::Udh8, u16::from(reference));
+    let parts = split_by(units, plan).map_err(|error| not_cut(error, most))?.parts;
+    let encoding = content.encoded.encoding;
     if parts.len() > most {
         return Err(Problem::new(
             ApiCode::TextTooLong,
             format!(
-                "the text takes {} parts as {}; at most {most} are allowed",
+                "the text takes {} parts as {encoding}; at most {most} are allowed",
                 parts.len(),
-                content.encoding
             ),
         ));
     }
-    Ok(MtMessage {
+    let send_at = fields::send_at(body.send_at.as_deref(), now, config.limits.max_schedule)?;
+    let validity = validity(body.validity.as_deref(), config)?;
+    let message = MtMessage {
         id,
         client: client.clone(),
         accepted_at: now,
         from,
         to,
-        encoding: content.encoding,
+        encoding,
         parts,
         class: word(
             "class",
@@ -126,7 +131,7 @@ pub(crate) fn build(
             "otp, transactional, bulk",
         )?
         .unwrap_or(account.class),
-        valid_until: now.after(validity(body.validity.as_deref(), config)?),
+        valid_until: send_at.unwrap_or(now).after(validity),
         report: word(
             "report",
             body.report.as_deref(),
@@ -138,69 +143,34 @@ pub(crate) fn build(
         callback: callback(body.callback.as_deref())?,
         reference: bounded_reference(body.reference.as_deref())?,
         origin: Origin::Http,
-        message_class: body.flash.unwrap_or(false).then_some(0),
-        options: None,
-        send_at: None,
-        tags: None,
+        message_class: fields::message_class(body)?,
+        options: fields::options(body)?,
+        send_at,
+        tags: fields::tags(body.tags.as_deref())?,
         registered_delivery: None,
         bind: None,
         bundle: None,
         batch: None,
+    };
+    Ok(Built {
+        message,
+        smart: content.smart,
     })
 }
 
-fn invalid(field: &'static str, detail: impl Into<String>) -> Problem {
-    Problem::field(ApiCode::InvalidField, field, detail)
-}
-
-fn content(body: &Body) -> Result<Encoded, Problem> {
-    match (&body.text, &body.binary) {
-        (Some(_), Some(_)) => Err(invalid("binary", "text and binary exclude each other")),
-        (None, None) => Err(invalid("text", "one of text and binary is required")),
-        (None, Some(hex)) => {
-            if body
-                .encoding
-                .as_deref()
-                .is_some_and(|word| word != Encoding::Binary.as_str())
-            {
-                return Err(invalid(
-                    "encoding",
-                    "with binary there is no other encoding than binary",
-                ));
-            }
-            Ok(Encoded::binary(from_hex("binary", hex)?))
-        }
-        (Some(text), None) => {
-            let requested = match body.encoding.as_deref() {
-                None | Some("auto") => Requested::Auto,
-                Some(word) => match Encoding::from_word(word) {
-                    Some(encoding) if encoding != Encoding::Binary => Requested::Exactly(encoding),
-                    Some(_) | None => return Err(invalid("encoding", "is one of auto, gsm7, latin1, ucs2")),
-                },
-            };
-            encode(text, requested).map_err(|error| match error {
-                EncodeError::Unmappable { .. } => invalid("encoding", error.to_string()),
-                EncodeError::TextAsBinary => invalid("encoding", "is one of auto, gsm7, latin1, ucs2"),
-            })
-        }
+fn not_cut(error: SegmentError, most: usize) -> Problem {
+    match error {
+        SegmentError::TextTooLong { .. } | SegmentError::PayloadTooLong { .. } => Problem::new(
+            ApiCode::TextTooLong,
+            format!("{error}; at most {most} are allowed"),
+        ),
+        SegmentError::BrokenUdh(_)
+        | SegmentError::UdhTrailing { .. }
+        | SegmentError::NoRoom { .. }
+        | SegmentError::ShiftsTwice
+        | SegmentError::AlreadyConcatenated { .. } => invalid("udh", error.to_string()),
+        SegmentError::HalfUnit { .. } => invalid("binary", error.to_string()),
     }
-}
-
-fn from_hex(field: &'static str, hex: &str) -> Result<Vec<u8>, Problem> {
-    let digit = |octet: u8| {
-        char::from(octet)
-            .to_digit(16)
-            .and_then(|digit| u8::try_from(digit).ok())
-    };
-    let pair = |pair: &[u8]| match pair {
-        [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
-        _ => None,
-    };
-    hex.as_bytes()
-        .chunks(2)
-        .map(pair)
-        .collect::<Option<Vec<u8>>>()
-        .ok_or_else(|| invalid(field, "is octets in hexadecimal, two digits each"))
 }
 
 fn word<T>(
@@ -256,8 +226,13 @@ fn bounded_reference(reference: Option<&str>) -> Result<Option<String>, Problem>
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use smsgw_message::Encoding;
 
     fn try_build(json: &str) -> Result<MtMessage, Problem> {
+        Ok(try_build_all(json)?.message)
+    }
+
+    fn try_build_all(json: &str) -> Result<Built, Problem> {
         let config = Config::parse(
             "t.toml",
             "[node]\nname = \"t\"\n[operator.alpha]\nprotocol = \"smpp\"\nhosts = [\"127.0.0.1:1\"]\nsystem_id = \"x\"\n\
@@ -281,7 +256,7 @@ mod tests {
     fn what_is_absent_gets_the_documented_default() {
         let message = try_build(r#"{"to":"+491700000001","text":"Hello"}"#).unwrap();
         assert_eq!(message.to.as_str(), "491700000001");
-        assert_eq!(message.from.unwrap().as_str(), "ACME");
+        assert_eq!(message.from, None, "admission fills it in");
         assert_eq!(
             (message.class, message.report),
             (Class::Transactional, ReportLevel::Final)

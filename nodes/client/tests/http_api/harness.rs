@@ -3,7 +3,7 @@
 use smsgw_config::{Config, ConfigHandle};
 use smsgw_message::names;
 use smsgw_node_client::supervise;
-use smsgw_queue::{Engine, MemoryEngine, QueueName};
+use smsgw_queue::{Engine, MemoryEngine, Op, QueueName, Step};
 use smsgw_runtime::{Clock, Strategy, Supervisor, SystemClock, Tree};
 use smsgw_testkit::{MoodyClock, MoodyEngine, neighbour};
 use std::net::SocketAddr;
@@ -25,8 +25,13 @@ pub(crate) struct Node {
 }
 
 pub(crate) fn config(http: &str, acme: &str) -> Config {
+    let delay = if http.contains("login_delay") {
+        ""
+    } else {
+        "login_delay = \"0s\""
+    };
     let text = format!(
-        "[node]\nname = \"t\"\n[http]\nlisten = \"127.0.0.1:0\"\n{http}\n[operator.alpha]\nprotocol = \"smpp\"\n\
+        "[node]\nname = \"t\"\n[http]\nlisten = \"127.0.0.1:0\"\n{delay}\n{http}\n[operator.alpha]\nprotocol = \"smpp\"\n\
          hosts = [\"127.0.0.1:1\"]\nsystem_id = \"x\"\npassword = \"x\"\n[client.acme]\n{acme}\n\
          [client.other]\napi_key = \"other-key\"\n[[route.mt]]\nprefix = [\"49\"]\noperators = [\"alpha\"]\n"
     );
@@ -77,6 +82,20 @@ impl Node {
         let mut peer = self.connect().await;
         peer.send(request).await;
         peer.answer().await
+    }
+
+    /// Steps about messages, in order; those of the node's own upkeep left out.
+    pub(crate) fn steps(&self) -> Vec<Step> {
+        let is_of_a_message = |op: &Op| match op {
+            Op::Put(key, ..) => matches!(key.space(), "msg" | "cancel"),
+            _ => false,
+        };
+        let steps = self.engine.steps();
+        steps
+            .iter()
+            .filter(|step| step.ops().iter().any(is_of_a_message))
+            .cloned()
+            .collect()
     }
 
     pub(crate) fn accepted(&self) -> u64 {

@@ -6,9 +6,15 @@
     reason = "tests"
 )]
 
+mod access;
+mod admitting;
+mod batches;
 mod faults;
 mod harness;
 mod idempotency;
+mod inboxes;
+mod sending;
+mod tls;
 
 use harness::*;
 use smsgw_message::{Event, EventName, MessageId, MessageLife, MtMessage, Record, names};
@@ -38,10 +44,11 @@ async fn an_accept_is_one_step_with_message_life_and_event() {
     );
     assert_eq!(answer.header("content-type"), Some("application/json"));
     {
-        let steps = node.engine.steps();
+        let steps = node.steps();
         assert_eq!(steps.len(), 1);
         let [
             Op::Publish(queue, lane, record, None),
+            Op::Put(index, last, Expected::Any, Expiry::At(gone)),
             Op::Put(key, life, Expected::Absent, Expiry::Alarm(at, alarms, _)),
             Op::Append(log, event),
         ] = steps[0].ops()
@@ -59,6 +66,16 @@ async fn an_accept_is_one_step_with_message_life_and_event() {
             message.accepted_at.after(Duration::from_secs(600))
         );
         assert_eq!(key.as_str(), names::message(id));
+        assert!(index.as_str().starts_with("byref/acme/"), "{index:?}");
+        assert_eq!(
+            (&last[..], *gone),
+            (
+                &id.as_bytes()[..],
+                message
+                    .valid_until
+                    .after(Duration::from_secs((24 + 7 * 24) * 3600))
+            )
+        );
         assert_eq!(MessageLife::from_record(life).unwrap().message, message);
         assert_eq!(
             (*at, alarms.as_str()),
@@ -231,18 +248,18 @@ async fn every_refusal_has_its_status_code_and_headers_and_repeats_no_secret() {
             .await
             .is_problem(404, "not_found");
     }
-    for method in ["PUT", "DELETE", "OPTIONS", "PATCH", "GET", "BREW"] {
+    for method in ["PUT", "DELETE", "OPTIONS", "PATCH", "BREW"] {
         let answer = node
             .ask(&get("/v1/messages", "acme-key").replace("GET", method))
             .await;
         answer.is_problem(405, "method_not_allowed");
-        assert_eq!(answer.header("allow"), Some("POST"));
+        assert_eq!(answer.header("allow"), Some("GET, HEAD, POST"));
     }
     let answer = node
-        .ask(&get("/v1/messages/x", "acme-key").replace("GET", "DELETE"))
+        .ask(&get("/v1/messages/x", "acme-key").replace("GET", "PUT"))
         .await;
     answer.is_problem(405, "method_not_allowed");
-    assert_eq!(answer.header("allow"), Some("GET, HEAD"));
+    assert_eq!(answer.header("allow"), Some("DELETE, GET, HEAD"));
     assert_eq!(node.accepted(), 0);
     assert_eq!(node.ask(&post_as("bearer   acme-key", HELLO)).await.status, 202);
 }
