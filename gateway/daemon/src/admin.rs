@@ -4,6 +4,7 @@
 //! Reads only (a capture of a link is a file beside the data); what changes the running gateway goes through the `instructions` queue. Carries no message content.
 
 use crate::operators::{self, Operators};
+use crate::sessions;
 use crate::status::gather::Facts;
 use crate::status::schema::Status;
 use crate::trace::Captures;
@@ -16,8 +17,9 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use smsgw_config::ConfigHandle;
-use smsgw_node_client::Bound;
+use smsgw_node_client::{Bound, Sessions};
 use smsgw_node_operator::LinkTable;
+use smsgw_node_router::IdTable;
 use smsgw_queue::{Engine, Health, Place};
 use smsgw_runtime::{ChildContext, ChildError, ChildSpec, Intensity, Strategy, Supervisor, Tree, TreeGauges};
 use smsgw_telemetry::Gauge;
@@ -55,7 +57,9 @@ pub(crate) struct Admin {
     config: ConfigHandle,
     tree: OnceLock<Tree>,
     links: OnceLock<LinkTable>,
+    ids: OnceLock<IdTable>,
     captures: OnceLock<Captures>,
+    sessions: OnceLock<Sessions>,
     /// Listeners by name, and where they are open.
     listeners: Mutex<Vec<(&'static str, Bound)>>,
     gauges: TreeGauges,
@@ -72,7 +76,9 @@ impl Admin {
             config,
             tree: OnceLock::new(),
             links: OnceLock::new(),
+            ids: OnceLock::new(),
             captures: OnceLock::new(),
+            sessions: OnceLock::new(),
             listeners: Mutex::default(),
             gauges: TreeGauges::default(),
             serving: AtomicBool::new(false),
@@ -89,6 +95,16 @@ impl Admin {
     /// The links of the operator node, when this process runs one.
     pub(crate) fn shows(&self, links: LinkTable) {
         self.links.set(links).unwrap_or_default();
+    }
+
+    /// Who is bound over SMPP, when this process runs a client node.
+    pub(crate) fn shows_sessions(&self, sessions: Sessions) {
+        self.sessions.set(sessions).unwrap_or_default();
+    }
+
+    /// How carriers write their ids, when this process runs a router node.
+    pub(crate) fn shows_ids(&self, ids: IdTable) {
+        self.ids.set(ids).unwrap_or_default();
     }
 
     /// Captures of links go into this directory.
@@ -127,7 +143,8 @@ impl Admin {
     async fn respond(&self, request: &Request<Incoming>, peer: Option<IpAddr>) -> Answer {
         let path = request.uri().path();
         let operators = path == "/operators" || path.starts_with("/operators/");
-        if !operators && !path.starts_with("/trace/") {
+        let sessions = path == "/sessions" || path.starts_with("/sessions/");
+        if !operators && !sessions && !path.starts_with("/trace/") {
             return self.answer(request).map(Either::Left);
         }
         let desk = Desk {
@@ -137,11 +154,11 @@ impl Admin {
             captures: self.captures.get(),
             peer,
         };
-        if !operators {
+        if !operators && !sessions {
             return desk.answer(request).await;
         }
         if !desk.is_near(request) {
-            let text = "/operators answers only on this machine, under its loopback address";
+            let text = "/operators and /sessions answer only on this machine, under its loopback address";
             return operators::said(StatusCode::FORBIDDEN, text).map(Either::Left);
         }
         let desk = Operators {
@@ -149,6 +166,11 @@ impl Admin {
             config: &self.config,
             links: self.links.get(),
         };
+        if sessions {
+            return sessions::answer(&desk, self.sessions.get(), request)
+                .await
+                .map(Either::Left);
+        }
         desk.answer(request).await.map(Either::Left)
     }
 
@@ -233,6 +255,7 @@ impl Admin {
             restart_pending: smsgw_node_config::metric::RESTART_PENDING.with(&[]).get(),
             listeners: open.collect(),
             links: self.links.get().map(LinkTable::loads),
+            receipts: self.ids.get().map(IdTable::snapshot),
             tree: self.tree.get().map(Tree::status),
         }
         .status()

@@ -64,6 +64,7 @@ pub(crate) struct Gateway {
     admin: Arc<Admin>,
     admin_bound: watch::Receiver<Option<SocketAddr>>,
     http_bound: Option<Bound>,
+    smpp_bound: Option<Bound>,
 }
 
 /// Opens the engine that the configuration names. Recovery runs here, before anything listens.
@@ -118,6 +119,7 @@ impl Gateway {
         admin.captures_into(data_dir(&snapshot.config, node.path()).join("traces"));
         let node = Arc::new(node);
         let mut http_bound = None;
+        let mut smpp_bound = None;
 
         let mut tree = Supervisor::new("smsgw", Strategy::OneForOne)
             .intensity(GIVE_UP)
@@ -138,19 +140,23 @@ impl Gateway {
                     Stage::Callback,
                     smsgw_node_callback::supervise(engine, config, clock),
                 ),
-                Role::Router => (
-                    Stage::Router,
-                    smsgw_node_router::supervise(engine, config, clock)?,
-                ),
+                Role::Router => {
+                    let (router, ids) = smsgw_node_router::supervise_watched(engine, config, clock)?;
+                    admin.shows_ids(ids);
+                    (Stage::Router, router)
+                }
                 Role::Operator => {
                     let (operator, links) = smsgw_node_operator::supervise_watched(engine, config, clock);
                     admin.shows(links);
                     (Stage::Operator, operator)
                 }
                 Role::Client => {
-                    let (client, bound) = smsgw_node_client::supervise(engine, config, clock);
-                    admin.listens("http", bound.clone());
-                    http_bound = Some(bound);
+                    let (client, faces) = smsgw_node_client::supervise_watched(engine, config, clock);
+                    admin.listens("http", faces.http.clone());
+                    admin.listens("smpp", faces.smpp.clone());
+                    http_bound = Some(faces.http);
+                    smpp_bound = Some(faces.smpp);
+                    admin.shows_sessions(faces.sessions);
                     (Stage::Client, client)
                 }
             };
@@ -172,6 +178,7 @@ impl Gateway {
             admin,
             admin_bound,
             http_bound,
+            smpp_bound,
         })
     }
 
@@ -196,6 +203,11 @@ impl Gateway {
     /// Where the HTTP API listens, when it does.
     pub(crate) fn http_address(&self) -> Option<SocketAddr> {
         *self.http_bound.as_ref()?.borrow()
+    }
+
+    /// Where the SMPP server listens, when it does.
+    pub(crate) fn smpp_address(&self) -> Option<SocketAddr> {
+        *self.smpp_bound.as_ref()?.borrow()
     }
 
     /// Where the administrator's listener is, when there is one.

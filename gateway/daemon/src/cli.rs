@@ -3,6 +3,7 @@
 mod judge;
 mod offline;
 mod operator;
+mod session;
 mod trace;
 mod transfer;
 mod verify;
@@ -42,6 +43,7 @@ enum Verb {
     Status(status::StatusOptions),
     Trace(trace::TraceOptions),
     Operator(operator::OperatorOptions),
+    Session(session::SessionOptions),
     Verify(verify::VerifyOptions),
     Export(transfer::ExportOptions),
     Import(transfer::ImportOptions),
@@ -72,6 +74,7 @@ impl Cli {
             Verb::Status(options) => on_runtime(async { Ok(status::status(&options).await) }),
             Verb::Trace(options) => on_runtime(trace::run(options)),
             Verb::Operator(options) => on_runtime(operator::run(options)),
+            Verb::Session(options) => on_runtime(session::run(options)),
             Verb::Verify(options) => verify::run(options).into(),
             Verb::Export(options) => transfer::run_export(&options).into(),
             Verb::Import(options) => transfer::run_import(&options).into(),

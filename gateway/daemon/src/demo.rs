@@ -67,6 +67,9 @@ pub(crate) async fn demo(once: bool) -> anyhow::Result<Exit> {
         .admin_address()
         .context("the gateway has no admin listener")?;
     println!("gateway            http://{http}   (metrics, status: http://{admin}/metrics, /status)");
+    if let Some(smpp) = gateway.smpp_address() {
+        println!("SMPP server        {smpp}   (system_id acme, password secret)");
+    }
     println!("simulated carrier  {}   (SMPP)", carrier.local_addr());
     println!("callback receiver  {}", sink.url());
     println!("configuration      {}\n", file.display());
@@ -104,6 +107,8 @@ level = "warn"
 listen = "127.0.0.1:0"
 [http]
 listen = "127.0.0.1:0"
+[smpp]
+listen = "127.0.0.1:0"
 [callback]
 allow = ["127.0.0.0/8"]
 [operator.alpha]
@@ -114,6 +119,8 @@ password = "test"
 window = 100
 [client.acme]
 api_key = "acme-key"
+system_id = "acme"
+password = "secret"
 callback = "{callback}"
 [[route.mt]]
 operators = ["alpha"]

@@ -12,6 +12,7 @@ mod exit;
 mod logging;
 mod operators;
 mod run;
+mod sessions;
 mod status;
 mod trace;
 

@@ -32,6 +32,12 @@ pub(crate) struct OperatorRow {
     pub(crate) operator: String,
     /// Whether its links are to be open: by the file, or by order.
     pub(crate) enabled: bool,
+    /// `stop` or `drain`: how its links were closed, or would be.
+    #[serde(default)]
+    pub(crate) closing: String,
+    /// Links with an order or setting of their own, by number: `stopped`, `drained` or `held`.
+    #[serde(default)]
+    pub(crate) ordered: BTreeMap<u32, String>,
     /// Since when nothing is taken from its queue; null when it is not held.
     pub(crate) held_since: Option<String>,
     /// Its links by state; absent when this process runs no operator node.
@@ -71,11 +77,14 @@ impl Operators<'_> {
             ("", None, None, &Method::GET) => json(StatusCode::OK, &self.rows()),
             (operator, Some(act), None, &Method::POST) => {
                 let marked = request.headers().contains_key(ORDER_HEADER);
-                self.order(operator, act, marked).await
+                match link_of(request.uri().query()) {
+                    Ok(link) => self.order(operator, act, link, marked).await,
+                    Err(why) => said(StatusCode::UNPROCESSABLE_ENTITY, why),
+                }
             }
             _ => said(
                 StatusCode::METHOD_NOT_ALLOWED,
-                "GET /operators, POST /operators/<id>/<stop|start|hold|release>",
+                "GET /operators, POST /operators/<id>/<stop|drain|start|hold|release>, with ?link=<n> for one link",
             ),
         }
     }
@@ -95,6 +104,8 @@ impl Operators<'_> {
             OperatorRow {
                 operator: id.as_str().to_owned(),
                 enabled: operator.enabled,
+                closing: operator.closing.as_str().to_owned(),
+                ordered: ordered(operator),
                 held_since: held.map(|held| held.since.to_string()),
                 links: states,
                 queue: Place::ALL
@@ -106,11 +117,17 @@ impl Operators<'_> {
         config.operator.iter().map(row).collect()
     }
 
-    async fn order(&self, operator: &str, act: &str, marked: bool) -> Response<Full<Bytes>> {
+    async fn order(
+        &self,
+        operator: &str,
+        act: &str,
+        link: Option<u32>,
+        marked: bool,
+    ) -> Response<Full<Bytes>> {
         let Some(act) = OperatorAct::from_word(act) else {
             return said(
                 StatusCode::NOT_FOUND,
-                "an operator can be told stop, start, hold or release",
+                "an operator can be told stop, drain, start, hold or release",
             );
         };
         let known = OperatorId::try_new(operator)
@@ -119,10 +136,22 @@ impl Operators<'_> {
         let Some(id) = known else {
             return said(StatusCode::NOT_FOUND, "there is no such operator");
         };
+        let binds = self
+            .config
+            .config()
+            .operator
+            .get(&id)
+            .map_or(0, |known| known.binds);
+        if link.is_some_and(|link| !(1..=binds).contains(&link)) {
+            return said(
+                StatusCode::NOT_FOUND,
+                &format!("there is no such link: operator {id} has links 1 to {binds}"),
+            );
+        }
         if !marked {
             return said(StatusCode::FORBIDDEN, "an order carries the header x-smsgw-order");
         }
-        let given = match instruct_operator(self.engine, &SystemClock, act, &id, "admin").await {
+        let given = match instruct_operator(self.engine, &SystemClock, act, &id, link, "admin").await {
             Ok(given) => given,
             Err(error) => {
                 let text = format!("the order could not be stored: {error}: {}", error.kind);
@@ -157,7 +186,8 @@ impl Operators<'_> {
         }
     }
 
-    async fn result(&self, given: MessageId) -> Option<InstructionResult> {
+    /// What became of an order, once it is known.
+    pub(crate) async fn result(&self, given: MessageId) -> Option<InstructionResult> {
         let key = StateKey::from(names::instruction(given));
         let until = Instant::now().checked_add(PATIENCE)?;
         while Instant::now() < until {
@@ -172,7 +202,32 @@ impl Operators<'_> {
     }
 }
 
-fn json(status: StatusCode, value: &impl Serialize) -> Response<Full<Bytes>> {
+/// The link that a query names.
+fn link_of(query: Option<&str>) -> Result<Option<u32>, &'static str> {
+    match query {
+        None | Some("") => Ok(None),
+        Some(query) => match query.strip_prefix("link=").map(str::parse) {
+            Some(Ok(link)) => Ok(Some(link)),
+            Some(Err(_)) | None => Err("the query of an order is link=<number>"),
+        },
+    }
+}
+
+/// What the file or an order says of single links.
+fn ordered(operator: &smsgw_config::Operator) -> BTreeMap<u32, String> {
+    let mut ordered = BTreeMap::new();
+    // What closes a link comes last, and counts.
+    for (links, word) in [
+        (&operator.links_held, "held"),
+        (&operator.links_drained, "drained"),
+        (&operator.links_stopped, "stopped"),
+    ] {
+        ordered.extend(links.iter().map(|link| (*link, word.to_owned())));
+    }
+    ordered
+}
+
+pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response<Full<Bytes>> {
     match serde_json::to_string_pretty(value) {
         Ok(body) => with_type(status, format!("{body}\n"), "application/json"),
         Err(error) => said(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),

@@ -1,4 +1,5 @@
-//! `smsgw operator`: stops, starts, holds and releases an operator of a running gateway, and lists them.
+//! `smsgw operator`: stops, drains, starts, holds and releases an operator of a running gateway or one of its links, and
+//! lists them.
 //!
 //! Talks to the administrator's listener; knows no state itself.
 
@@ -18,11 +19,12 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 
 /// How long the gateway may take to answer; it waits some seconds for the order to be done.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// Most octets of an answer.
 const LARGEST: usize = 8 * 1024 * 1024;
 
-/// Stop, start, hold or release an operator of a running gateway. Lasts until ordered otherwise, over restarts too.
+/// Stop, drain, start, hold or release an operator of a running gateway, or one of its links. Lasts until ordered otherwise,
+/// over restarts too.
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true)]
 pub(super) struct OperatorOptions {
@@ -44,14 +46,36 @@ enum Act {
         #[arg(long)]
         json: bool,
     },
-    /// Let its links finish what is unanswered and unbind; its parts wait in the queue.
-    Stop { operator: String },
-    /// Open its links again, also when the file says enabled = false.
-    Start { operator: String },
+    /// Take nothing new, wait for what is unanswered at most node.drain_timeout, unbind; its parts wait in the queue.
+    Stop(Target),
+    /// Take nothing new, wait until all is answered (or has passed response_timeout), unbind; its parts wait in the queue.
+    Drain(Target),
+    /// Open its links again, also when the file keeps them closed. Links with an order of their own keep it.
+    Start(Target),
     /// Take nothing from its queue; its links stay bound, receipts and replies come in.
-    Hold { operator: String },
+    Hold(Target),
     /// Take from its queue again.
-    Release { operator: String },
+    Release(Target),
+}
+
+#[derive(Debug, Args)]
+struct Target {
+    /// As in [operator.NAME].
+    #[arg(value_name = "NAME")]
+    operator: String,
+    /// Only this link, by its number from 1; its parts go over the others.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    link: Option<u32>,
+}
+
+impl Target {
+    fn path(&self, act: &str) -> String {
+        let path = format!("/operators/{}/{act}", self.operator);
+        match self.link {
+            None => path,
+            Some(link) => format!("{path}?link={link}"),
+        }
+    }
 }
 
 /// Asks, and says what was answered.
@@ -66,10 +90,11 @@ pub(super) async fn run(options: OperatorOptions) -> anyhow::Result<Exit> {
     };
     let (method, path) = match &options.act {
         Act::List { .. } => (Method::GET, "/operators".to_owned()),
-        Act::Stop { operator } => (Method::POST, format!("/operators/{operator}/stop")),
-        Act::Start { operator } => (Method::POST, format!("/operators/{operator}/start")),
-        Act::Hold { operator } => (Method::POST, format!("/operators/{operator}/hold")),
-        Act::Release { operator } => (Method::POST, format!("/operators/{operator}/release")),
+        Act::Stop(target) => (Method::POST, target.path("stop")),
+        Act::Drain(target) => (Method::POST, target.path("drain")),
+        Act::Start(target) => (Method::POST, target.path("start")),
+        Act::Hold(target) => (Method::POST, target.path("hold")),
+        Act::Release(target) => (Method::POST, target.path("release")),
     };
     let asked = tokio::time::timeout(PATIENCE, ask(address, method, &path)).await;
     let (code, body) = match asked {
@@ -122,7 +147,11 @@ fn table(rows: &[OperatorRow]) -> String {
         text.push_str(&format!(
             "{:widest$}  {:7}  {:7}  {:>9}  {}\n",
             row.operator,
-            if row.enabled { "started" } else { "stopped" },
+            match (row.enabled, row.closing.as_str()) {
+                (true, _) => "started",
+                (false, "drain") => "drained",
+                (false, _) => "stopped",
+            },
             if row.held_since.is_some() { "held" } else { "open" },
             row.queue.get("ready").copied().unwrap_or(0),
             if links.is_empty() {
@@ -131,11 +160,18 @@ fn table(rows: &[OperatorRow]) -> String {
                 links.join(", ")
             },
         ));
+        for (link, word) in &row.ordered {
+            text.push_str(&format!("  {}-{link} is {word}\n", row.operator));
+        }
     }
     text
 }
 
-async fn ask(address: SocketAddr, method: Method, path: &str) -> anyhow::Result<(StatusCode, Bytes)> {
+pub(super) async fn ask(
+    address: SocketAddr,
+    method: Method,
+    path: &str,
+) -> anyhow::Result<(StatusCode, Bytes)> {
     let request = Request::builder()
         .method(method)
         .uri(path)

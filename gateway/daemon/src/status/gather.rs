@@ -3,10 +3,12 @@
 //! Invariant: an alarm names what to look at; what passes by itself within moments (a link that connects, a part that
 //! starts) is none.
 
-use super::schema::{Alarm, Channel, EngineState, Link, Listener, Part, Status};
+use super::schema::{Alarm, Channel, EngineState, Link, Listener, Part, Receipts, Status};
 use smsgw_config::Snapshot;
+use smsgw_message::names;
 use smsgw_node_operator::{LinkLoad, LinkState, LinkStatus};
-use smsgw_queue::{Depth, Engine, Health, Held, Place, QueueName};
+use smsgw_node_router::CarrierIds;
+use smsgw_queue::{Depth, Engine, Health, Held, HoldScope, Place, QueueName};
 use smsgw_runtime::{ChildState, Clock, SystemClock, TreeStatus};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -20,6 +22,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) restart_pending: i64,
     pub(crate) listeners: Vec<(&'static str, SocketAddr)>,
     pub(crate) links: Option<Vec<(LinkStatus, LinkLoad)>>,
+    pub(crate) receipts: Option<Vec<CarrierIds>>,
     pub(crate) tree: Option<TreeStatus>,
 }
 
@@ -75,11 +78,26 @@ impl Facts<'_> {
                     (queue.as_str().to_owned(), places.into_iter().collect())
                 })
                 .collect(),
-            links: self
-                .links
-                .map(|links| links.iter().map(|(status, load)| link(status, load)).collect()),
+            links: self.links.map(|links| {
+                let link = |(status, load): &(LinkStatus, LinkLoad)| link(status, load, self.engine);
+                links.iter().map(link).collect()
+            }),
+            receipts: self.receipts.map(|ids| ids.iter().map(receipts).collect()),
             tree: self.tree.as_ref().map(part),
         }
+    }
+}
+
+fn receipts(ids: &CarrierIds) -> Receipts {
+    Receipts {
+        operator: ids.operator.to_string(),
+        group: ids.group.to_string(),
+        form: ids.form.map(str::to_owned),
+        configured: ids.configured,
+        matched: ids.matched,
+        parked: ids.parked,
+        unknown: ids.unknown,
+        matched_share: ids.matched_share(),
     }
 }
 
@@ -214,7 +232,16 @@ fn of_hold(queue: &QueueName, held: &Held, alarms: &mut Vec<Alarm>) {
     alarms.push(alarm(WARNING, "queue", queue.as_str(), text));
 }
 
-fn link(status: &LinkStatus, load: &LinkLoad) -> Link {
+fn link(status: &LinkStatus, load: &LinkLoad, engine: &dyn Engine) -> Link {
+    let queue = QueueName::from(names::mt_operator(&status.operator));
+    let holds = engine.holds(&queue);
+    let held = [
+        ("held", status.held),
+        (
+            "operator held",
+            holds.iter().any(|held| held.scope == HoldScope::Queue),
+        ),
+    ];
     Link {
         operator: status.operator.as_str().to_owned(),
         link: status.link.as_str().to_owned(),
@@ -222,7 +249,18 @@ fn link(status: &LinkStatus, load: &LinkLoad) -> Link {
         state: status.state.as_str().to_owned(),
         since: status.since.to_string(),
         peer: status.peer.map(|peer| peer.to_string()),
+        host: status.host.clone(),
+        tls: status.tls,
+        version: status.version.clone(),
         reason: status.reason.clone(),
+        next_try: status.next_try.map(|at| at.to_string()),
+        orders: held
+            .into_iter()
+            .filter(|(_, is)| *is)
+            .map(|(word, _)| word.to_owned())
+            .collect(),
+        rate: load.rate,
+        rate_now: load.rate_now,
         in_flight: count(load.in_flight),
         window: count(load.window),
         sent_per_second: load.sent_per_second,
@@ -281,6 +319,11 @@ mod tests {
             state,
             since: SystemClock.now(),
             peer: None,
+            host: None,
+            tls: false,
+            version: None,
+            next_try: None,
+            held: false,
             reason: Some("bind refused: ESME_RINVPASWD".to_owned()),
             credentials_refused,
         };

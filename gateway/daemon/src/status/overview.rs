@@ -1,7 +1,7 @@
 //! The overview: is it well, and if not, what to look at first. 80 columns.
 
 use super::draw::{WIDTH, clock, printable, push_line, since, wrapped};
-use super::schema::{Link, Part, Status};
+use super::schema::{Link, Part, Receipts, Status};
 
 /// Queues that are drawn when nothing is wrong with them: the fullest.
 const QUEUES: usize = 20;
@@ -13,6 +13,7 @@ pub(super) fn draw(status: &Status) -> String {
     alarms(&mut out, status);
     listeners(&mut out, status);
     links(&mut out, status);
+    receipts(&mut out, status);
     queues(&mut out, status);
     parts(&mut out, status);
     out
@@ -95,10 +96,89 @@ fn links(out: &mut String, status: &Status) {
                 (&answered(link.answer_p99_ms), 7),
             ],
         );
+        for line in details(link, &status.at) {
+            wrapped(out, "      ", "      ", &line);
+        }
         if let (Some(error), Some(at)) = (&link.last_error, &link.last_error_at) {
             let text = format!("last error {} ago: {error}", since(at, &status.at));
             wrapped(out, "      ", "      ", &text);
         }
+    }
+}
+
+/// Where it is connected to, what limits it and what is to come: lines below its numbers, only those that say something.
+fn details(link: &Link, at: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(peer) = &link.peer {
+        let mut to = format!("to {peer}");
+        if let Some(host) = link.host.as_ref().filter(|host| *host != peer) {
+            to.push_str(&format!(" ({host})"));
+        }
+        to.push_str(if link.tls { ", TLS" } else { ", no TLS" });
+        if let Some(version) = &link.version {
+            to.push_str(&format!(", SMPP {version}"));
+        }
+        lines.push(to);
+    }
+    let mut limits = Vec::new();
+    if let Some(rate) = link.rate {
+        limits.push(format!("operator's rate {rate}/s"));
+    }
+    match (link.rate, link.rate_now) {
+        (Some(rate), Some(now)) if now < rate => {
+            limits.push(format!("now {now:.1}/s: the carrier throttles"))
+        }
+        (None, Some(now)) => limits.push(format!("now at most {now:.1}/s: the carrier throttles")),
+        (Some(_) | None, Some(_) | None) => {}
+    }
+    limits.extend(link.orders.iter().map(|order| order.to_uppercase()));
+    if !limits.is_empty() {
+        lines.push(limits.join(", "));
+    }
+    if let Some(reason) = &link.reason {
+        lines.push(match &link.next_try {
+            Some(next) => format!("{reason}; next try in {}", since(at, next)),
+            None => reason.clone(),
+        });
+    }
+    lines
+}
+
+/// Nothing before the first receipt.
+fn receipts(out: &mut String, status: &Status) {
+    let had_some = |ids: &&Receipts| [ids.matched, ids.parked, ids.unknown] != [0; 3];
+    let mut shown = status.receipts.iter().flatten().filter(had_some).peekable();
+    if shown.peek().is_none() {
+        return;
+    }
+    let heads = [
+        ("ids", 24),
+        ("matched", 10),
+        ("parked", 9),
+        ("unknown", 9),
+        ("share", 9),
+    ];
+    row(out, "\nRECEIPTS", &heads);
+    for ids in shown {
+        let form = match (&ids.form, ids.configured) {
+            (None, _) => "not known".to_owned(),
+            (Some(form), true) => format!("{form} (set)"),
+            (Some(form), false) => form.clone(),
+        };
+        let share = ids
+            .matched_share
+            .map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", share * 100.0));
+        row(
+            out,
+            &format!("  {}", printable(&ids.operator)),
+            &[
+                (&form, 24),
+                (&short(ids.matched), 10),
+                (&short(ids.parked), 9),
+                (&short(ids.unknown), 9),
+                (&share, 9),
+            ],
+        );
     }
 }
 

@@ -27,6 +27,8 @@ pub(crate) struct Status {
     pub(crate) queues: BTreeMap<String, BTreeMap<String, u64>>,
     /// Absent when this process runs no operator node.
     pub(crate) links: Option<Vec<Link>>,
+    /// Absent when this process runs no router node.
+    pub(crate) receipts: Option<Vec<Receipts>>,
     /// Absent while the process starts.
     pub(crate) tree: Option<Part>,
 }
@@ -60,18 +62,55 @@ pub(crate) struct Listener {
     pub(crate) address: String,
 }
 
+/// Receipts of one link group since the process started, and how its carrier writes ids.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Receipts {
+    pub(crate) operator: String,
+    pub(crate) group: String,
+    /// How the id of a receipt follows from that of the answer: `same`, `hex-to-decimal` or `decimal-to-hex`; null while every
+    /// form is tried.
+    pub(crate) form: Option<String>,
+    /// By `message_ids`, not learnt.
+    pub(crate) configured: bool,
+    pub(crate) matched: u64,
+    /// Came before the answer to their submit; each is matched or unknown later.
+    pub(crate) parked: u64,
+    pub(crate) unknown: u64,
+    /// Of those matched or unknown, 0 to 1; null before the first.
+    pub(crate) matched_share: Option<f64>,
+}
+
 /// One bind of a link to a carrier.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Link {
     pub(crate) operator: String,
     pub(crate) link: String,
-    /// `transceiver`, `transmitter`, `receiver`, or `none` when the protocol is not in this version or the operator is stopped.
+    /// `transceiver`, `transmitter`, `receiver`, or `none` when the protocol is not in this version or the link is stopped.
     pub(crate) bind: String,
     /// `down`, `connecting`, `bound`, `draining`, `unsupported` or `stopped`.
     pub(crate) state: String,
     pub(crate) since: String,
     pub(crate) peer: Option<String>,
+    /// As configured; `outbind` when the carrier connected.
+    #[serde(default)]
+    pub(crate) host: Option<String>,
+    #[serde(default)]
+    pub(crate) tls: bool,
+    /// What both ends speak, while bound.
+    #[serde(default)]
+    pub(crate) version: Option<String>,
     pub(crate) reason: Option<String>,
+    /// When it is tried again, while it waits for that.
+    #[serde(default)]
+    pub(crate) next_try: Option<String>,
+    /// Orders in force: `held` (the link), `operator held`. What closes a link stands in `reason`.
+    #[serde(default)]
+    pub(crate) orders: Vec<String>,
+    /// Parts per second that the operator's links may send together, and may now; null: not limited.
+    #[serde(default)]
+    pub(crate) rate: Option<f64>,
+    #[serde(default)]
+    pub(crate) rate_now: Option<f64>,
     pub(crate) in_flight: u64,
     pub(crate) window: u64,
     pub(crate) sent_per_second: f64,

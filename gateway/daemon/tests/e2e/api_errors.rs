@@ -67,8 +67,8 @@ async fn every_refusal_is_a_problem_with_its_code_and_nothing_is_lost_meanwhile(
             "/v1/messages/nonsense",
             acme,
             "",
-            405,
-            "method_not_allowed",
+            404,
+            "not_found",
         ),
         (Method::POST, submit, acme, &too_large, 413, "body_too_large"),
         (

@@ -131,6 +131,55 @@ async fn a_damaged_data_directory_is_73_and_left_as_it_is() {
     assert_eq!(std::fs::read(journal).unwrap(), octets, "evidence is not touched");
 }
 
+#[tokio::test]
+async fn a_data_directory_of_a_newer_version_is_73_and_opened_again_by_the_version_that_knows_it() {
+    let mut world = World::start(&["--receipt-delay", "5"], |settings| settings).await;
+    let id = world
+        .gateway
+        .api
+        .text("491700000001", "before the downgrade")
+        .await;
+    world.receiver.report(&id).await;
+    world.gateway.stop().await;
+    let data = world.dir.path().join("data");
+    // What a later version would have written, and the number of this one again.
+    let replace = |version: Option<Vec<u8>>| {
+        let db = fjall::Database::builder(data.join("store")).open().unwrap();
+        let meta = db
+            .keyspace("meta", fjall::KeyspaceCreateOptions::default)
+            .unwrap();
+        let before = meta
+            .get("format")
+            .unwrap()
+            .expect("the format stands there")
+            .to_vec();
+        meta.insert(
+            "format",
+            version.unwrap_or_else(|| u32::MAX.to_be_bytes().to_vec()),
+        )
+        .unwrap();
+        db.persist(fjall::PersistMode::SyncAll).unwrap();
+        before
+    };
+    let ours = replace(None);
+    let mut process = Gateway::spawn(world.dir.path());
+    assert_eq!(process.ended().await.code(), Some(73));
+    let said = errors(&process);
+    assert!(
+        said.contains("the engine cannot be opened") && said.contains(data.to_str().unwrap()),
+        "{said}"
+    );
+    assert!(
+        said.contains(&u32::MAX.to_string()),
+        "it says which version: {said}"
+    );
+    replace(Some(ours));
+    world.restart().await;
+    let message = world.gateway.api.message(&id).await;
+    assert_eq!(message["state"], "delivered", "nothing was touched");
+    world.gateway.stop().await;
+}
+
 /// Whether ptrace is allowed here.
 fn strace_works() -> bool {
     let tried = std::process::Command::new("strace")

@@ -107,6 +107,58 @@ async fn orders_for_an_operator_last_and_touch_no_other() {
     world.gateway.stop().await;
 }
 
+#[tokio::test]
+async fn one_link_is_drained_and_its_sibling_carries_on() {
+    let port = free_port();
+    let mut world = World::start(&["--receipt-delay", "5"], |settings| {
+        settings
+            .line("admin", &format!("listen = \"127.0.0.1:{port}\""))
+            .line("operator.alpha", "binds = 2")
+    })
+    .await;
+    until_state(&world, "alpha-1", "bound").await;
+    until_state(&world, "alpha-2", "bound").await;
+    let admin = format!("127.0.0.1:{port}");
+    let order = async |act: &str, link: &str| {
+        tool(&["operator", act, "alpha", "--link", link, "--admin", &admin]).await
+    };
+    let (code, said, _) = order("drain", "2").await;
+    assert_eq!(
+        (code, said.as_str()),
+        (
+            Some(0),
+            "applied: link alpha-2 is drained: closed once all is answered"
+        )
+    );
+    until_state(&world, "alpha-2", "stopped").await;
+    assert!(
+        states(&world)
+            .await
+            .contains(&("alpha-1".to_owned(), "bound".to_owned()))
+    );
+    let id = world.gateway.api.text("491700000001", "over the other one").await;
+    world.receiver.report(&id).await;
+    assert_eq!(order("hold", "1").await.1, "applied: link alpha-1 is held");
+    let (_, list, _) = tool(&["operator", "list", "--admin", &admin]).await;
+    assert!(list.contains("  alpha-1 is held\n  alpha-2 is drained"), "{list}");
+    let status: Value = serde_json::from_slice(&world.gateway.admin("/status").await.body).unwrap();
+    assert_eq!(
+        status["links"][0]["orders"],
+        serde_json::json!(["held"]),
+        "{status}"
+    );
+    assert_eq!(status["links"][1]["reason"], "link drained: in links_drained");
+    let waits = world.gateway.api.text("491700000002", "waits").await;
+    assert_eq!(order("start", "2").await.1, "applied: link alpha-2 is started");
+    world.receiver.report(&waits).await;
+    let (code, _, said) = order("stop", "3").await;
+    assert_eq!(code, Some(1));
+    assert!(said.contains("operator alpha has links 1 to 2"), "{said}");
+    let (code, _, _) = order("stop", "0").await;
+    assert_eq!(code, Some(2), "no link has that number");
+    world.gateway.stop().await;
+}
+
 /// A POST without the header of orders; the whole answer.
 async fn plain_post(address: &str, path: &str) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};

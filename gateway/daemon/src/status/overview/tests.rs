@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use super::super::draw::Glyphs;
-use super::super::schema::{Alarm, Channel, EngineState, Listener};
+use super::super::schema::{Alarm, Channel, EngineState, Listener, Receipts};
 use super::super::tree;
 use super::*;
 use std::collections::BTreeMap;
@@ -39,6 +39,19 @@ fn failing() -> Part {
     }
 }
 
+fn of_receipts(operator: &str, form: Option<&str>, [matched, parked, unknown]: [u64; 3]) -> Receipts {
+    Receipts {
+        operator: operator.to_owned(),
+        group: operator.to_owned(),
+        form: form.map(str::to_owned),
+        configured: form.is_some(),
+        matched,
+        parked,
+        unknown,
+        matched_share: (matched > 0).then_some(0.9997),
+    }
+}
+
 fn status() -> Status {
     let busy = Part {
         channels: vec![Channel {
@@ -54,8 +67,15 @@ fn status() -> Status {
         bind: "transceiver".to_owned(),
         state: "bound".to_owned(),
         since: "2026-11-20T03:00:00.000Z".to_owned(),
-        peer: None,
+        peer: Some("192.0.2.7:2775".to_owned()),
+        host: Some("smsc.example.net:2775".to_owned()),
+        tls: true,
+        version: Some("3.4".to_owned()),
         reason: None,
+        next_try: None,
+        orders: vec!["held".to_owned()],
+        rate: Some(50.0),
+        rate_now: Some(43.75),
         in_flight: 12,
         window: 100,
         sent_per_second: 1234.5,
@@ -94,6 +114,11 @@ fn status() -> Status {
             ("empty".to_owned(), BTreeMap::new()),
         ]),
         links: Some(vec![link]),
+        receipts: Some(vec![
+            of_receipts("alpha", Some("hex-to-decimal"), [9997, 12, 3]),
+            of_receipts("beta", None, [0, 1, 0]),
+            of_receipts("silent", None, [0, 0, 0]),
+        ]),
         tree: Some(part(
             "smsgw",
             "running",
@@ -124,7 +149,13 @@ LISTENERS
 
 LINKS           bind       state    for  in flight   out/s    in/s p50 ms p99 ms
   alpha-1        trx       bound  1d00h     12/100  1234.5     0.0   12.3   1834
+      to 192.0.2.7:2775 (smsc.example.net:2775), TLS, SMPP 3.4
+      operator's rate 50/s, now 43.8/s: the carrier throttles, HELD
       last error 3s ago: ESME_RTHROTTLED.[2J
+
+RECEIPTS                                ids   matched   parked  unknown    share
+  alpha                hex-to-decimal (set)      9997       12        3  100.0 %
+  beta                            not known         0        1        0        -
 
 QUEUES                        ready   in fl. deferred     held     dead  corrupt
   mt.operator.xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx

@@ -184,6 +184,11 @@ impl Gateway {
         .await;
     }
 
+    /// Where the administrator's listener is.
+    pub(crate) fn admin_address(&self) -> String {
+        self.admin.trim_start_matches("http://").to_owned()
+    }
+
     /// An answer of the administrator's listener.
     pub(crate) async fn admin(&self, path: &str) -> Answer {
         self.api

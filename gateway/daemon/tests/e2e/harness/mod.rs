@@ -46,9 +46,14 @@ pub(crate) fn root() -> PathBuf {
         .unwrap()
 }
 
+/// Where the peers are installed, if they are.
+pub(crate) fn peers_dir() -> PathBuf {
+    std::env::var_os("SMSGW_PEERS").map_or_else(|| root().join("target/peers"), PathBuf::from)
+}
+
 /// Where the peers are installed.
 pub(crate) fn peers() -> PathBuf {
-    let peers = std::env::var_os("SMSGW_PEERS").map_or_else(|| root().join("target/peers"), PathBuf::from);
+    let peers = peers_dir();
     assert!(
         peers.join("npm/node_modules/smpp").is_dir() && peers.join("venv/bin/python").is_file(),
         "no peers under {}: run `cargo xtask test --only install`, and name another place in SMSGW_PEERS",

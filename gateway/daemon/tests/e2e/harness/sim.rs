@@ -17,20 +17,22 @@ pub(crate) async fn peer(words: &[&str]) -> (Process, u16) {
     (process, listen.rsplit(':').next().unwrap().parse().unwrap())
 }
 
-/// What `smsgw compare` says of the ledgers `sent`, `carrier` and `callbacks`; `Err` with its findings.
+/// What `smsgw compare` says of the ledgers `sent`, `carrier` (and every `carrier-…`) and `callbacks`; `Err` with
+/// its findings.
 pub(crate) async fn compare(dir: &Path) -> Result<String, String> {
     let path = |name: &str| dir.join(name).display().to_string();
-    let (sent, carrier, callbacks) = (path("sent"), path("carrier"), path("callbacks"));
-    let mut process = Gateway::tool(&[
-        "compare",
-        "--sent",
-        &sent,
-        "--carrier",
-        &carrier,
-        "--callbacks",
-        &callbacks,
-        "--reports",
-    ]);
+    let (sent, callbacks) = (path("sent"), path("callbacks"));
+    let mut words = vec!["compare", "--sent", &sent, "--callbacks", &callbacks, "--reports"];
+    let carriers: Vec<String> = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name == "carrier" || name.starts_with("carrier-"))
+        .map(|name| path(&name))
+        .collect();
+    for carrier in &carriers {
+        words.extend(["--carrier", carrier]);
+    }
+    let mut process = Gateway::tool(&words);
     let status = process.ended().await;
     let said = process.out.read(|lines| lines.join("\n")) + &process.err.read(|lines| lines.join("\n"));
     if status.success() { Ok(said) } else { Err(said) }

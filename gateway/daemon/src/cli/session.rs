@@ -1,0 +1,103 @@
+//! `smsgw session`: who is bound to a running gateway over SMPP, and ending a session.
+//!
+//! Talks to the administrator's listener; knows no state itself.
+
+use super::operator::{PATIENCE, ask};
+use crate::exit::Exit;
+use crate::operators::Ordered;
+use crate::sessions::SessionRow;
+use crate::status;
+use clap::{Args, Subcommand};
+use hyper::{Method, StatusCode};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Show the clients that are bound over SMPP, or end a session.
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub(super) struct SessionOptions {
+    #[command(subcommand)]
+    act: Act,
+    /// The gateway's configuration file: its [admin] listen is asked.
+    #[arg(long, short, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// The administrator's listener, as in 127.0.0.1:8081.
+    #[arg(long, value_name = "ADDR", global = true)]
+    admin: Option<SocketAddr>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Act {
+    /// Show the bound sessions.
+    List {
+        /// Print what the gateway answered, as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Unbind a session; its client may bind again.
+    Disconnect {
+        /// As `list` shows it.
+        #[arg(value_name = "SESSION")]
+        session: String,
+    },
+}
+
+/// Asks, and says what was answered.
+pub(super) async fn run(options: SessionOptions) -> anyhow::Result<Exit> {
+    if options.config.is_none() && options.admin.is_none() {
+        eprintln!("smsgw: name the gateway with --config FILE or --admin ADDR");
+        return Ok(Exit::Config);
+    }
+    let address = match status::listener(options.admin, options.config.as_deref()) {
+        Ok(address) => address,
+        Err(exit) => return Ok(exit),
+    };
+    let (method, path) = match &options.act {
+        Act::List { .. } => (Method::GET, "/sessions".to_owned()),
+        Act::Disconnect { session } => (Method::POST, format!("/sessions/{session}/disconnect")),
+    };
+    let (code, body) = match tokio::time::timeout(PATIENCE, ask(address, method, &path)).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) => {
+            eprintln!("smsgw: no gateway answers at {address}: {error:#}");
+            return Ok(Exit::Unreachable);
+        }
+        Err(_) => {
+            eprintln!("smsgw: no answer from {address} within {PATIENCE:?}");
+            return Ok(Exit::Unreachable);
+        }
+    };
+    let text = match (&options.act, code) {
+        (Act::List { json: true }, StatusCode::OK) => String::from_utf8(body.to_vec())?,
+        (Act::List { json: false }, StatusCode::OK) => {
+            table(&serde_json::from_slice::<Vec<SessionRow>>(&body)?)
+        }
+        (Act::Disconnect { .. }, StatusCode::OK | StatusCode::ACCEPTED) => {
+            let ordered: Ordered = serde_json::from_slice(&body)?;
+            format!("{}: {}\n", ordered.outcome, ordered.detail)
+        }
+        (_, code) => {
+            eprintln!("smsgw: {code}: {}", String::from_utf8_lossy(&body).trim_end());
+            return Ok(Exit::Found);
+        }
+    };
+    // A reader that has seen enough (`| head`) is no failure.
+    std::io::stdout().write_all(text.as_bytes()).unwrap_or_default();
+    Ok(Exit::Stopped)
+}
+
+fn table(rows: &[SessionRow]) -> String {
+    let widest = rows.iter().map(|row| row.client.len()).max().unwrap_or(0).max(6);
+    let mut text = format!(
+        "{:16}  {:widest$}  {:11}  {:4}  {:21}  {:24}  {:>9}  {:>9}\n",
+        "SESSION", "CLIENT", "BIND", "SMPP", "PEER", "SINCE", "SUBMITTED", "DELIVERED"
+    );
+    for row in rows {
+        text.push_str(&format!(
+            "{:16}  {:widest$}  {:11}  {:4}  {:21}  {:24}  {:>9}  {:>9}\n",
+            row.session, row.client, row.bind, row.version, row.peer, row.since, row.submitted, row.delivered
+        ));
+    }
+    text
+}
