@@ -10,8 +10,8 @@
 //! before its first octet was written, and its message is never answered 404 afterwards.
 //!
 //! # Limits
-//! HTTP/2 only inside TLS; cancel_sm and replace_sm are refused. Bodies may take up to `http.max_connections` times
-//! `http.body_limit` of memory.
+//! HTTP/2 only inside TLS; replace_sm is refused, and cancel_sm for a group of messages. Bodies may take up to
+//! `http.max_connections` times `http.body_limit` of memory; those of batches are read as streams.
 
 mod accept;
 mod admission;
