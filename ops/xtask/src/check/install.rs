@@ -23,6 +23,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("python3", "python3"),
     ("tshark", "tshark"),
     ("strace", "strace"),
+    ("bearerbox", "kannel"),
 ];
 
 /// The crates whose programs are steps of the run.
