@@ -2,7 +2,7 @@
 
 use crate::life::{EventName, MessageState};
 use crate::record::Record;
-use crate::{ClientId, MessageId, OperatorId, Timestamp};
+use crate::{Address, Class, ClientId, Encoding, LinkId, MessageId, OperatorId, Timestamp};
 use minicbor::{Decode, Encode};
 
 /// Something that happened, durable in the same step as the happening itself.
@@ -35,6 +35,39 @@ pub struct Event {
     /// Time since the accept, in milliseconds, for `mt_sent` and `mt_final`.
     #[n(8)]
     pub age_ms: Option<u64>,
+    /// Sender, as far as the writer knows it.
+    #[n(9)]
+    pub from: Option<Address>,
+    /// Recipient: the phone of an MT, the number of an MO.
+    #[n(10)]
+    pub to: Option<Address>,
+    /// The client's own name for the message.
+    #[n(11)]
+    pub reference: Option<String>,
+    /// Class of service.
+    #[n(12)]
+    pub class: Option<Class>,
+    /// The part it is about, from 1; absent for the whole message.
+    #[n(13)]
+    pub part: Option<u16>,
+    /// Over which link.
+    #[n(14)]
+    pub link: Option<LinkId>,
+    /// The carrier's id of the part.
+    #[n(15)]
+    pub carrier_id: Option<String>,
+    /// The route taken, counted from 1 as in the file.
+    #[n(16)]
+    pub route: Option<u32>,
+    /// The client's words for its statistics, for `mt_accepted`.
+    #[n(17)]
+    pub tags: Option<Vec<String>>,
+    /// How the parts' octets are to be read, for `mt_accepted`.
+    #[n(18)]
+    pub encoding: Option<Encoding>,
+    /// The text, where storing it is allowed, for `mt_accepted` and `mo_routed`.
+    #[n(19)]
+    pub text: Option<String>,
 }
 
 impl Record for Event {
@@ -55,6 +88,17 @@ impl Event {
             state: None,
             error: None,
             age_ms: None,
+            from: None,
+            to: None,
+            reference: None,
+            class: None,
+            part: None,
+            link: None,
+            carrier_id: None,
+            route: None,
+            tags: None,
+            encoding: None,
+            text: None,
         }
     }
 }

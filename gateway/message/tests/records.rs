@@ -219,6 +219,23 @@ fn event() -> Event {
     }
 }
 
+fn event_everything() -> Event {
+    Event {
+        from: Some(Address::sender("ACME").unwrap()),
+        to: Some(Address::msisdn("491700000001").unwrap()),
+        reference: Some("order-7".to_owned()),
+        class: Some(Class::Otp),
+        part: Some(2),
+        link: Some(link()),
+        carrier_id: Some("A7".to_owned()),
+        route: Some(3),
+        tags: Some(vec!["spring".to_owned()]),
+        encoding: Some(Encoding::Gsm7),
+        text: Some("Hello".to_owned()),
+        ..event()
+    }
+}
+
 fn holds<R: Record + PartialEq + std::fmt::Debug>(name: &str, record: &R) {
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("tests/fixtures")
@@ -337,6 +354,7 @@ fn every_record_ever_released_is_read_and_written_the_same() {
         },
     );
     holds("event", &event());
+    holds("event-everything", &event_everything());
     holds(
         "event-in-doubt",
         &Event::new(at(1_795_248_000_050), EventName::MtInDoubt),

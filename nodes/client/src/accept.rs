@@ -70,6 +70,12 @@ pub(crate) fn step(shared: &Shared, message: MtMessage, limits: &LimitsSection) 
         message: Some(id),
         client: Some(message.client.clone()),
         parts: message.part_count(),
+        from: message.from.clone(),
+        to: Some(message.to.clone()),
+        reference: message.reference.clone(),
+        class: Some(message.class),
+        tags: message.tags.clone(),
+        encoding: Some(message.encoding),
         ..Event::new(message.accepted_at, EventName::MtAccepted)
     };
     // What is to be sent later waits in its record; the router is woken by its alarm and publishes it then.

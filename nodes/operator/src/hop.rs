@@ -7,7 +7,7 @@ use crate::account::Account;
 use crate::incoming::Arrival;
 use crate::tries::{Counted, Tried};
 use smsgw_message::{
-    Class, ClientId, Dispatch, Event, EventName, InDoubt, LinkId, MessageId, Record, ReportLevel,
+    Address, Class, ClientId, Dispatch, Event, EventName, InDoubt, LinkId, MessageId, Record, ReportLevel,
     RerouteReason, SubmitOutcome, SubmitResult, Timestamp, Up,
 };
 use smsgw_queue::{Cost, DeadReason, Delivery, Expiry, Lane, ReleaseReason, Step, StepId};
@@ -20,6 +20,8 @@ pub(crate) struct PartRef {
     pub(crate) part: u16,
     pub(crate) client: ClientId,
     pub(crate) report: ReportLevel,
+    pub(crate) from: Option<Address>,
+    pub(crate) to: Address,
 }
 
 impl PartRef {
@@ -29,6 +31,20 @@ impl PartRef {
             part: dispatch.part,
             client: dispatch.client.clone(),
             report: dispatch.report,
+            from: dispatch.from.clone(),
+            to: dispatch.to.clone(),
+        }
+    }
+
+    fn event(&self, account: &Account, at: Timestamp, name: EventName) -> Event {
+        Event {
+            message: Some(self.message),
+            client: Some(self.client.clone()),
+            operator: Some(account.id.clone()),
+            from: self.from.clone(),
+            to: Some(self.to.clone()),
+            part: Some(self.part),
+            ..Event::new(at, name)
         }
     }
 }
@@ -111,12 +127,17 @@ pub(crate) fn of_part(done: &Done, account: &Account, link: &LinkId) -> Step {
                 ),
             };
             let event = Event {
-                message: Some(part.message),
-                client: Some(part.client.clone()),
-                operator: Some(account.id.clone()),
                 error,
                 age_ms: age_ms(part.message, done.at),
-                ..Event::new(done.at, name)
+                link: link.clone(),
+                carrier_id: match outcome {
+                    SubmitOutcome::Sent { carrier_id, .. } => Some(carrier_id.clone()),
+                    SubmitOutcome::Refused { .. }
+                    | SubmitOutcome::Expired
+                    | SubmitOutcome::Cancelled
+                    | SubmitOutcome::InDoubt => None,
+                },
+                ..part.event(account, done.at, name)
             };
             let result = SubmitResult {
                 message: part.message,
@@ -162,11 +183,8 @@ fn of_counted(counted: &Counted, delivery: &Delivery, account: &Account, at: Tim
         at,
     };
     let event = Event {
-        message: Some(part.message),
-        client: Some(part.client.clone()),
-        operator: Some(account.id.clone()),
         error: Some(told.clone()),
-        ..Event::new(at, EventName::MtInDoubt)
+        ..part.event(account, at, EventName::MtInDoubt)
     };
     step.publish(account.up.clone(), lane(account), Up::InDoubt(doubt).to_record())
         .append(account.events.clone(), event.to_record())
@@ -195,9 +213,19 @@ pub(crate) fn of_arrival(arrival: &Arrival, account: &Account, id: MessageId, at
             let event = match record {
                 Up::Mo(mo) => Event {
                     message: Some(mo.id),
+                    from: Some(mo.from.clone()),
+                    to: Some(mo.to.clone()),
+                    link: Some(mo.link.clone()),
                     ..event(EventName::MoReceived, None)
                 },
-                Up::Receipt(_) | Up::SubmitResult(_) | Up::InDoubt(_) => event(EventName::DrReceived, None),
+                Up::Receipt(receipt) => Event {
+                    from: receipt.from.clone(),
+                    to: receipt.to.clone(),
+                    link: Some(receipt.link.clone()),
+                    carrier_id: Some(receipt.carrier_id.clone()),
+                    ..event(EventName::DrReceived, receipt.error.clone())
+                },
+                Up::SubmitResult(_) | Up::InDoubt(_) => event(EventName::DrReceived, None),
             };
             (
                 step.publish(account.up.clone(), lane(account), record.to_record()),

@@ -585,6 +585,10 @@ pub(crate) fn event_of(life: &MessageLife, at: Timestamp, name: EventName) -> Ev
         client: Some(message.client.clone()),
         parts: message.part_count(),
         age_ms: Some(u64::try_from(age).unwrap_or(u64::MAX)),
+        from: message.from.clone(),
+        to: Some(message.to.clone()),
+        reference: message.reference.clone(),
+        class: Some(message.class),
         ..Event::new(at, name)
     }
 }

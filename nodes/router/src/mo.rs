@@ -147,6 +147,8 @@ fn give_down(outcome: Outcome, plan: &Plan, now: Timestamp, parts: &[&Mo], missi
     event.message = Some(id);
     event.client = Some(client.clone());
     event.operator = Some(operator.clone());
+    (event.from, event.to) = (Some(first.from.clone()), Some(first.to.clone()));
+    event.route = u32::try_from(decision.route).ok();
     event.parts = u16::try_from(parts.len()).unwrap_or(u16::MAX);
     let mut outcome = outcome.event(&event);
     if missing > 0 {

@@ -257,6 +257,8 @@ pub(crate) fn bury(outcome: Outcome, now: Timestamp, receipt: &Receipt) -> Outco
 fn unknown(outcome: Outcome, now: Timestamp, receipt: &Receipt) -> Outcome {
     let mut event = Event::new(now, EventName::DrUnknown);
     event.operator = Some(receipt.via.operator.clone());
+    (event.from, event.to) = (receipt.from.clone(), receipt.to.clone());
+    event.carrier_id = Some(receipt.carrier_id.clone());
     outcome.event(&event).note(Note::Unknown(
         receipt.via.operator.clone(),
         receipt.via.group.clone(),
