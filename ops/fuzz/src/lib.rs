@@ -12,6 +12,7 @@ mod record;
 mod session;
 mod smpp;
 mod text;
+mod ucp;
 
 /// One entry point of untrusted octets.
 #[derive(Debug)]
@@ -57,6 +58,18 @@ pub const TARGETS: &[Target] = &[
         about: "a client talking to our SMSC session: limits kept, every delivery ends once, only sound PDUs sent",
         seeds: smpp::streams,
         run: session::smsc,
+    },
+    Target {
+        name: "ucp",
+        about: "a stream of UCP frames: the same however it was cut; what reads is written and read again as the same",
+        seeds: ucp::streams,
+        run: ucp::frames,
+    },
+    Target {
+        name: "centre",
+        about: "a UCP centre talking to our session: limits kept, every operation ends once, only sound frames sent",
+        seeds: ucp::streams,
+        run: ucp::session,
     },
     Target {
         name: "udh",

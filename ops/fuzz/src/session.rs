@@ -27,13 +27,13 @@ fn message(tag: u64) -> ShortMessage {
 
 /// Each message ends exactly once.
 #[derive(Default)]
-struct Account {
-    given: BTreeSet<u64>,
-    ended: BTreeSet<u64>,
+pub(crate) struct Account {
+    pub(crate) given: BTreeSet<u64>,
+    pub(crate) ended: BTreeSet<u64>,
 }
 
 impl Account {
-    fn end(&mut self, tag: u64) {
+    pub(crate) fn end(&mut self, tag: u64) {
         assert!(
             self.given.contains(&tag),
             "an end for {tag}, which was never given"
@@ -64,7 +64,7 @@ impl Wire {
 }
 
 #[expect(clippy::disallowed_methods, reason = "virtual time has to start somewhere")]
-fn start() -> Instant {
+pub(crate) fn start() -> Instant {
     Instant::now()
 }
 

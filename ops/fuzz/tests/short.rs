@@ -83,7 +83,7 @@ macro_rules! each {
     };
 }
 
-each!(framer pdu receipt esme smsc udh text time record toml);
+each!(framer pdu receipt esme smsc ucp centre udh text time record toml);
 
 #[test]
 fn what_once_broke_a_target_does_not_again() {

@@ -1,12 +1,14 @@
 //! The peers of the tests understand each other, and the texts of the gateway: what they find in the gateway is the
 //! gateway's.
 //!
-//! Runs `ops/peers/check.py` and `ops/peers/text_check.py`, which hold the assertions. A missing peer fails these tests;
+//! Runs `ops/peers/check.py`, `text_check.py` and `ucp_check.py`, which hold the assertions. A missing peer fails these tests;
 //! they are never skipped.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 #[path = "peers/text.rs"]
 mod text;
+#[path = "peers/ucp.rs"]
+mod ucp;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -23,6 +23,9 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("python3", "python3"),
     ("tshark", "tshark"),
     ("strace", "strace"),
+    ("sqlite3", "sqlite3"),
+    // The server's own programs are out of the path; this one comes with them.
+    ("pg_ctlcluster", "postgresql"),
     ("bearerbox", "kannel"),
 ];
 

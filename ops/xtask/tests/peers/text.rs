@@ -18,7 +18,7 @@ const PARTS: usize = 10_000;
 const OVER_THE_AIR: usize = 4_000;
 
 /// SplitMix64: the same numbers in every run.
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
     fn roll(&mut self) -> u64 {
@@ -28,11 +28,11 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
-    fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         usize::try_from(self.roll() % u64::try_from(bound).unwrap()).unwrap()
     }
 
-    fn text(&mut self, characters: &[char], longest: usize) -> String {
+    pub(crate) fn text(&mut self, characters: &[char], longest: usize) -> String {
         let length = self.below(longest + 1);
         (0..length)
             .map(|_| characters[self.below(characters.len())])
@@ -40,7 +40,7 @@ impl Dice {
     }
 }
 
-fn hex(octets: &[u8]) -> String {
+pub(crate) fn hex(octets: &[u8]) -> String {
     if octets.is_empty() {
         return "-".to_owned();
     }
