@@ -22,10 +22,11 @@ pub struct EmbeddedConfig {
     pub log_cache: u64,
     /// Budget of fjall's cache of table blocks (octets). Default 64 MiB.
     pub block_cache: u64,
-    /// How much a table in memory collects before it is written out (octets, at least 1 MiB). Default 16 MiB.
+    /// How much a table in memory collects before it is written out (octets, at least 1 MiB); that of values four times, that
+    /// of their times twice as much. A directory keeps what it was made with. Default 16 MiB.
     pub write_buffer: u64,
     /// Journals may take this much disk before the oldest is made superfluous (octets, at least 64 MiB).
-    /// Default 128 MiB.
+    /// Less than what the tables in memory need has them written early. Default 384 MiB.
     pub max_journals: u64,
     /// Records are kept in runs of about this much (octets, at least 1 MiB), which are deleted as a whole. Default 512 MiB.
     pub generation: u64,
@@ -50,7 +51,7 @@ impl EmbeddedConfig {
             log_cache: 32 * MIB,
             block_cache: 64 * MIB,
             write_buffer: 16 * MIB,
-            max_journals: 128 * MIB,
+            max_journals: 384 * MIB,
             generation: 512 * MIB,
             max_waiting: 8192,
             dead_letter_retention: Duration::from_secs(7 * 24 * 3600),

@@ -13,6 +13,7 @@ use crate::logs::Found;
 use crate::metric;
 use crate::queues::{QueueCell, RecordCache};
 use crate::recover::recover;
+use crate::release::Release;
 use crate::shared::{CacheCounters, Shared, explained, number};
 use crate::space::SpaceProbe;
 use crate::store::{ReadResult, Store};
@@ -102,6 +103,7 @@ impl EmbeddedEngine {
         let rest = Continue::from(&mut recovered);
         let store = Arc::new(store);
         let keeper = Keeper::start(store.clone()).map_err(OpenErrorKind::io("start the keeper"))?;
+        let release = Release::start(store.clone()).map_err(OpenErrorKind::io("start the release thread"))?;
         let turnover = Turnover::new(
             store.bodies.all(),
             recovered.next_generation,
@@ -123,7 +125,7 @@ impl EmbeddedEngine {
             clock,
         });
         let dir = config.dir.clone();
-        let work = Work::new(shared.clone(), store, config, probe, rest, turnover);
+        let work = Work::new(shared.clone(), store, config, probe, rest, turnover, release);
         let committer = std::thread::Builder::new()
             .name("smsgw-committer".to_owned())
             .spawn(move || work.run())

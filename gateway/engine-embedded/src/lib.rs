@@ -11,7 +11,8 @@
 //!
 //! Invariants: what `commit` answered with success is on the disk; what is not on the disk is visible to nobody; after
 //! a failed write or sync the engine is poisoned and says nothing but that. This crate does not read the clock, it is
-//! given one. On-disk format: format.rs; what becomes of records on the disk: turnover.rs.
+//! given one. On-disk format: format.rs; what becomes of records on the disk: turnover.rs; why nobody waits while fjall
+//! frees memory: release.rs.
 //!
 //! # Limits
 //! - After a power cut every record counts as possibly leased (lease marks are not synced; leases.rs).
@@ -41,6 +42,7 @@ pub mod offline;
 mod pace;
 mod queues;
 mod recover;
+mod release;
 mod shared;
 mod space;
 mod store;

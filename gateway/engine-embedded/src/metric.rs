@@ -91,6 +91,14 @@ pub static GENERATIONS: Gauge = Gauge::new(
     "Generations of records on the disk.",
     &[],
 );
+/// What fjall was done with and a thread of ours let go of: tables in memory that were written (`table`), and versions of a
+/// keyspace, with the files of what was merged (`version`). Grows with what is written; standing still under load means that
+/// the committer waits for it instead (`smsgw_engine_commit_seconds`).
+pub static RELEASED_TOTAL: Counter = Counter::new(
+    "smsgw_engine_released_total",
+    "Tables in memory and versions of keyspaces let go of.",
+    &["what"],
+);
 /// Records that outlived their generation and were copied. Up to a third of all records is as it should be; they cost
 /// a second write.
 pub static KEPT_TOTAL: Counter = Counter::new(

@@ -19,6 +19,16 @@ pub(crate) struct Debt {
     pub(crate) unmerged: usize,
 }
 
+impl Debt {
+    /// The worse of both, for each kind.
+    pub(crate) fn most(self, other: Self) -> Self {
+        Self {
+            sealed: self.sealed.max(other.sealed),
+            unmerged: self.unmerged.max(other.unmerged),
+        }
+    }
+}
+
 /// How long to wait before the next group, for the keyspace that is worst off.
 pub(crate) fn pause(debt: Debt) -> Duration {
     let writing = match debt.sealed {

@@ -168,13 +168,19 @@ impl Store {
             .open()
             .map_err(OpenErrorKind::Store)?;
         let buffer = config.write_buffer.max(MIB);
+        // fjall keeps what a keyspace was made with: a directory that is older than a change here keeps its own.
         let keyspace = |name: &str, buffer: u64, misses: bool| {
             db.keyspace(name, || {
                 KeyspaceCreateOptions::default()
                     .manual_journal_persist(true)
                     .max_memtable_size(buffer)
-                    // Small tables: what a queue leaves behind is soon merged away, not carried along.
-                    .compaction_strategy(Arc::new(Leveled::default().with_table_target_size(16 * MIB)))
+                    // Small tables: what a queue leaves behind is soon merged away, not carried along. And fjall writes and
+                    // syncs the last table of a merge under the lock that the committer needs.
+                    .compaction_strategy(Arc::new(
+                        Leveled::default()
+                            .with_table_target_size(8 * MIB)
+                            .with_level_ratio_policy(vec![20.0, 10.0]),
+                    ))
                     .expect_point_read_hits(!misses)
             })
             .map_err(OpenErrorKind::Store)
@@ -186,9 +192,10 @@ impl Store {
             keyspace("gone", small, false)?,
             keyspace("records", buffer, false)?,
             keyspace("moves", small, false)?,
-            // Most compares ask for keys that are not there.
-            keyspace("state", buffer, true)?,
-            keyspace("expiry", small, false)?,
+            // Most compares ask for keys that are not there. A life is written some four times within seconds, and what is
+            // overwritten before its table is written costs nothing but the journal.
+            keyspace("state", buffer.saturating_mul(4), true)?,
+            keyspace("expiry", buffer.saturating_mul(2), false)?,
             keyspace("logs", buffer, false)?,
         ];
         Ok((db, keyspaces))
@@ -205,11 +212,8 @@ impl Store {
             .expect_point_read_hits(true)
     }
 
-    /// The most that one keyspace has outstanding.
-    pub(crate) fn debt(&self) -> Debt {
-        let all = self.bodies.all();
-        // Older generations are not written to.
-        let open = all.iter().rev().take(2).map(|generation| &generation.keyspace);
+    /// All keyspaces but those of generations.
+    pub(crate) fn keyspaces(&self) -> [&Keyspace; 7] {
         [
             &self.gone,
             &self.records,
@@ -219,12 +223,22 @@ impl Store {
             &self.expiry,
             &self.meta,
         ]
-        .into_iter()
-        .chain(open)
-        .fold(Debt::default(), |most, keyspace| Debt {
-            sealed: most.sealed.max(keyspace.sealed_memtable_count()),
-            unmerged: most.unmerged.max(keyspace.l0_table_count()),
-        })
+    }
+
+    /// The most that one keyspace has outstanding.
+    pub(crate) fn debt(&self) -> Debt {
+        let all = self.bodies.all();
+        // Older generations are not written to.
+        let open = all.iter().rev().take(2).map(|generation| &generation.keyspace);
+        self.keyspaces()
+            .into_iter()
+            .chain(open)
+            .fold(Debt::default(), |most, keyspace| {
+                most.most(Debt {
+                    sealed: keyspace.sealed_memtable_count(),
+                    unmerged: keyspace.l0_table_count(),
+                })
+            })
     }
 
     /// The newest value of a key; expired ones too.

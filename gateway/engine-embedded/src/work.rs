@@ -18,6 +18,7 @@ use crate::metric;
 use crate::pace::pause;
 use crate::queues::QueueCell;
 use crate::recover::Recovered;
+use crate::release::Release;
 use crate::shared::{Shared, explained};
 use crate::space::{Space, SpaceProbe};
 use crate::store::Store;
@@ -92,6 +93,7 @@ pub(crate) struct Work {
     pub(crate) writes: Vec<Write>,
     pub(crate) cells: FxHashMap<QueueName, Arc<QueueCell>>,
     pub(crate) turnover: Turnover,
+    release: Release,
     config: EmbeddedConfig,
     probe: SpaceProbe,
     pub(crate) space: Space,
@@ -135,6 +137,7 @@ impl Work {
         probe: SpaceProbe,
         from: Continue,
         turnover: Turnover,
+        release: Release,
     ) -> Self {
         Self {
             shared,
@@ -155,6 +158,7 @@ impl Work {
             writes: Vec::new(),
             cells: FxHashMap::default(),
             turnover,
+            release,
             config,
             probe,
             space: Space::Enough,
@@ -218,7 +222,8 @@ impl Work {
 
     /// Waits a little when the store is behind with its tables; what comes in meanwhile joins the next group.
     fn keep_pace(&self) {
-        let pause = pause(self.store.debt());
+        let debt = self.release.debt().get().unwrap_or_else(|| self.store.debt());
+        let pause = pause(debt);
         if !pause.is_zero() {
             metric::PACED_GROUPS_TOTAL.with(&[]).inc();
             std::thread::sleep(pause);

@@ -146,6 +146,8 @@ fn message(n: u64, now: Timestamp) -> MtMessage {
         bind: None,
         bundle: None,
         batch: None,
+        charge: None,
+        submitted_coding: None,
     }
 }
 
