@@ -24,6 +24,7 @@ mod memory;
 pub mod metric;
 mod name;
 mod step;
+pub mod told;
 pub mod transfer;
 
 pub use bound::{Amount, Bound, Bounds, Full, Invalid, MAX_NAME, MAX_RECORD, check};

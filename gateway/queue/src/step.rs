@@ -39,6 +39,13 @@ impl StepId {
         Self(id)
     }
 
+    /// The number of the record that a step had as its input, when the step is one [`StepId::of`] it. What such a step
+    /// published has higher numbers.
+    pub fn input_number(&self) -> RecordId {
+        let [.., a, b, c, d, e, f, g, h] = self.0;
+        RecordId::from_u64(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+    }
+
     /// For an accept: the id of the message is the identity of the step.
     pub fn accept(message: MessageId) -> Self {
         Self(*message.as_bytes())
@@ -232,7 +239,9 @@ pub enum Op {
     Bury(QueueName, Lane, Bytes, DeadReason),
     /// A held record or dead letter becomes ready again.
     Requeue(QueueName, RecordId),
-    /// A held record, dead letter or corrupt record is deleted.
+    /// A held record, dead letter or corrupt record is deleted. So is a ready or deferred one, as long as it is certain that
+    /// nobody has handled it: one under lease is refused ([`CommitErrorKind::Leased`](crate::CommitErrorKind::Leased)), and
+    /// one whose lease was lost ([`Delivery::leased_before_crash`]) is no such record.
     Discard(QueueName, RecordId),
     /// A ready or deferred record waits for a person, who requeues or discards it. One under lease is refused
     /// ([`CommitErrorKind::Leased`](crate::CommitErrorKind::Leased)): who has it says what becomes of it.
@@ -373,7 +382,7 @@ impl Step {
         self.with(Op::Requeue(queue.into(), record))
     }
 
-    /// A held record, dead letter or corrupt record is deleted.
+    /// A held record, dead letter or corrupt record is deleted, or one that waits and was surely not handled.
     pub fn discard(self, queue: impl Into<QueueName>, record: RecordId) -> Self {
         self.with(Op::Discard(queue.into(), record))
     }

@@ -172,6 +172,7 @@ macro_rules! conformance {
             held_flow_is_passed_over_whenever_its_records_come,
             refused_step_holds_nothing,
             single_record_is_held_where_it_waits_and_not_under_lease,
+            record_that_nobody_has_handled_is_deleted_where_it_waits_and_no_other,
             moved_record_keeps_all_but_queue_and_lane,
             move_and_requeue_are_one_step_when_asked_so,
             many_records_are_moved_in_bounded_steps_and_it_may_be_repeated,

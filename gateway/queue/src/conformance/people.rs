@@ -181,6 +181,65 @@ pub async fn single_record_is_held_where_it_waits_and_not_under_lease<H: Harness
     );
 }
 
+pub async fn record_that_nobody_has_handled_is_deleted_where_it_waits_and_no_other<H: Harness>() {
+    let mut harness = H::open().await;
+    let engine = harness.engine();
+    fill(&engine, "q", "a", 4).await;
+    let later = harness.now().after(HOUR);
+    ok(&engine, step().publish_at("q", lane(), octets("later"), later)).await;
+    let ready: Vec<_> = browse(&engine, "q", Place::Ready).await;
+    let deferred = first(&engine, "q", Place::Deferred).await;
+    let leased = one(&engine, "q").await;
+    let discard = |id| step().publish("next", lane(), octets("new")).discard("q", id);
+    assert!(
+        matches!(refused(&engine, discard(leased.id())).await, CommitErrorKind::Leased { record, .. } if record == leased.id().as_u64())
+    );
+    drop(leased);
+    // Whoever lost it may have handled it.
+    assert!(matches!(
+        refused(&engine, discard(ready[0].id)).await,
+        CommitErrorKind::NoRecord { .. }
+    ));
+    // All of a step or nothing: the first of these two is there still.
+    let both = discard(ready[1].id).discard("q", ready[0].id);
+    assert!(matches!(
+        refused(&engine, both).await,
+        CommitErrorKind::NoRecord { .. }
+    ));
+    // One that was given back in order is as one that nobody had.
+    let given_back = take(&engine, "q", 2).await.pop().unwrap();
+    assert_eq!(given_back.id(), ready[1].id);
+    ok(
+        &engine,
+        step().release(&given_back, Duration::ZERO, ReleaseReason::Throttled, Cost::Free),
+    )
+    .await;
+    drop(given_back);
+    for id in [ready[1].id, ready[2].id, deferred.id] {
+        ok(&engine, discard(id)).await;
+        assert!(matches!(
+            refused(&engine, discard(id)).await,
+            CommitErrorKind::NoRecord { .. }
+        ));
+    }
+    drop(engine);
+    for _ in 0..2 {
+        let engine = harness.engine();
+        let left = browse(&engine, "q", Place::Ready).await;
+        let texts: Vec<_> = left.iter().map(|seen| text(&seen.record)).collect();
+        assert_eq!(texts, ["a0", "a3"]);
+        assert_eq!(
+            (
+                engine.depth(&"q".into()).deferred,
+                engine.depth(&"next".into()).ready
+            ),
+            (0, 3)
+        );
+        drop(engine);
+        harness.crash_and_reopen().await;
+    }
+}
+
 pub async fn moved_record_keeps_all_but_queue_and_lane<H: Harness>() {
     let mut harness = H::open().await;
     let engine = harness.engine();

@@ -262,18 +262,21 @@ impl QueueIndex {
         })
     }
 
-    /// A held record, dead letter or corrupt record is deleted.
+    /// A held record, dead letter or corrupt record is deleted; so is one that waits and that nobody ever lost under lease.
     pub fn discard(&mut self, id: RecordId) -> Result<Change, Refused> {
         let aside = self
             .held
             .remove(&id)
             .or_else(|| self.take_dead_letter(id))
-            .or_else(|| self.take_corrupt(id))
-            .ok_or(Refused::NoRecord(id))?;
-        self.octets -= u64::from(aside.entry.size);
+            .or_else(|| self.take_corrupt(id));
+        let (was, entry) = match aside {
+            Some(aside) => (Was::Aside(aside), aside.entry),
+            None => self.take_unhandled(id)?,
+        };
+        self.octets -= u64::from(entry.size);
         Ok(Change {
             id,
-            was: Was::Aside(aside),
+            was,
             to: To::Gone,
         })
     }

@@ -187,6 +187,17 @@ impl QueueIndex {
         go
     }
 
+    /// Takes out what waits, unless a lease of it was lost: it may have been handled.
+    pub(super) fn take_unhandled(&mut self, id: RecordId) -> Result<(Was, Entry), Refused> {
+        let waiting = self.ready.get(&id).copied();
+        let waiting = waiting.or_else(|| Some(self.deferred.get(&id)?.entry));
+        let entry = waiting
+            .filter(|entry| !entry.leased_before)
+            .ok_or_else(|| self.refusal(id))?;
+        let was = self.take_waiting(id).ok_or(Refused::NoRecord(id))?;
+        Ok((was, entry))
+    }
+
     /// Takes out what waits to become ready or to be checked out.
     fn take_waiting(&mut self, id: RecordId) -> Option<Was> {
         if let Some(entry) = self.ready.remove(&id) {

@@ -3,6 +3,7 @@
 //! Invariant: a step that is refused leaves everything as it was; every change has its `Undo`.
 
 use super::log::Log;
+use super::queue::Queue;
 use super::state::{Compared, Fired, State, Value};
 use crate::bound::{self, Amount, Bounds};
 use crate::delivery::{Entry, Lease, Place, Position, RecordId, Versioned};
@@ -17,22 +18,6 @@ use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use smsgw_message::Timestamp;
 use std::time::Duration;
-
-/// A queue and the octets of its records.
-#[derive(Debug, Default)]
-pub(super) struct Queue {
-    pub(super) index: QueueIndex,
-    bodies: FxHashMap<RecordId, Bytes>,
-}
-
-impl Queue {
-    /// Time or a bound deletes a dead letter.
-    fn discard(&mut self, id: RecordId) {
-        let change = self.index.discard(id).expect("what is named is there to discard");
-        self.index.finish(change);
-        self.bodies.remove(&id);
-    }
-}
 
 /// How one change of a step is taken back.
 #[derive(Debug)]
@@ -68,6 +53,8 @@ pub(super) struct Core {
     pub(super) logs: FxHashMap<LogName, Log>,
     state: State,
     next_record: u64,
+    /// Above the token of every lease of a queue that is gone: its leases are not taken for those of the next one.
+    tokens: u64,
     next_version: u64,
     retention: Duration,
     pub(super) bounds: Bounds,
@@ -81,6 +68,7 @@ impl Core {
             logs: FxHashMap::default(),
             state: State::default(),
             next_record: 1,
+            tokens: 1,
             next_version: 1,
             retention,
             bounds: Bounds::NONE,
@@ -438,12 +426,18 @@ impl Core {
     }
 
     fn queue_mut(&mut self, name: &QueueName) -> &mut Queue {
-        self.queues.entry(name.clone()).or_default()
+        let tokens = self.tokens;
+        self.queues.entry(name.clone()).or_insert_with(|| Queue {
+            index: QueueIndex::with_token(tokens),
+            bodies: FxHashMap::default(),
+        })
     }
 
     fn drop_when_empty(&mut self, name: &QueueName) {
-        if self.queues.get(name).is_some_and(|queue| queue.index.is_empty()) {
-            self.queues.remove(name);
+        if self.queues.get(name).is_some_and(|queue| queue.index.is_empty())
+            && let Some(queue) = self.queues.remove(name)
+        {
+            self.tokens = self.tokens.max(queue.index.next_token());
         }
     }
 

@@ -13,6 +13,7 @@
 
 mod core;
 mod log;
+mod queue;
 mod state;
 
 use self::core::Core;

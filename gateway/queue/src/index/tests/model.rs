@@ -308,12 +308,14 @@ fn run(index: &mut QueueIndex, model: &mut Naive, act: Act) {
             }
         }
         Act::Discard(id) => {
-            let there = model.records.get(&id).is_some_and(|record| {
-                matches!(
-                    record.view.place,
-                    Place::Held | Place::DeadLetter | Place::Corrupt
-                )
-            });
+            let there = model
+                .records
+                .get(&id)
+                .is_some_and(|record| match record.view.place {
+                    Place::Held | Place::DeadLetter | Place::Corrupt => true,
+                    Place::Ready | Place::Deferred => !record.view.leased_before,
+                    Place::InFlight => false,
+                });
             assert_eq!(
                 change(index, all, |index| index.discard(RecordId::from_u64(id))),
                 there

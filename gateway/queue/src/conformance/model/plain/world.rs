@@ -176,7 +176,17 @@ impl World {
                 record.since = None;
             }
             Op::Discard(queue, id) => {
-                let found = self.aside(queue, *id, &[Place::Held, Place::DeadLetter, Place::Corrupt])?;
+                let kept = self.aside(queue, *id, &[Place::Held, Place::DeadLetter, Place::Corrupt]);
+                let found = kept.or_else(|_| {
+                    let waits = self.unleased(queue, *id, &[Place::Ready, Place::Deferred])?;
+                    let is_unhandled = !waits.marked;
+                    let none = CommitErrorKind::NoRecord {
+                        queue: queue.clone(),
+                        record: id.as_u64(),
+                    };
+                    let found = self.aside(queue, *id, &[Place::Ready, Place::Deferred])?;
+                    is_unhandled.then_some(found).ok_or(none)
+                })?;
                 self.records.remove(found);
             }
             Op::HoldRecord(queue, id, reason) => {
