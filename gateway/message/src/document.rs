@@ -4,7 +4,7 @@
 //! this crate needs no JSON for anything else. Knows no target. Invariant: what is written is one JSON object in UTF-8
 //! without a line end, whatever the texts hold.
 
-use crate::{Address, Down, DownKind, MoDown, Report, text::ByteOrder};
+use crate::{Address, Class, Down, DownKind, MoDown, Report, text::ByteOrder};
 use std::fmt::Write;
 
 /// A JSON object that is being written.
@@ -108,7 +108,7 @@ fn of_mo(mo: &MoDown) -> String {
         .flatten()
         .map(|header| format!("\"{}\"", hex(header)))
         .collect();
-    Object::new()
+    let object = Object::new()
         .text("id", &mo.message.to_string())
         .text("from", mo.from.as_str())
         .text("to", mo.to.as_str())
@@ -121,8 +121,24 @@ fn of_mo(mo: &MoDown) -> String {
         .raw("udh", &format!("[{}]", headers.join(",")))
         .maybe("byte_order", mo.byte_order.map(ByteOrder::as_str))
         .is("complete", mo.missing.is_none())
-        .is("incomplete", mo.incomplete)
-        .end()
+        .is("incomplete", mo.incomplete);
+    match mo.keyword {
+        Some(keyword) => object.text("keyword", keyword.as_str()).end(),
+        None => object.end(),
+    }
+}
+
+/// The body of a [`ClientRequest`](crate::ClientRequest) for a text that the gateway itself answers a phone with; nobody waits
+/// for a report of it.
+pub fn reply_body(text: &str, from: Option<&str>, class: Option<Class>) -> String {
+    let mut object = Object::new().text("text", text).text("report", "none");
+    if let Some(from) = from {
+        object = object.text("from", from);
+    }
+    if let Some(class) = class {
+        object = object.text("class", class.as_str());
+    }
+    object.end()
 }
 
 fn hex(octets: &[u8]) -> String {
@@ -181,6 +197,7 @@ mod tests {
             headers: None,
             missing: None,
             byte_order: None,
+            keyword: None,
         }));
         assert_eq!(
             String::from_utf8(render(&mo)).unwrap(),
@@ -201,11 +218,12 @@ mod tests {
             headers: Some(vec![vec![5, 0, 3, 7, 2, 1].into()]),
             missing: Some(1),
             byte_order: Some(ByteOrder::LittleMarked),
+            keyword: Some(crate::KeywordAction::OptOut),
         }));
         let body = String::from_utf8(render(&part)).unwrap();
         assert!(
             body.ends_with(
-                r#""text":"Ж","operator":"alpha","encoding":"iso-8859-5","data_coding":6,"data":"b6","raw":"36","udh":["050003070201"],"byte_order":"little-marked","complete":false,"incomplete":true}}"#
+                r#""text":"Ж","operator":"alpha","encoding":"iso-8859-5","data_coding":6,"data":"b6","raw":"36","udh":["050003070201"],"byte_order":"little-marked","complete":false,"incomplete":true,"keyword":"stop"}}"#
             ),
             "{body}"
         );

@@ -54,6 +54,16 @@ pub struct ForBind {
     pub text: Option<String>,
 }
 
+impl Down {
+    /// The message it is about: one of the client's, or one from a phone.
+    pub fn message(&self) -> MessageId {
+        match &self.what {
+            DownKind::Report(report) => report.message,
+            DownKind::Mo(mo) => mo.message,
+        }
+    }
+}
+
 impl Record for Down {
     const KIND: u8 = 4;
     const VERSION: u8 = 1;
@@ -141,4 +151,32 @@ pub struct MoDown {
     /// How the octets of a UCS-2 body were ordered, where not as the standards want it.
     #[n(13)]
     pub byte_order: Option<ByteOrder>,
+    /// What the whole text means, where it is one of the words of `[keywords]`.
+    #[n(14)]
+    pub keyword: Option<KeywordAction>,
+}
+
+/// What a phone wants that sends one of the words of `[keywords]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode)]
+pub enum KeywordAction {
+    /// No more messages.
+    #[n(0)]
+    OptOut,
+    /// Messages again.
+    #[n(1)]
+    OptIn,
+    /// To know what this is.
+    #[n(2)]
+    Help,
+}
+
+impl KeywordAction {
+    /// The word that clients are told.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OptOut => "stop",
+            Self::OptIn => "start",
+            Self::Help => "help",
+        }
+    }
 }

@@ -1,8 +1,8 @@
 //! Records of the `events` log: one for each step that matters to somebody who counts.
 
 use crate::life::{EventName, MessageState};
-use crate::record::Record;
-use crate::{Address, Class, ClientId, Encoding, LinkId, MessageId, OperatorId, Timestamp};
+use crate::record::{Record, RecordError};
+use crate::{Address, Charge, Class, ClientId, Encoding, LinkId, MessageId, OperatorId, Timestamp};
 use minicbor::{Decode, Encode};
 
 /// Something that happened, durable in the same step as the happening itself.
@@ -23,7 +23,7 @@ pub struct Event {
     /// Which carrier.
     #[n(4)]
     pub operator: Option<OperatorId>,
-    /// Parts it stands for; 1 where nothing else is said.
+    /// Parts it stands for, messages for `mt_refused_at_accept`; 1 where nothing else is said.
     #[n(5)]
     pub parts: u16,
     /// The state reached, for `mt_final`.
@@ -68,6 +68,12 @@ pub struct Event {
     /// The text, where storing it is allowed, for `mt_accepted` and `mo_routed`.
     #[n(19)]
     pub text: Option<String>,
+    /// Time since a carrier took the last part of it, in milliseconds, for `mt_final`.
+    #[n(20)]
+    pub after_sent_ms: Option<u64>,
+    /// What it costs a prepaid account: for `mt_accepted`, and with the outcome for `mt_final`.
+    #[n(21)]
+    pub charge: Option<Charge>,
 }
 
 impl Record for Event {
@@ -99,6 +105,126 @@ impl Event {
             tags: None,
             encoding: None,
             text: None,
+            after_sent_ms: None,
+            charge: None,
+        }
+    }
+}
+
+/// An [`Event`] as those read it who only count: its words borrowed from the record, what nobody counts left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Decode)]
+pub struct EventView<'b> {
+    /// [`Event::at`].
+    #[n(0)]
+    pub at: Timestamp,
+    /// [`Event::name`].
+    #[n(1)]
+    pub name: EventName,
+    /// [`Event::message`].
+    #[n(2)]
+    pub message: Option<MessageId>,
+    /// [`Event::client`].
+    #[b(3)]
+    pub client: Option<&'b str>,
+    /// [`Event::operator`].
+    #[b(4)]
+    pub operator: Option<&'b str>,
+    /// [`Event::parts`].
+    #[n(5)]
+    pub parts: u16,
+    /// [`Event::state`].
+    #[n(6)]
+    pub state: Option<MessageState>,
+    /// [`Event::error`].
+    #[b(7)]
+    pub error: Option<&'b str>,
+    /// [`Event::age_ms`].
+    #[n(8)]
+    pub age_ms: Option<u64>,
+    /// [`Event::from`].
+    #[b(9)]
+    pub from: Option<AddressView<'b>>,
+    /// [`Event::to`].
+    #[b(10)]
+    pub to: Option<AddressView<'b>>,
+    /// [`Event::class`].
+    #[n(12)]
+    pub class: Option<Class>,
+    /// [`Event::route`].
+    #[n(16)]
+    pub route: Option<u32>,
+    /// [`Event::after_sent_ms`].
+    #[n(20)]
+    pub after_sent_ms: Option<u64>,
+}
+
+/// An [`Address`] inside an [`EventView`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Decode)]
+pub struct AddressView<'b> {
+    /// [`Address::as_str`].
+    #[b(2)]
+    pub text: &'b str,
+}
+
+impl<'b> EventView<'b> {
+    /// Reads what [`Event`]'s `to_record` wrote, of any version that this build reads.
+    pub fn from_record(record: &'b [u8]) -> Result<Self, RecordError> {
+        minicbor::decode(Event::body(record)?).map_err(RecordError::Body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_view_says_what_the_event_says_and_refuses_what_is_none() {
+        let at = Timestamp::from_millis(1_795_248_001_000);
+        let event = Event {
+            message: Some(MessageId::from_parts(at, [7; 10])),
+            client: ClientId::try_new("acme").ok(),
+            operator: OperatorId::try_new("alpha").ok(),
+            parts: 3,
+            state: Some(MessageState::Failed),
+            error: Some("001".to_owned()),
+            age_ms: Some(5),
+            from: Address::sender("BRAND").ok(),
+            to: Address::msisdn("491700000001").ok(),
+            reference: Some("order-7".to_owned()),
+            class: Some(Class::Bulk),
+            part: Some(2),
+            carrier_id: Some("A7".to_owned()),
+            route: Some(4),
+            text: Some("Hello".to_owned()),
+            after_sent_ms: Some(6),
+            ..Event::new(at, EventName::MtFinal)
+        };
+        let record = event.to_record();
+        let view = EventView::from_record(&record).unwrap();
+        let text = |address: Option<AddressView<'_>>| address.map(|address| address.text.to_owned());
+        assert_eq!(
+            (view.at, view.name, view.message),
+            (at, EventName::MtFinal, event.message)
+        );
+        assert_eq!((view.client, view.operator), (Some("acme"), Some("alpha")));
+        assert_eq!(
+            (view.parts, view.state, view.error),
+            (3, event.state, Some("001"))
+        );
+        assert_eq!(text(view.from).as_deref(), Some("BRAND"));
+        assert_eq!(text(view.to).as_deref(), Some("491700000001"));
+        assert_eq!((view.class, view.route), (Some(Class::Bulk), Some(4)));
+        assert_eq!((view.age_ms, view.after_sent_ms), (Some(5), Some(6)));
+        let bare = Event::new(at, EventName::DrUnknown).to_record();
+        assert_eq!(EventView::from_record(&bare).unwrap().client, None);
+        for broken in [
+            &b""[..],
+            b"\x07",
+            b"\x07\x02\x80",
+            b"\x06\x01\x80",
+            b"\x07\x01\xff",
+        ] {
+            assert!(EventView::from_record(broken).is_err(), "{broken:?}");
         }
     }
 }

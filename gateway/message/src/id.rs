@@ -155,6 +155,13 @@ impl MessageId {
         self.0.as_bytes()
     }
 
+    /// The time it was made at, in milliseconds: its first six octets (RFC 9562 section 5.7).
+    pub fn made_at(&self) -> crate::Timestamp {
+        let [a, b, c, d, e, f, ..] = *self.as_bytes();
+        let millis = u64::from_be_bytes([0, 0, a, b, c, d, e, f]);
+        crate::Timestamp::from_millis(i64::try_from(millis).expect("48 bits fit"))
+    }
+
     /// An id that follows from this one and a number alone: the same inputs give the same id, so a step that is done
     /// again names its outputs as it did the first time (law 1). Keeps the time, replaces the random part.
     pub fn derive(&self, n: u64) -> Self {

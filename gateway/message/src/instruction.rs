@@ -26,6 +26,12 @@ pub struct Instruction {
     /// Which link of the operator, from 1; absent: the whole operator.
     #[n(5)]
     pub link: Option<u32>,
+    /// Why, in the words of who asks; it stands in the audit. Absent in records before 0.2 as well.
+    #[n(6)]
+    pub reason: Option<String>,
+    /// What the verb needs beside its target, as its page says; never a secret.
+    #[n(7)]
+    pub argument: Option<String>,
 }
 
 impl Record for Instruction {

@@ -9,6 +9,7 @@
 
 mod address;
 mod cancel;
+mod credit;
 pub mod dcs;
 pub mod document;
 mod down;
@@ -22,6 +23,8 @@ pub mod names;
 mod opt_out;
 mod options;
 mod record;
+mod replace;
+mod request;
 pub mod segment;
 pub mod smart;
 pub mod text;
@@ -31,9 +34,10 @@ mod up;
 pub mod validity;
 
 pub use address::*;
-pub use cancel::{CancelRequest, Cancels};
+pub use cancel::{CancelGroup, CancelRequest, Cancels, GroupCancels, GroupWish};
+pub use credit::*;
 pub use down::*;
-pub use event::Event;
+pub use event::{AddressView, Event, EventView};
 pub use id::{ClientId, LinkGroup, LinkId, MAX_NAME, MessageId, NameError, OperatorId};
 pub use instruction::{Instruction, InstructionResult, LinkOrder, OperatorOrders};
 pub use life::*;
@@ -41,6 +45,8 @@ pub use mt::*;
 pub use opt_out::OptOut;
 pub use options::{CarrierOptions, RawTlv};
 pub use record::{Record, RecordError};
+pub use replace::{CounterSpend, ReplaceRequest, ReplaceVerdict, WaitingParts};
+pub use request::{ClientRequest, ReplyBounds};
 pub use segment::Part;
 pub use text::Encoding;
 pub use time::{Clock, Timestamp};

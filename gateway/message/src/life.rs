@@ -4,7 +4,7 @@
 
 use crate::mt::{MtMessage, Via};
 use crate::record::Record;
-use crate::{LinkId, MessageId, OperatorId, Timestamp};
+use crate::{Address, LinkId, MessageId, OperatorId, Timestamp};
 use minicbor::{Decode, Encode};
 
 /// State of a message or of one of its parts, as clients see it.
@@ -99,6 +99,12 @@ pub struct MessageLife {
     /// What happened, oldest first. Bounded: at most [`MAX_EVENTS`], the first ones and the last are kept.
     #[n(5)]
     pub events: Vec<LifeEvent>,
+    /// The route taken, counted from 1 as in the file, once it is routed.
+    #[n(6)]
+    pub route: Option<u32>,
+    /// Every part was with a carrier once, and the client may have been told; it is not told again when parts go elsewhere.
+    #[n(7)]
+    pub was_sent: Option<bool>,
 }
 
 /// Most events a record keeps.
@@ -134,6 +140,30 @@ pub struct PartLife {
     /// stands in `via`, the part waits for what becomes of its siblings.
     #[n(6)]
     pub tried: Option<Vec<OperatorId>>,
+    /// Addresses as they went out, where the route changed them.
+    #[n(7)]
+    pub sent_as: Option<SentAs>,
+    /// What a carrier that took it has said, while another operator is looked for: how the part ends when there is none.
+    /// `sent` where the carrier said nothing: it then goes on waiting for its receipt.
+    #[n(8)]
+    pub fallback: Option<MessageState>,
+    /// When another operator is tried unless a receipt has come.
+    #[n(9)]
+    pub silent_at: Option<Timestamp>,
+    /// What operators that took it and were given up for another one charge, in millionths of the currency of costs.
+    #[n(10)]
+    pub spent: Option<u64>,
+}
+
+/// Addresses that a carrier was given in place of those of the client.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct SentAs {
+    /// The sender, where it is another one.
+    #[n(0)]
+    pub from: Option<Address>,
+    /// The phone, where it is another one.
+    #[n(1)]
+    pub to: Option<Address>,
 }
 
 /// One line of a message's life.
@@ -208,6 +238,12 @@ pub enum EventName {
     /// Its client wants it withdrawn; parts that are still here go no further.
     #[n(16)]
     MtCancelRequested,
+    /// Messages of a client that were not accepted, within about a second: `parts` says how many, `error` why.
+    #[n(17)]
+    MtRefusedAtAccept,
+    /// Its client has given it another content or other times, before any of it was sent.
+    #[n(18)]
+    MtReplaced,
 }
 
 impl EventName {
@@ -231,6 +267,8 @@ impl EventName {
             Self::MtRecut => "mt_recut",
             Self::MtRerouted => "mt_rerouted",
             Self::MtCancelRequested => "mt_cancel_requested",
+            Self::MtRefusedAtAccept => "mt_refused_at_accept",
+            Self::MtReplaced => "mt_replaced",
         }
     }
 }
@@ -247,6 +285,10 @@ impl MessageLife {
             is_final: false,
             link: None,
             tried: None,
+            sent_as: None,
+            fallback: None,
+            silent_at: None,
+            spent: None,
         };
         Self {
             state,
@@ -259,6 +301,8 @@ impl MessageLife {
                 part: None,
                 detail: None,
             }],
+            route: None,
+            was_sent: None,
             message,
         }
     }

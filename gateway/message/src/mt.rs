@@ -1,7 +1,9 @@
 //! MT: what a client asked for, and the part of it that one carrier is asked to send.
 
 use crate::record::Record;
-use crate::{Address, CarrierOptions, ClientId, Encoding, LinkGroup, MessageId, OperatorId, Part, Timestamp};
+use crate::{
+    Address, CarrierOptions, Charge, ClientId, Encoding, LinkGroup, MessageId, OperatorId, Part, Timestamp,
+};
 use minicbor::{Decode, Encode};
 
 /// Class of service: decides weight in queues, not content.
@@ -151,6 +153,12 @@ pub struct MtMessage {
     /// The batch it belongs to.
     #[n(20)]
     pub batch: Option<MessageId>,
+    /// What it costs a prepaid account.
+    #[n(21)]
+    pub charge: Option<Charge>,
+    /// data_coding as an SMPP client gave it, where `encoding` does not say it: a text that replaces this one is read by it.
+    #[n(22)]
+    pub submitted_coding: Option<u8>,
 }
 
 impl Record for MtMessage {
@@ -203,6 +211,39 @@ pub struct Dispatch {
     /// Dispatches with the same value belong to one long message that the client cut: one link, in their order.
     #[n(13)]
     pub bundle: Option<u64>,
+    /// The client's own name for the message.
+    #[n(14)]
+    pub reference: Option<String>,
+    /// Class of service.
+    #[n(15)]
+    pub class: Option<Class>,
+    /// The route taken, counted from 1 as in the file.
+    #[n(16)]
+    pub route: Option<u32>,
+    /// The client's own numbers, where the route gives the carrier others.
+    #[n(17)]
+    pub own: Option<ClientNumbers>,
+}
+
+/// Sender and phone as the client gave them.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct ClientNumbers {
+    /// Sender; absent: the client gave none.
+    #[n(0)]
+    pub from: Option<Address>,
+    /// The phone.
+    #[n(1)]
+    pub to: Address,
+}
+
+impl Dispatch {
+    /// The numbers that the client knows the message by.
+    pub fn numbers(&self) -> (Option<&Address>, &Address) {
+        match &self.own {
+            Some(own) => (own.from.as_ref(), &own.to),
+            None => (self.from.as_ref(), &self.to),
+        }
+    }
 }
 
 impl Record for Dispatch {
@@ -229,6 +270,10 @@ impl MtMessage {
             message_class: self.message_class,
             options: self.options.clone(),
             bundle: self.bundle,
+            reference: self.reference.clone(),
+            class: Some(self.class),
+            route: None,
+            own: None,
         })
     }
 

@@ -10,6 +10,8 @@ pub const MT_ACCEPTED: &str = "mt.accepted";
 pub const MT_BATCH: &str = "mt.batch";
 /// Reports and MO for HTTP callbacks; flow = client.
 pub const DOWN_CALLBACK: &str = "down.callback";
+/// What clients hand in with their answers to callbacks: records of [`crate::ClientRequest`], for client nodes; flow = client.
+pub const CLIENT_REQUESTS: &str = "client.requests";
 /// Reports and MO for bound ESMEs; flow = client.
 pub const DOWN_SMPP: &str = "down.smpp";
 /// Keys of state whose alarm went off, for the router.
@@ -24,12 +26,19 @@ pub const CANCELS: &str = "cancels";
 pub const INSTRUCTIONS_CLIENT: &str = "instructions.client";
 /// State: what administrators ordered of operators. Written by the config node only.
 pub const ORDERS: &str = "orders";
+/// State: how many entries of the audit there ever were. Written by the config node only.
+pub const AUDIT: &str = "audit";
 /// How many partitions `up` has. A link group always has the same one, so its records stay in order.
 pub const UP_PARTITIONS: usize = 8;
 
 /// Parts for one operator.
 pub fn mt_operator(operator: &OperatorId) -> String {
     format!("mt.operator.{operator}")
+}
+
+/// The operator whose queue this is, by its name; `None` for any other queue.
+pub fn operator_of(queue: &str) -> Option<&str> {
+    queue.strip_prefix("mt.operator.")
 }
 
 /// The log of what waits for a client without callback and binds: records of [`crate::Down`]. Appended by the router, read
@@ -87,6 +96,22 @@ pub fn cancel(id: MessageId) -> String {
     format!("cancel/{id}")
 }
 
+/// That a client wants all its messages between two numbers withdrawn. Written by the client node.
+pub fn cancel_group(client: &ClientId, from: &Address, to: &Address) -> String {
+    // The sender comes last: it alone may hold a slash.
+    format!("cancel-group/{client}/{to}/{from}")
+}
+
+/// How many groups a client has had withdrawn on a day, counted down from 0. Written by client nodes, with the request.
+pub fn cancel_groups(client: &ClientId, day: i64) -> String {
+    format!("cancel-groups/{client}/{day}")
+}
+
+/// That a client wants a message replaced, and what became of it. Written by the client node, answered by the router.
+pub fn replace(id: MessageId) -> String {
+    format!("replace/{id}")
+}
+
 /// When and how the final report of a message reached its client. Written by the node that delivered it.
 pub fn told(id: MessageId) -> String {
     format!("told/{id}")
@@ -96,9 +121,52 @@ pub fn told(id: MessageId) -> String {
 pub const QUOTA: &str = "quota";
 
 /// Parts that a client handed in during a period of its quota, as a number that counts down from 0. Changed by the accepts
-/// of client nodes only, each in its own step.
+/// of client nodes, each in its own step, and by the router's step that gives a message more parts (`replace/<id>`).
 pub fn quota(client: &ClientId, period: &str, begin: &str) -> String {
     format!("quota/{client}/{period}/{begin}")
+}
+
+/// The name space of [`credit`], and the key of [`crate::CreditAccounts`]. Written by the counter node only.
+pub const CREDIT: &str = "credit";
+/// What can be spent, in millionths. Taken from by the accepts of client nodes; given to by the counter node.
+pub const CREDIT_BALANCE: &str = "balance";
+/// What is put aside for messages that have not come to their end. Changed as [`CREDIT_BALANCE`].
+pub const CREDIT_RESERVED: &str = "reserved";
+/// What was taken for good since the account began. Written by the counter node only.
+pub const CREDIT_CHARGED: &str = "charged";
+/// What administrators paid in, less what they took out. Written by the counter node only.
+pub const CREDIT_PAID: &str = "paid";
+/// The log of what administrators ordered of accounts: [`crate::CreditOrder`]. Written and read by the counter node.
+pub const CREDIT_ORDERS: &str = "credit.orders";
+/// One-shot instructions about money, forwarded by the config node to the counter node: [`TOP_UP`] and [`CORRECT`].
+pub const INSTRUCTIONS_CREDIT: &str = "instructions.credit";
+/// The verb that pays into an account.
+pub const TOP_UP: &str = "top-up";
+/// The verb that sets an account right: pays in, or takes out.
+pub const CORRECT: &str = "correct";
+
+/// One of the counters of an account in a currency. At every moment balance + reserved + charged = paid.
+pub fn credit(client: &ClientId, currency: &str, what: &str) -> String {
+    format!("credit/{client}/{currency}/{what}")
+}
+
+/// The log of an account's movements: [`crate::LedgerPage`]. Written and trimmed by the counter node.
+pub fn ledger(client: &ClientId) -> String {
+    format!("ledger.{client}")
+}
+
+/// The last number of a client's messages, or of a conversation of it (`Some`, a digest of both numbers). Written by the
+/// counter node only.
+pub fn last_number(client: &ClientId, conversation: Option<&str>) -> String {
+    match conversation {
+        None => format!("number/{client}"),
+        Some(digest) => format!("number/{client}/{digest}"),
+    }
+}
+
+/// The number that a message has, as a counter's value. Written by the counter node only.
+pub fn number_of(id: MessageId) -> String {
+    format!("number-of/{id}")
 }
 
 /// A phone that wants no messages of a client: [`crate::OptOut`]. Written by whoever hears of it: the router (keywords), the
@@ -120,9 +188,26 @@ pub fn opted_out_of_sender(sender: &Address, to: &Address) -> String {
     format!("optout/sender/{sender}/{to}")
 }
 
+/// Replies to one phone during a period, counted from 1970, as a number that counts down from 0. Changed by the accepts of client
+/// nodes only, each in its own step.
+pub fn replies(client: &ClientId, phone: &Address, period: u64) -> String {
+    format!("replies/{client}/{period}/{phone}")
+}
+
+/// Answers of the gateway itself from one number to one phone during a period, counted as [`replies`] and changed as it.
+pub fn auto_replies(client: &ClientId, phone: &Address, number: &Address, period: u64) -> String {
+    // The number comes last: it alone may hold a slash.
+    format!("auto-replies/{client}/{period}/{phone}/{number}")
+}
+
 /// What became of an instruction. Written by the config node, of one that it forwarded by the node that did it.
 pub fn instruction(id: MessageId) -> String {
     format!("instruction/{id}")
+}
+
+/// One place in the ring of the audit. Written by the config node only.
+pub fn audit(place: u64) -> String {
+    format!("{AUDIT}/{place}")
 }
 
 #[cfg(test)]

@@ -35,27 +35,38 @@ pub trait Record: Encode<()> + for<'b> Decode<'b, ()> + Sized {
 
     /// Reads what [`Record::to_record`] of this version or an earlier one wrote.
     fn from_record(record: &[u8]) -> Result<Self, RecordError> {
-        let (&kind, rest) = record.split_first().ok_or(RecordError::Empty)?;
-        if kind != Self::KIND {
-            return Err(RecordError::Kind {
-                expected: Self::KIND,
-                found: kind,
-            });
-        }
-        let (&version, body) = rest.split_first().ok_or(RecordError::Empty)?;
-        if version == 0 || version > Self::VERSION {
-            return Err(RecordError::Version {
-                known: Self::VERSION,
-                found: version,
-            });
-        }
+        let (version, body) = header::<Self>(record)?;
         Self::from_body(version, body)
+    }
+
+    /// The body of a record that is of this kind and of a version this build reads; for who reads a part of it.
+    fn body(record: &[u8]) -> Result<&[u8], RecordError> {
+        header::<Self>(record).map(|(_, body)| body)
     }
 
     /// Reads the body of a version; a type with more than one version overrides this.
     fn from_body(_version: u8, body: &[u8]) -> Result<Self, RecordError> {
         minicbor::decode(body).map_err(RecordError::Body)
     }
+}
+
+/// Version and body of a record of this kind.
+fn header<R: Record>(record: &[u8]) -> Result<(u8, &[u8]), RecordError> {
+    let (&kind, rest) = record.split_first().ok_or(RecordError::Empty)?;
+    if kind != R::KIND {
+        return Err(RecordError::Kind {
+            expected: R::KIND,
+            found: kind,
+        });
+    }
+    let (&version, body) = rest.split_first().ok_or(RecordError::Empty)?;
+    if version == 0 || version > R::VERSION {
+        return Err(RecordError::Version {
+            known: R::VERSION,
+            found: version,
+        });
+    }
+    Ok((version, body))
 }
 
 /// Why a record cannot be read.

@@ -4,10 +4,17 @@
 //! `SMSGW_WRITE_FIXTURES=1`: only missing files are written.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+#[path = "records/down.rs"]
+mod down;
+#[path = "records/money.rs"]
+mod money;
+#[path = "records/routed.rs"]
+mod routed;
+
+use down::{mo_down, mo_down_with_everything, report};
 use proptest::prelude::*;
 use smsgw_message::dcs::Charset;
 use smsgw_message::segment::split;
-use smsgw_message::text::ByteOrder;
 use smsgw_message::text::{Requested, encode};
 use smsgw_message::*;
 use std::path::PathBuf;
@@ -59,6 +66,8 @@ fn mt() -> MtMessage {
         bind: None,
         bundle: None,
         batch: None,
+        charge: None,
+        submitted_coding: None,
     }
 }
 
@@ -75,6 +84,10 @@ fn life() -> MessageLife {
         is_final: true,
         link: None,
         tried: None,
+        sent_as: None,
+        fallback: None,
+        silent_at: None,
+        spent: None,
     };
     life.note(LifeEvent {
         at: at(1_795_248_000_050),
@@ -148,62 +161,6 @@ fn mo_of_packed_septets() -> Up {
         raw: Some(vec![0xC1, 0x60].into()),
         ..plain
     })
-}
-
-fn down(what: DownKind) -> Down {
-    Down {
-        event: id(4),
-        client: client(),
-        url: Some("http://127.0.0.1:9000/events".to_owned()),
-        at: at(1_795_248_003_000),
-        what,
-        for_bind: None,
-    }
-}
-
-fn report() -> Down {
-    down(DownKind::Report(Report {
-        message: id(1),
-        reference: Some("order-7".to_owned()),
-        from: None,
-        to: Address::msisdn("491700000001").unwrap(),
-        state: MessageState::Delivered,
-        error: None,
-        accepted_at: at(1_795_248_000_000),
-    }))
-}
-
-fn mo_down() -> Down {
-    down(DownKind::Mo(MoDown {
-        message: id(3),
-        from: Address::msisdn("491700000001").unwrap(),
-        to: Address::sender("12345").unwrap(),
-        text: Some("A".to_owned()),
-        data: vec![0, 65].into(),
-        encoding: Encoding::Ucs2,
-        data_coding: 8,
-        operator: via().operator,
-        incomplete: false,
-        charset: None,
-        raw: None,
-        headers: None,
-        missing: None,
-        byte_order: None,
-    }))
-}
-
-fn mo_down_with_everything() -> Down {
-    let DownKind::Mo(plain) = mo_down().what else {
-        panic!("an MO");
-    };
-    down(DownKind::Mo(MoDown {
-        charset: Some(Charset::Utf8),
-        raw: Some(vec![0xC1, 0x60].into()),
-        headers: Some(vec![vec![5, 0, 3, 7, 3, 1].into(), vec![5, 0, 3, 7, 3, 3].into()]),
-        missing: Some(1),
-        byte_order: Some(ByteOrder::LittleMarked),
-        ..plain
-    }))
 }
 
 fn event() -> Event {
@@ -280,6 +237,59 @@ fn every_record_ever_released_is_read_and_written_the_same() {
         "cancels",
         &Cancels {
             until: at(1_795_248_600_000),
+            groups: None,
+        },
+    );
+    holds(
+        "cancels-groups",
+        &Cancels {
+            until: at(1_795_248_600_000),
+            groups: Some(vec![GroupCancels {
+                client: client(),
+                until: at(1_795_248_700_000),
+            }]),
+        },
+    );
+    let wish = |service_type: Option<&str>| GroupWish {
+        at: at(1_795_248_600_000),
+        service_type: service_type.map(str::to_owned),
+    };
+    holds(
+        "cancel-group",
+        &CancelGroup {
+            client: client(),
+            wishes: vec![wish(None), wish(Some("WAP"))],
+        },
+    );
+    let replace = ReplaceRequest {
+        client: client(),
+        at: at(1_795_248_000_000),
+        seen: 17,
+        message: Some(MtMessage {
+            submitted_coding: Some(1),
+            ..mt()
+        }),
+        waiting: Some(WaitingParts {
+            operator: via().operator,
+            records: vec![18, 19],
+        }),
+        spends: vec![CounterSpend {
+            key: "quota/acme/day/2026-11-21".to_owned(),
+            delta: -1,
+            floor: Some(-1000),
+            until: at(1_795_248_900_000),
+        }],
+        verdict: None,
+    };
+    holds("replace-request", &replace);
+    holds(
+        "replace-verdict",
+        &ReplaceRequest {
+            message: None,
+            waiting: None,
+            spends: Vec::new(),
+            verdict: Some(ReplaceVerdict::TooLate),
+            ..replace
         },
     );
     holds(
@@ -290,7 +300,50 @@ fn every_record_ever_released_is_read_and_written_the_same() {
         },
     );
     holds("mt", &mt());
-    holds("dispatch", &mt().dispatch(2, &via().operator).unwrap());
+    holds(
+        "client-request",
+        &ClientRequest {
+            event: id(2),
+            client: client(),
+            event_at: at(1_795_248_000_007),
+            phone: Address::msisdn("491700000001").unwrap(),
+            number: Address::sender("12345").unwrap(),
+            body: "{\"text\":\"Danke\"}".to_owned(),
+            at: at(1_795_248_000_107),
+            refused: Some("no_route: no route leads to this destination".to_owned()),
+            auto: None,
+        },
+    );
+    holds(
+        "client-request-auto",
+        &ClientRequest {
+            event: id(2),
+            client: client(),
+            event_at: at(1_795_248_000_007),
+            phone: Address::msisdn("491700000001").unwrap(),
+            number: Address::sender("12345").unwrap(),
+            body: "{\"text\":\"Danke\",\"report\":\"none\"}".to_owned(),
+            at: at(1_795_248_000_107),
+            refused: None,
+            auto: Some(ReplyBounds {
+                max: 3,
+                period_millis: 3_600_000,
+                confirms_opt_out: true,
+            }),
+        },
+    );
+    let mut keyword = mo_down();
+    if let DownKind::Mo(mo) = &mut keyword.what {
+        mo.keyword = Some(KeywordAction::OptOut);
+    }
+    holds("down-mo-keyword", &keyword);
+    let dispatch = mt().dispatch(2, &via().operator).unwrap();
+    let before = Dispatch {
+        reference: None,
+        class: None,
+        ..dispatch
+    };
+    holds("dispatch", &before);
     holds(
         "up-sent",
         &result(SubmitOutcome::Sent {
@@ -369,6 +422,8 @@ fn every_record_ever_released_is_read_and_written_the_same() {
             at: at(1_795_248_004_000),
             target: None,
             link: None,
+            reason: None,
+            argument: None,
         },
     );
     let alpha = || "alpha".to_owned();
@@ -411,6 +466,8 @@ fn every_record_ever_released_is_read_and_written_the_same() {
             at: at(1_795_248_004_000),
             target: Some(alpha()),
             link: Some(2),
+            reason: None,
+            argument: None,
         },
     );
     let (outcome, detail) = ("applied".to_owned(), "epoch 2".to_owned());
