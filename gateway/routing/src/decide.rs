@@ -1,10 +1,15 @@
-//! The two decisions: where a message to a phone goes, and whose a message from a phone is.
+//! The decision where a message to a phone goes.
 //!
 //! Pure: table and question in, answer out. Must not know links, rates or what is up: a route that is down still is
 //! the route, and its queue waits.
 
-use crate::table::{MoRoute, RouteTable, Strategy};
-use smsgw_message::{Address, Class, ClientId, OperatorId};
+use crate::facts::{Facts, Question};
+use crate::order::order;
+use crate::rewrite;
+use crate::route::{Action, RejectCode, Strategy};
+use crate::table::RouteTable;
+use smsgw_message::{OperatorId, SentAs};
+use std::cmp::Reverse;
 use thiserror::Error;
 
 /// No route applies.
@@ -12,13 +17,58 @@ use thiserror::Error;
 #[error("no route applies")]
 pub struct NoRoute;
 
+/// Why a message to a phone goes nowhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Refusal {
+    /// No route applies.
+    #[error("no route leads to this destination")]
+    NoRoute,
+    /// The route that applies refuses it.
+    #[error("route {route} refuses the message")]
+    Rejected {
+        /// Counted from 1 as in the file.
+        route: usize,
+        /// What the client is told.
+        code: RejectCode,
+    },
+    /// The route that applies makes an address that is none.
+    #[error("route {route} makes an address that cannot be sent")]
+    NoAddress {
+        /// Counted from 1 as in the file.
+        route: usize,
+    },
+}
+
+impl Refusal {
+    /// The error word of a message that ends by it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoRoute => RejectCode::NoRoute.as_str(),
+            Self::Rejected { code, .. } => code.as_str(),
+            Self::NoAddress { .. } => "invalid_number",
+        }
+    }
+
+    /// The route that refuses, where there is one.
+    pub fn route(self) -> Option<usize> {
+        match self {
+            Self::NoRoute => None,
+            Self::Rejected { route, .. } | Self::NoAddress { route } => Some(route),
+        }
+    }
+}
+
 /// Where a message to a phone goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision<'a> {
     /// The route that was taken, counted from 1 as in the file.
     pub route: usize,
-    /// Operators, in the order they are to be tried.
-    operators: &'a [OperatorId],
+    /// By which rule its operators stand in their order.
+    pub strategy: Strategy,
+    /// Addresses as they go out, where they are others than the client gave.
+    pub sent_as: Option<SentAs>,
+    /// Operators, in the order they are to be tried; at least one (RT-2).
+    operators: Vec<&'a OperatorId>,
 }
 
 impl<'a> Decision<'a> {
@@ -31,91 +81,92 @@ impl<'a> Decision<'a> {
 
     /// The first operator that is not out (tried already, say); `None` when none is left.
     pub fn operator_but(&self, is_out: impl Fn(&OperatorId) -> bool) -> Option<&'a OperatorId> {
-        self.operators.iter().find(|operator| !is_out(operator))
+        self.operators.iter().copied().find(|operator| !is_out(operator))
     }
 
     /// All operators, in the order they are to be tried.
-    pub fn operators(&self) -> &'a [OperatorId] {
-        self.operators
+    pub fn operators(&self) -> &[&'a OperatorId] {
+        &self.operators
     }
 }
 
-/// Whose a message from a phone is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MoDecision<'a> {
-    /// The route that was taken, counted from 1 as in the file.
-    pub route: usize,
-    /// Who gets the message.
-    pub client: &'a ClientId,
+/// How a route that holds stands among the others: the greatest is taken (RT-1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Rank {
+    pub(crate) priority: u32,
+    /// Length of its prefix.
+    pub(crate) length: usize,
+    number: Reverse<u32>,
 }
 
-/// Chooses the operators for a message of a client to a phone.
-pub fn decide_mt<'a>(
-    table: &'a RouteTable,
-    client: &ClientId,
-    class: Class,
-    to: &Address,
-) -> Result<Decision<'a>, NoRoute> {
-    let mt = |number: u32| {
-        usize::try_from(number)
-            .ok()
-            .and_then(|index| Some((index, table.mt.get(index)?)))
-    };
-    let applies = |number| {
-        mt(number).is_some_and(|(_, route)| {
-            (route.clients.is_empty() || route.clients.contains(client))
-                && (route.classes.is_empty() || route.classes.contains(&class))
-        })
-    };
-    let (index, route) = table
-        .prefixes
-        .first(to.as_str(), applies)
-        .and_then(mt)
-        .ok_or(NoRoute)?;
-    match route.strategy {
-        Strategy::Failover => Ok(Decision {
-            route: index + 1,
-            operators: &route.operators,
-        }),
+impl Rank {
+    pub(crate) fn number(self) -> u32 {
+        self.number.0
     }
 }
 
-/// Chooses the client for a message from a phone: the first route in the file that applies. `text` is absent for
-/// binary content, which has no keyword.
-pub fn decide_mo<'a>(
+/// Finds the route to take.
+pub(crate) fn find(table: &RouteTable, facts: &Facts<'_>) -> Option<Rank> {
+    let mut best: Option<Rank> = None;
+    for places in table.places(facts.question.client) {
+        for (length, candidates) in places.chains(facts) {
+            if best.is_some_and(|best| best.priority == table.top && best.length > length) {
+                break; // No candidate of a shorter prefix has a higher priority.
+            }
+            for number in candidates {
+                let Some(entry) = table.entry(number) else {
+                    continue;
+                };
+                let rank = Rank {
+                    priority: entry.route.priority,
+                    length,
+                    number: Reverse(number),
+                };
+                if best.is_some_and(|best| best > rank) {
+                    break; // Candidates of one place fall in rank.
+                }
+                if facts.mismatch(entry, true).is_none() {
+                    best = Some(rank);
+                    break;
+                }
+            }
+        }
+    }
+    best
+}
+
+/// Chooses the operators for a message to a phone.
+pub fn decide_mt<'a>(table: &'a RouteTable, question: Question<'_>) -> Result<Decision<'a>, Refusal> {
+    let facts = Facts::new(table, question);
+    act(table, &question, find(table, &facts))
+}
+
+/// What the route that was found does.
+pub(crate) fn act<'a>(
     table: &'a RouteTable,
-    operator: &OperatorId,
-    to: &Address,
-    text: Option<&str>,
-) -> Result<MoDecision<'a>, NoRoute> {
-    let word = text
-        .and_then(|text| text.split_whitespace().next())
-        .map(str::to_lowercase);
-    let applies = |route: &MoRoute| {
-        let keyword = route
-            .keyword
-            .as_ref()
-            .is_none_or(|keyword| Some(keyword.trim().to_lowercase()) == word);
-        keyword && route.operator.as_ref().is_none_or(|only| only == operator)
-    };
-    let first = |routes: &[usize]| {
-        routes
-            .iter()
-            .copied()
-            .find(|index| table.mo.get(*index).is_some_and(applies))
-    };
-    let by_number = table
-        .mo_by_number
-        .get(to.as_str())
-        .and_then(|routes| first(routes));
-    let index = by_number
-        .into_iter()
-        .chain(first(&table.mo_any))
-        .min()
-        .ok_or(NoRoute)?;
-    let route = table.mo.get(index).ok_or(NoRoute)?;
-    Ok(MoDecision {
-        route: index + 1,
-        client: &route.client,
-    })
+    question: &Question<'_>,
+    found: Option<Rank>,
+) -> Result<Decision<'a>, Refusal> {
+    let number = found.ok_or(Refusal::NoRoute)?.number();
+    let entry = table.entry(number).ok_or(Refusal::NoRoute)?;
+    let route = usize::try_from(number).unwrap_or(usize::MAX).saturating_add(1);
+    match &entry.route.action {
+        Action::Reject(code) => Err(Refusal::Rejected { route, code: *code }),
+        Action::Send {
+            operators,
+            strategy,
+            weights,
+        } => {
+            let no_address = |_| Refusal::NoAddress { route };
+            let from = rewrite::sender(&entry.route.rewrite_from, question.from).map_err(no_address)?;
+            let to = rewrite::destination(&entry.route.rewrite_to, question.to).map_err(no_address)?;
+            let is_changed = from.is_some() || to.is_some();
+            Ok(Decision {
+                route,
+                strategy: *strategy,
+                sent_as: is_changed.then_some(SentAs { from, to }),
+                operators: order(operators, *strategy, weights, &table.costs, question),
+            })
+        }
+    }
 }

@@ -84,39 +84,53 @@ impl PrefixTable {
     /// The first candidate for these digits that the caller takes. Digits may be any text: what is not a number has
     /// only the candidates of the empty prefix.
     pub(crate) fn first(&self, digits: &str, mut takes: impl FnMut(u32) -> bool) -> Option<u32> {
-        if digits.bytes().all(|octet| octet.is_ascii_digit()) {
-            for (length, heads) in &self.long {
-                let head = digits.get(..*length).and_then(|prefix| heads.get(prefix));
-                if let Some(route) = head.and_then(|head| self.chain(*head, &mut takes)) {
-                    return Some(route);
-                }
-            }
-            let known = digits.len().min(PACKED);
-            let key = pack(digits);
-            for (length, heads) in &self.packed {
-                let Some(surplus) = known.checked_sub(*length) else {
-                    continue;
-                };
-                if let Some(route) = heads
-                    .get(&(key >> (4 * surplus)))
-                    .and_then(|head| self.chain(*head, &mut takes))
-                {
-                    return Some(route);
-                }
-            }
-        }
-        self.any.and_then(|head| self.chain(head, &mut takes))
+        self.chains(digits)
+            .flat_map(|(_, chain)| chain)
+            .find(|route| takes(*route))
     }
 
-    fn chain(&self, head: u32, takes: &mut impl FnMut(u32) -> bool) -> Option<u32> {
-        let mut at = head;
-        while let Some(slot) = usize::try_from(at).ok().and_then(|index| self.slots.get(index)) {
-            if takes(slot.route) {
-                return Some(slot.route);
-            }
-            at = slot.next;
-        }
-        None
+    /// The candidates of each prefix of these digits, with its length; the longest first. A prefix is looked up when it is
+    /// asked for.
+    pub(crate) fn chains<'a>(&'a self, digits: &'a str) -> impl Iterator<Item = (usize, Chain<'a>)> {
+        let is_number = digits.bytes().all(|octet| octet.is_ascii_digit());
+        let known = digits.len().min(PACKED);
+        let key = if is_number { pack(digits) } else { 0 };
+        let long = self.long.iter().filter(move |_| is_number);
+        let long =
+            long.filter_map(move |(length, heads)| Some((*length, *heads.get(digits.get(..*length)?)?)));
+        let packed = self.packed.iter().filter(move |_| is_number);
+        let packed = packed.filter_map(move |(length, heads)| {
+            let surplus = known.checked_sub(*length)?;
+            Some((*length, *heads.get(&(key >> (4 * surplus)))?))
+        });
+        long.chain(packed)
+            .chain(self.any.map(|head| (0, head)))
+            .map(|(length, at)| {
+                (
+                    length,
+                    Chain {
+                        slots: &self.slots,
+                        at,
+                    },
+                )
+            })
+    }
+}
+
+/// The routes of one prefix, in the order they were given in.
+#[derive(Debug, Clone)]
+pub(crate) struct Chain<'a> {
+    slots: &'a [Slot],
+    at: u32,
+}
+
+impl Iterator for Chain<'_> {
+    type Item = u32;
+
+    fn next(&mut self) -> Option<u32> {
+        let slot = self.slots.get(usize::try_from(self.at).ok()?)?;
+        self.at = slot.next;
+        Some(slot.route)
     }
 }
 

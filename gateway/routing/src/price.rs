@@ -34,18 +34,33 @@ impl MicroUnits {
 
     /// Reads a price such as `0.075` or `12`: no sign, at most six digits behind the point, at most 1,000,000.
     pub fn from_text(text: &str) -> Option<Self> {
+        Self::decimal(text)
+            .filter(|millionths| *millionths <= Self::MOST)
+            .map(Self)
+    }
+
+    fn decimal(text: &str) -> Option<i64> {
         let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
         let digits = |text: &str| !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit());
         if !digits(whole) || !digits(fraction) || fraction.len() > Self::PLACES {
             return None;
         }
         let fraction = format!("{fraction:0<width$}", width = Self::PLACES);
-        let millionths = whole
+        whole
             .parse::<i64>()
             .ok()?
             .checked_mul(Self::ONE)?
-            .checked_add(fraction.parse().ok()?)?;
-        (millionths <= Self::MOST).then_some(Self(millionths))
+            .checked_add(fraction.parse().ok()?)
+    }
+
+    /// Reads an amount of money such as `-250.5`: at most six digits behind the point, at most 1,000,000,000 either way.
+    pub fn from_amount(text: &str) -> Option<Self> {
+        let (negative, digits) = match text.strip_prefix('-') {
+            Some(rest) => (true, rest),
+            None => (false, text),
+        };
+        let amount = Self::decimal(digits).filter(|amount| *amount <= Self::MOST * 1_000)?;
+        Some(Self(if negative { -amount } else { amount }))
     }
 
     /// The millionths.
@@ -222,6 +237,20 @@ mod tests {
             " 1",
         ] {
             assert_eq!(MicroUnits::from_text(wrong), None, "{wrong}");
+        }
+        for (text, millionths) in [
+            ("-250.5", -250_500_000),
+            ("1000000000", 1_000_000_000_000_000),
+            ("-0", 0),
+        ] {
+            assert_eq!(
+                MicroUnits::from_amount(text),
+                Some(MicroUnits::new(millionths)),
+                "{text}"
+            );
+        }
+        for wrong in ["", "-", "--1", "1000000000.1", "+1", "1.0000000"] {
+            assert_eq!(MicroUnits::from_amount(wrong), None, "{wrong}");
         }
         assert_eq!(MicroUnits::new(-1_500_000).to_string(), "-1.5");
         assert_eq!(MicroUnits::new(75_000).times(3), MicroUnits::new(225_000));

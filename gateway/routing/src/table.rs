@@ -1,107 +1,132 @@
-//! Routes as plain values, and the table built from them.
+//! The table built from routes: which of them may hold for a message, found without a walk over all.
 //!
-//! Must not know where routes are written down: whoever has a configuration turns it into [`MtRoute`] and [`MoRoute`].
+//! ```text
+//! client acme ─▶ its own routes ─┬─ by prefix: 4917, 49, 4, any number
+//! every client ─▶ routes for all ┼─ by network: 262-01, 262
+//!                                └─ by country: DE
+//! ```
+//! A route stands under its prefixes; without any, under its networks; else under its countries; else under any number.
 //! Invariant RT-2: a table holds only routes that can be taken: prefixes of digits, at least one operator each.
 
+use crate::cost::CostTable;
+use crate::facts::Facts;
+use crate::mo::{MoRoute, MoTable};
+use crate::network::{CountryCode, NetworkCode, PortedNumbers};
 use crate::prefix::PrefixTable;
+use crate::route::{Action, MtRoute, RouteError, RouteErrorKind, Strategy};
 use rustc_hash::FxHashMap;
-use smsgw_message::{Class, ClientId, OperatorId};
-use thiserror::Error;
-
-/// In which order the operators of a route are used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Strategy {
-    /// The first; the next ones stand by.
-    #[default]
-    Failover,
-}
-
-/// A route to phones.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MtRoute {
-    /// First digits of the recipient; none: any number.
-    pub prefixes: Vec<String>,
-    /// Only for these clients; none: all.
-    pub clients: Vec<ClientId>,
-    /// Only for these classes; none: all.
-    pub classes: Vec<Class>,
-    /// Operators, first choice first.
-    pub operators: Vec<OperatorId>,
-    /// How the operators are used.
-    pub strategy: Strategy,
-}
-
-/// A route from phones.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MoRoute {
-    /// Numbers the phone wrote to; none: any.
-    pub to: Vec<String>,
-    /// Only from this operator.
-    pub operator: Option<OperatorId>,
-    /// Only texts whose first word is this one, in any case.
-    pub keyword: Option<String>,
-    /// Who gets the message.
-    pub client: ClientId,
-}
-
-/// A route that cannot be taken.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("failed to build the route table at {direction} route {route}")]
-pub struct RouteError {
-    /// `mt` or `mo`.
-    pub direction: &'static str,
-    /// Which route, counted from 1 as in the file.
-    pub route: usize,
-    /// What is wrong with it.
-    #[source]
-    pub kind: RouteErrorKind,
-}
-
-/// Why a route cannot be taken.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum RouteErrorKind {
-    /// A prefix with something other than digits.
-    #[error("a prefix holds something other than digits")]
-    NotDigits,
-    /// An empty list of operators.
-    #[error("no operator is named")]
-    NoOperator,
-    /// More prefixes than the table can number.
-    #[error("there are more routes and prefixes than a table can hold")]
-    TooMany,
-}
+use smsgw_message::ClientId;
+use std::cmp::Reverse;
+use std::sync::Arc;
 
 /// Everything a decision needs.
 #[derive(Debug, Default)]
 pub struct RouteTable {
-    pub(crate) mt: Vec<MtRoute>,
-    pub(crate) prefixes: PrefixTable,
-    pub(crate) mo: Vec<MoRoute>,
-    /// Routes of a number the phone wrote to, in the order of the file.
-    pub(crate) mo_by_number: FxHashMap<Box<str>, Vec<usize>>,
-    /// Routes for any number, in the order of the file.
-    pub(crate) mo_any: Vec<usize>,
+    pub(crate) mt: Vec<Entry>,
+    own: FxHashMap<ClientId, Places>,
+    all: Places,
+    /// The highest priority there is.
+    pub(crate) top: u32,
+    pub(crate) costs: CostTable,
+    pub(crate) ported: Vec<Arc<PortedNumbers>>,
+    pub(crate) mo: MoTable,
+}
+
+/// A route of the table; its prefixes stand in the index alone.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) route: MtRoute,
+    pub(crate) has_prefix: bool,
+}
+
+/// Where routes stand. Candidates of one place are in the order of their priority, then of the file.
+#[derive(Debug, Default)]
+pub(crate) struct Places {
+    prefixes: PrefixTable,
+    networks: FxHashMap<NetworkCode, Vec<u32>>,
+    countries: FxHashMap<CountryCode, Vec<u32>>,
+}
+
+impl Places {
+    /// Builds from routes in the order of their priority.
+    fn new(routes: &[(u32, &MtRoute)]) -> Result<Self, crate::prefix::TooMany> {
+        let mut places = Self::default();
+        let mut entries = Vec::new();
+        for (number, route) in routes {
+            if !route.prefixes.is_empty() {
+                entries.extend(route.prefixes.iter().map(|prefix| (prefix.as_str(), *number)));
+            } else if !route.networks.is_empty() {
+                for network in &route.networks {
+                    places.networks.entry(*network).or_default().push(*number);
+                }
+            } else if !route.countries.is_empty() {
+                for country in &route.countries {
+                    places.countries.entry(*country).or_default().push(*number);
+                }
+            } else {
+                entries.push(("", *number));
+            }
+        }
+        places.prefixes = PrefixTable::new(entries.into_iter())?;
+        Ok(places)
+    }
+
+    /// The candidates of each place that the destination leads to, with the length of the prefix; the longest first.
+    pub(crate) fn chains<'a>(
+        &'a self,
+        facts: &'a Facts<'_>,
+    ) -> impl Iterator<Item = (usize, Candidates<'a>)> {
+        let by_network = || {
+            let network = (!self.networks.is_empty()).then(|| facts.network()).flatten()?;
+            Some(
+                [network, network.country()]
+                    .into_iter()
+                    .filter_map(|code| self.networks.get(&code)),
+            )
+        };
+        let by_country = || {
+            let country = (!self.countries.is_empty()).then(|| facts.country()).flatten()?;
+            self.countries.get(&country)
+        };
+        let others = std::iter::once_with(by_network)
+            .flatten()
+            .flatten()
+            .chain(std::iter::once_with(by_country).flatten())
+            .map(|routes| (0, Candidates::Listed(routes.iter())));
+        self.prefixes
+            .chains(facts.digits())
+            .map(|(length, chain)| (length, Candidates::Chained(chain)))
+            .chain(others)
+    }
+}
+
+/// The routes of one place.
+#[derive(Debug, Clone)]
+pub(crate) enum Candidates<'a> {
+    Chained(crate::prefix::Chain<'a>),
+    Listed(std::slice::Iter<'a, u32>),
+}
+
+impl Iterator for Candidates<'_> {
+    type Item = u32;
+
+    fn next(&mut self) -> Option<u32> {
+        match self {
+            Self::Chained(chain) => chain.next(),
+            Self::Listed(routes) => routes.next().copied(),
+        }
+    }
 }
 
 impl RouteTable {
     /// Builds the table; routes stand in the order of the file.
     pub fn try_new(mt: Vec<MtRoute>, mo: Vec<MoRoute>) -> Result<Self, RouteError> {
         for (index, route) in mt.iter().enumerate() {
-            let wrong = |kind| RouteError {
+            check(route).map_err(|kind| RouteError {
                 direction: "mt",
                 route: index + 1,
                 kind,
-            };
-            if route.operators.is_empty() {
-                return Err(wrong(RouteErrorKind::NoOperator));
-            }
-            if route
-                .prefixes
-                .iter()
-                .any(|prefix| !prefix.bytes().all(|octet| octet.is_ascii_digit()))
-            {
-                return Err(wrong(RouteErrorKind::NotDigits));
-            }
+            })?;
         }
         let too_many = |_| RouteError {
             direction: "mt",
@@ -109,48 +134,96 @@ impl RouteTable {
             kind: RouteErrorKind::TooMany,
         };
         u32::try_from(mt.len()).map_err(|_| too_many(crate::prefix::TooMany))?;
-        let entries: Vec<(&str, u32)> = mt
-            .iter()
-            .zip(0u32..)
-            .flat_map(|(route, number)| of(route, number))
-            .collect();
-        let prefixes = PrefixTable::new(entries.into_iter()).map_err(too_many)?;
-
-        let mut mo_by_number: FxHashMap<Box<str>, Vec<usize>> = FxHashMap::default();
-        let mut mo_any = Vec::new();
-        for (index, route) in mo.iter().enumerate() {
-            if route.to.is_empty() {
-                mo_any.push(index);
+        let mut ordered: Vec<(u32, &MtRoute)> = (0..).zip(&mt).collect();
+        ordered.sort_by_key(|(_, route)| Reverse(route.priority));
+        let mut of_all = Vec::new();
+        let mut of_clients: FxHashMap<ClientId, Vec<(u32, &MtRoute)>> = FxHashMap::default();
+        for (number, route) in ordered {
+            if route.clients.is_empty() {
+                of_all.push((number, route));
             }
-            for number in &route.to {
-                mo_by_number
-                    .entry(number.as_str().into())
+            for client in &route.clients {
+                of_clients
+                    .entry(client.clone())
                     .or_default()
-                    .push(index);
+                    .push((number, route));
             }
         }
+        let all = Places::new(&of_all).map_err(too_many)?;
+        let own = of_clients
+            .into_iter()
+            .map(|(client, routes)| Ok((client, Places::new(&routes)?)))
+            .collect::<Result<_, _>>()
+            .map_err(too_many)?;
+        let top = mt.iter().map(|route| route.priority).max().unwrap_or_default();
+
+        let mo = MoTable::try_new(mo).map_err(|route| RouteError {
+            direction: "mo",
+            route,
+            kind: RouteErrorKind::NoClient,
+        })?;
+        let entry = |mut route: MtRoute| {
+            let has_prefix = !route.prefixes.is_empty();
+            // A million of them would stand here in vain.
+            route.prefixes = Vec::new();
+            Entry { route, has_prefix }
+        };
         Ok(Self {
-            mt,
-            prefixes,
+            mt: mt.into_iter().map(entry).collect(),
+            own,
+            all,
+            top,
+            costs: CostTable::default(),
+            ported: Vec::new(),
             mo,
-            mo_by_number,
-            mo_any,
         })
+    }
+
+    /// What the operators cost, for [`Strategy::LeastCost`].
+    #[must_use]
+    pub fn with_costs(self, costs: CostTable) -> Self {
+        Self { costs, ..self }
+    }
+
+    /// Tables of ported numbers; of a number that stands in several, the first counts.
+    #[must_use]
+    pub fn with_ported(self, ported: Vec<Arc<PortedNumbers>>) -> Self {
+        Self { ported, ..self }
     }
 
     /// How many routes there are, to phones and from them.
     pub fn route_counts(&self) -> (usize, usize) {
         (self.mt.len(), self.mo.len())
     }
+
+    /// What the operators cost.
+    pub fn costs(&self) -> &CostTable {
+        &self.costs
+    }
+
+    /// A route by its number in the table, from 0.
+    pub(crate) fn entry(&self, number: u32) -> Option<&Entry> {
+        self.mt.get(usize::try_from(number).ok()?)
+    }
+
+    /// Where the routes of a client stand, its own and those for all.
+    pub(crate) fn places(&self, client: &ClientId) -> impl Iterator<Item = &Places> {
+        self.own.get(client).into_iter().chain([&self.all])
+    }
 }
 
-/// The prefixes of one route; a route without any has the empty one.
-fn of(route: &MtRoute, number: u32) -> impl Iterator<Item = (&str, u32)> {
-    let any = route.prefixes.is_empty().then_some("");
-    route
-        .prefixes
-        .iter()
-        .map(String::as_str)
-        .chain(any)
-        .map(move |prefix| (prefix, number))
+fn check(route: &MtRoute) -> Result<(), RouteErrorKind> {
+    let digits = |prefix: &String| prefix.bytes().all(|octet| octet.is_ascii_digit());
+    if !route.prefixes.iter().all(digits) {
+        return Err(RouteErrorKind::NotDigits);
+    }
+    match &route.action {
+        Action::Send { operators, .. } if operators.is_empty() => Err(RouteErrorKind::NoOperator),
+        Action::Send {
+            operators,
+            weights,
+            strategy: Strategy::Failover | Strategy::Weighted | Strategy::LeastCost | Strategy::Sticky,
+        } if !weights.is_empty() && weights.len() != operators.len() => Err(RouteErrorKind::Weights),
+        Action::Send { .. } | Action::Reject(_) => Ok(()),
+    }
 }
