@@ -1,0 +1,173 @@
+//! Writes history, whichever database it is in.
+//!
+//! The one that knows when to connect again; when to try again is its caller's business. Off the runtime's threads where
+//! the database is a file.
+
+use crate::day::Day;
+use crate::error::{HistoryError, HistoryErrorKind};
+use crate::metric;
+use crate::postgres::write::PostgresWriter;
+use crate::row::Batch;
+use crate::settings::{Place, Settings};
+use crate::sqlite::write::SqliteWriter;
+use smsgw_message::Timestamp;
+use std::ops::AddAssign;
+
+/// Which events log: the identity of its engine. Two gateways may write into one database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SourceId([u8; 16]);
+
+impl SourceId {
+    /// From 16 octets that no other engine has.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+/// How many rows a batch became.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Rows of messages, new or changed.
+    pub messages: usize,
+    /// Rows of events.
+    pub events: usize,
+}
+
+impl AddAssign for Written {
+    fn add_assign(&mut self, more: Self) {
+        self.messages += more.messages;
+        self.events += more.events;
+    }
+}
+
+/// The only writer of a database for one events log.
+#[derive(Debug)]
+pub struct Writer {
+    settings: Settings,
+    base: Base,
+}
+
+#[derive(Debug)]
+enum Base {
+    Closed,
+    Sqlite(SqliteWriter),
+    Postgres(Box<PostgresWriter>),
+}
+
+impl Writer {
+    /// Not connected yet.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            base: Base::Closed,
+        }
+    }
+
+    /// What it writes where.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Connects and brings the schema up to date, unless that is done; tells up to where the log is in the database, when
+    /// something of it is.
+    pub async fn open(&mut self, source: SourceId, now: Timestamp) -> Result<Option<u64>, HistoryError> {
+        self.base = Base::Closed;
+        let (base, position) = match &self.settings.place {
+            Place::Sqlite(directory) => {
+                let directory = directory.clone();
+                let opened =
+                    blocking("open history", move || SqliteWriter::open(directory, source, now)).await?;
+                (Base::Sqlite(opened.0), opened.1)
+            }
+            Place::Postgres(place) => {
+                let opened = PostgresWriter::open(place, source).await?;
+                (Base::Postgres(Box::new(opened.0)), opened.1)
+            }
+        };
+        self.base = base;
+        Ok(position)
+    }
+
+    /// Whether it must be opened (again) before it can write.
+    pub fn is_closed(&self) -> bool {
+        match &self.base {
+            Base::Closed => true,
+            Base::Sqlite(_) => false,
+            Base::Postgres(writer) => !writer.is_open(),
+        }
+    }
+
+    /// Writes a batch durably. After an error it is open whether the batch is in the database: write it again.
+    pub async fn write(&mut self, mut batch: Batch, now: Timestamp) -> Result<Written, HistoryError> {
+        // A day that retention has removed is not begun anew; one that lies ahead is a damaged clock, and would never go.
+        let today = Day::of(now);
+        let gone = batch.keep_days(today.minus(i64::from(self.settings.days)), today.next());
+        metric::PASSED_OVER_TOTAL
+            .with(&["day"])
+            .inc_by(u64::try_from(gone).unwrap_or(u64::MAX));
+        let written = match std::mem::replace(&mut self.base, Base::Closed) {
+            Base::Closed => Err(HistoryError::new("write history", HistoryErrorKind::Ended)),
+            Base::Sqlite(mut writer) => {
+                let done = blocking("write history", move || {
+                    let written = writer.write(&batch, now);
+                    Ok((writer, written))
+                });
+                let (writer, written) = done.await?;
+                self.base = Base::Sqlite(writer);
+                written
+            }
+            Base::Postgres(mut writer) => {
+                let written = writer.write(&batch).await;
+                // After a failure the state of the connection is not worth finding out.
+                if written.as_ref().err().is_none_or(HistoryError::is_about_rows) {
+                    self.base = Base::Postgres(writer);
+                }
+                written
+            }
+        }?;
+        let rows = |number| u64::try_from(number).unwrap_or(u64::MAX);
+        metric::ROWS_TOTAL
+            .with(&["message"])
+            .inc_by(rows(written.messages));
+        metric::ROWS_TOTAL.with(&["event"]).inc_by(rows(written.events));
+        Ok(written)
+    }
+
+    /// Removes the days that are too old, and the oldest ones while history is too large.
+    pub async fn retain(&mut self, now: Timestamp) -> Result<Vec<Day>, HistoryError> {
+        let today = Day::of(now);
+        let oldest = today.minus(i64::from(self.settings.days));
+        let max = self.settings.max_octets;
+        match std::mem::replace(&mut self.base, Base::Closed) {
+            Base::Closed => Ok(Vec::new()),
+            Base::Sqlite(mut writer) => {
+                let done = blocking("remove old history", move || {
+                    let removed = writer.retain(oldest, today, max);
+                    Ok((writer, removed))
+                });
+                let (writer, removed) = done.await?;
+                self.base = Base::Sqlite(writer);
+                removed
+            }
+            Base::Postgres(mut writer) => {
+                let removed = writer.retain(oldest, today, max).await;
+                if writer.is_open() {
+                    self.base = Base::Postgres(writer);
+                }
+                removed
+            }
+        }
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    what: &'static str,
+    work: impl FnOnce() -> Result<T, HistoryError> + Send + 'static,
+) -> Result<T, HistoryError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_| HistoryError::new(what, HistoryErrorKind::Ended))?
+}

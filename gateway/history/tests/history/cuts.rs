@@ -1,0 +1,106 @@
+//! HI-2: wherever the log is cut, and however often a piece is written again, the rows are the same.
+
+use crate::make::{Database, SOURCE, at, client, event, id};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use smsgw_history::{History, Life, Settings, SourceId, Writer};
+use smsgw_message::{Address, Event, EventName, MessageState, OperatorId};
+
+const NAMES: [EventName; 8] = [
+    EventName::MtAccepted,
+    EventName::MtRouted,
+    EventName::MtSent,
+    EventName::MtRefused,
+    EventName::MtRerouted,
+    EventName::MtFinal,
+    EventName::DeliveredToClient,
+    EventName::MtRecut,
+];
+
+fn log(picks: &[(usize, u16, usize)]) -> Vec<Event> {
+    (0_i64..)
+        .zip(picks)
+        .map(|(n, (name, message, more))| {
+            let name = NAMES[*name];
+            let mut event = event(id(0, *message), n, name);
+            event.client = (more % 2 == 0).then(|| client(["a", "b"][more / 2 % 2]));
+            event.operator =
+                (more % 3 == 0).then(|| OperatorId::try_new(["alpha", "beta"][more % 2]).unwrap());
+            event.to = (more % 5 == 0).then(|| Address::msisdn(&format!("4917000000{more:02}")).unwrap());
+            event.state = (name == EventName::MtFinal).then(|| MessageState::ALL[4 + more % 5]);
+            event.error = (more % 4 == 1).then(|| format!("e{more}"));
+            event.parts = *more as u16;
+            event
+        })
+        .collect()
+}
+
+async fn lives(settings: &Settings) -> Vec<Option<Life>> {
+    let history = History::new(settings);
+    let mut lives = Vec::new();
+    for message in 0..4 {
+        lives.push(history.life(id(0, message)).await.unwrap());
+    }
+    lives
+}
+
+/// Writes the log in one piece, and in pieces of which some are written twice, to databases of their own.
+async fn same(events: &[Event], cuts: &[usize], whole: &Settings, pieces: &Settings, source: SourceId) {
+    let mut writer = Writer::new(whole.clone());
+    writer.open(source, at(0)).await.unwrap();
+    writer.write(crate::make::batch(0, events), at(0)).await.unwrap();
+    let mut writer = Writer::new(pieces.clone());
+    writer.open(source, at(0)).await.unwrap();
+    let mut from = 0;
+    for (n, cut) in cuts.iter().chain([&events.len()]).enumerate() {
+        let to = (*cut).clamp(from, events.len());
+        // Every other piece begins again a little before: as after a crash between the database and the engine.
+        let again = from.saturating_sub(n % 2 * 3);
+        let batch = crate::make::batch(again as u64, &events[again..to]);
+        writer.write(batch, at(0)).await.unwrap();
+        from = to;
+    }
+    assert_eq!(lives(whole).await, lives(pieces).await);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn cutting_the_log_elsewhere_changes_no_row(
+        picks in proptest::collection::vec((0_usize..8, 0_u16..4, 0_usize..30), 1..40),
+        mut cuts in proptest::collection::vec(0_usize..40, 0..6),
+    ) {
+        cuts.sort_unstable();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (whole, pieces) = (Database::sqlite(), Database::sqlite());
+        runtime.block_on(same(&log(&picks), &cuts, &whole.settings(), &pieces.settings(), SOURCE));
+    }
+}
+
+#[test]
+fn both_databases_merge_by_the_same_rules() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let server = Database::postgres();
+    for n in 0..20_u8 {
+        let strategy = proptest::collection::vec((0_usize..8, 0_u16..4, 0_usize..30), 1..40);
+        let picks = strategy.new_tree(&mut runner).unwrap().current();
+        let file = Database::sqlite();
+        if let Database::Postgres(server) = &server {
+            server.psql("DROP TABLE IF EXISTS smsgw_message, smsgw_event, smsgw_source, smsgw_schema");
+        }
+        let cuts: Vec<usize> = (0..picks.len()).step_by(usize::from(n % 7) + 1).collect();
+        let source = SourceId::from_bytes([n; 16]);
+        runtime.block_on(same(
+            &log(&picks),
+            &cuts,
+            &file.settings(),
+            &server.settings(),
+            source,
+        ));
+    }
+}
