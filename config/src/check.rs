@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use crate::check_http;
 use crate::problem::Code;
 use crate::reader::{Reader, nearest};
 use crate::schema::Config;
@@ -18,7 +19,7 @@ use crate::value::join;
 const UCP_WINDOW: u32 = 100;
 
 /// Keys of an operator that only SMPP has.
-const SMPP_ONLY: [&str; 46] = [
+const SMPP_ONLY: [&str; 28] = [
     "outbind_listen",
     "outbind_allow",
     "outbind_system_id",
@@ -30,7 +31,6 @@ const SMPP_ONLY: [&str; 46] = [
     "address_ton",
     "address_npi",
     "interface_version",
-    "already_bound_retry",
     "service_type",
     "bind",
     "source_ton",
@@ -39,36 +39,22 @@ const SMPP_ONLY: [&str; 46] = [
     "dest_npi",
     "validity",
     "alphabet",
-    "rejected",
     "receipts_unflagged",
-    "receipt_words",
-    "throttled",
-    "throttled_retry",
-    "queue_full",
-    "queue_full_retry",
-    "temporary",
-    "temporary_retry",
-    "temporary_attempts",
-    "states",
     "addresses",
     "sender_alphabet",
-    "validity_max",
     "data_coding",
     "message_class",
-    "long_messages",
-    "more_messages",
-    "protocol_id",
-    "priority",
     "tlvs",
     "pass_options",
     "tlvs_allowed",
     "tlvs_required",
-    "reroute",
-    "reroute_exhausted",
 ];
 
 /// Keys of an operator that only UCP has.
 const UCP_ONLY: [&str; 2] = ["login", "number_format"];
+
+/// Keys that SMPP and HTTP have.
+const UCP_LACKS: [&str; 2] = ["receipt_words", "long_messages"];
 
 /// Everything that one section alone cannot know.
 pub(crate) fn across(config: &Config, reader: &mut Reader) {
@@ -85,6 +71,10 @@ pub(crate) fn across(config: &Config, reader: &mut Reader) {
     accounts(config, reader);
     routes(config, reader);
     crate::check_admission::admission(config, reader);
+    crate::check_routes::routes(config, reader);
+    crate::check_callback::callbacks(config, reader);
+    crate::check_admin::admin(config, reader);
+    crate::check_history::history(config, reader);
 }
 
 fn node(config: &Config, reader: &mut Reader) {
@@ -106,8 +96,13 @@ fn listeners(config: &Config, reader: &mut Reader) {
         let path = join(&join("operator", id.as_str()), "outbind_listen");
         (path, operator.outbind_listen)
     });
+    let inbound = config.operator.iter().map(|(id, operator)| {
+        let path = format!("{}.http.inbound.listen", join("operator", id.as_str()));
+        let inbound = operator.http.as_ref().and_then(|http| http.inbound.as_ref());
+        (path, inbound.and_then(|inbound| inbound.listen))
+    });
     let mut taken: BTreeMap<SocketAddr, String> = BTreeMap::new();
-    for (path, listen) in named.into_iter().chain(outbind) {
+    for (path, listen) in named.into_iter().chain(outbind).chain(inbound) {
         let Some(listen) = listen.filter(|listen| listen.port() != 0) else {
             continue;
         };
@@ -171,7 +166,12 @@ fn order(config: &Config, reader: &mut Reader) {
 fn one_operator(config: &Config, id: &OperatorId, operator: &Operator, reader: &mut Reader) {
     let at = join("operator", id.as_str());
     let key = |name: &str| join(&at, name);
-    if operator.hosts.is_empty() && operator.outbind_listen.is_none() && reader.has(&key("hosts")) {
+    let needs_hosts = operator.protocol != Protocol::Http;
+    if needs_hosts && !reader.has(&key("hosts")) {
+        let message = format!("{} is missing", key("hosts"));
+        let help = "expected: list of \"host:port\"".to_owned();
+        reader.at_key(Code::MissingKey, &at, message, Some(help));
+    } else if needs_hosts && operator.hosts.is_empty() && operator.outbind_listen.is_none() {
         let message = format!("{}: no hosts", key("hosts"));
         reader.at_value(
             Code::MissingKey,
@@ -180,15 +180,10 @@ fn one_operator(config: &Config, id: &OperatorId, operator: &Operator, reader: &
             Some("write at least one \"host:port\"".to_owned()),
         );
     }
-    let (account, foreign): (&str, &[&str]) = match operator.protocol {
-        Protocol::Smpp => ("system_id", &UCP_ONLY),
-        Protocol::Ucp => ("login", &SMPP_ONLY),
-        Protocol::Http => {
-            let message = format!("{}: \"http\" is not in this version", key("protocol"));
-            let help = "this version has \"smpp\" and \"ucp\"".to_owned();
-            reader.at_value(Code::NotInThisVersion, &key("protocol"), message, Some(help));
-            return;
-        }
+    let (account, foreign) = match operator.protocol {
+        Protocol::Smpp => ("system_id", [&UCP_ONLY[..], &["http"]].concat()),
+        Protocol::Ucp => ("login", [&SMPP_ONLY[..], &UCP_LACKS, &["http"]].concat()),
+        Protocol::Http => ("", [&SMPP_ONLY[..], &UCP_ONLY, &check_http::FOREIGN].concat()),
     };
     if reader.has(&key("protocol")) {
         for name in foreign
@@ -204,7 +199,8 @@ fn one_operator(config: &Config, id: &OperatorId, operator: &Operator, reader: &
             );
             reader.at_key(Code::NoEffect, &key(name), message, None);
         }
-        for name in [account, "password"] {
+        let credentials = [account, "password"];
+        for name in credentials.into_iter().filter(|_| !account.is_empty()) {
             let there = reader.has(&key(name)) || (name == "password" && reader.has(&key("password_file")));
             if !there {
                 let message = format!("{at}: {name} is missing");
@@ -217,6 +213,9 @@ fn one_operator(config: &Config, id: &OperatorId, operator: &Operator, reader: &
         }
     }
     only_one(&at, &["password", "password_file"], reader);
+    if operator.protocol == Protocol::Http {
+        check_http::http(&at, operator, reader);
+    }
     required_tlvs(&at, operator, reader);
     outbind(&at, operator, reader);
     links(&at, operator, reader);
@@ -370,7 +369,7 @@ fn one_client(id: &ClientId, client: &Client, reader: &mut Reader) {
 }
 
 /// Of keys that say the same thing, one may be there.
-fn only_one(at: &str, names: &[&str], reader: &mut Reader) {
+pub(crate) fn only_one(at: &str, names: &[&str], reader: &mut Reader) {
     let there: Vec<&str> = names
         .iter()
         .copied()
@@ -448,26 +447,11 @@ fn routes(config: &Config, reader: &mut Reader) {
             known_client(config, client, &format!("{at}.client[{m}]"), reader);
         }
     }
-    for (n, route) in config.route.mo.iter().enumerate() {
-        let at = format!("route.mo[{n}]");
-        if let Some(operator) = &route.operator {
-            known_operator(config, operator, &format!("{at}.operator"), reader);
-        }
-        let path = format!("{at}.client");
-        if reader.has(&path) {
-            known_client(config, &route.client, &path, reader);
-        }
-        if let Some(keyword) = &route.keyword
-            && (keyword.is_empty() || keyword.contains(char::is_whitespace))
-        {
-            let path = format!("{at}.keyword");
-            let message = format!("{path}: {keyword:?} is not one word");
-            reader.at_value(Code::BadValue, &path, message, None);
-        }
-    }
+    crate::check_mo::routes(config, reader);
+    crate::check_mo::keywords(config, reader);
 }
 
-fn known_operator(config: &Config, id: &OperatorId, path: &str, reader: &mut Reader) {
+pub(crate) fn known_operator(config: &Config, id: &OperatorId, path: &str, reader: &mut Reader) {
     // A section that could not be read is there all the same.
     if !config.operator.contains_key(id) && !reader.has(&join("operator", id.as_str())) {
         let names: Vec<&str> = config.operator.keys().map(OperatorId::as_str).collect();

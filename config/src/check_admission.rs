@@ -7,7 +7,8 @@ use crate::check::{known_client, unknown};
 use crate::problem::Code;
 use crate::reader::Reader;
 use crate::schema::Config;
-use crate::schema::admission::ListName;
+use crate::schema::admission::{ListName, PriceSection};
+use crate::schema::credit::{CreditKind, Unpriced};
 use crate::value::join;
 
 /// Lists, senders and prices.
@@ -31,6 +32,31 @@ pub(crate) fn admission(config: &Config, reader: &mut Reader) {
     for (path, deny, allow) in std::iter::once(all).chain(each) {
         for (key, lists) in [("deny_to", deny), ("allow_to", allow)] {
             known_lists(config, lists, &join(&path, key), reader);
+        }
+    }
+    for (id, client) in &config.client {
+        let credit = &client.credit;
+        if credit.kind == CreditKind::None {
+            continue;
+        }
+        let pays = |price: &PriceSection| {
+            price.currency == credit.currency && (price.client.is_empty() || price.client.contains(id))
+        };
+        if !config.price.iter().any(pays) {
+            let path = join(&join("client", id.as_str()), "credit");
+            let comes_of_it = match credit.unpriced {
+                Unpriced::Refuse => "every message would be refused",
+                Unpriced::Free => "no message would cost anything",
+            };
+            let message = format!(
+                "{path}: the account is prepaid and no [[price]] in {} is for it: {comes_of_it}",
+                credit.currency
+            );
+            let help = format!(
+                "add a [[price]] with currency = \"{}\" for this client",
+                credit.currency
+            );
+            reader.at_key(Code::MissingKey, &path, message, Some(help));
         }
     }
     for (n, sender) in config.sender.iter().enumerate() {

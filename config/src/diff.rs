@@ -54,6 +54,10 @@ pub enum Area {
     Callback,
     /// `[inbox]`
     Inbox,
+    /// `[cdr]`
+    Cdr,
+    /// `[history]`
+    History,
     /// `[log]`
     Log,
     /// `[engine]`
@@ -64,7 +68,7 @@ pub enum Area {
     Operator(OperatorId),
     /// `[client.<id>]`
     Client(ClientId),
-    /// `[[route.mt]]` and `[[route.mo]]`
+    /// `[[route.mt]]`, `[[route.mo]]` and `[keywords]`
     Routes,
     /// `[admission]`, `[list.<name>]`, `[[sender]]` and `[[price]]`
     Admission,
@@ -171,6 +175,7 @@ impl ConfigDiff {
     /// The way from one to the other.
     pub fn between(old: &Config, new: &Config) -> Self {
         let mut changes = Vec::new();
+        section(Area::Node, "include", &old.include, &new.include, &mut changes);
         section(Area::Node, "node", &old.node, &new.node, &mut changes);
         section(Area::Admin, "admin", &old.admin, &new.admin, &mut changes);
         section(Area::Http, "http", &old.http, &new.http, &mut changes);
@@ -183,6 +188,8 @@ impl ConfigDiff {
             &mut changes,
         );
         section(Area::Inbox, "inbox", &old.inbox, &new.inbox, &mut changes);
+        section(Area::Cdr, "cdr", &old.cdr, &new.cdr, &mut changes);
+        section(Area::History, "history", &old.history, &new.history, &mut changes);
         section(Area::Log, "log", &old.log, &new.log, &mut changes);
         section(Area::Engine, "engine", &old.engine, &new.engine, &mut changes);
         section(Area::Limits, "limits", &old.limits, &new.limits, &mut changes);
@@ -221,6 +228,15 @@ impl ConfigDiff {
             );
         }
         section(Area::Routes, "route", &old.route, &new.route, &mut changes);
+        section(
+            Area::Routes,
+            "keywords",
+            &old.keywords,
+            &new.keywords,
+            &mut changes,
+        );
+        section(Area::Routes, "mnp", &old.mnp, &new.mnp, &mut changes);
+        section(Area::Routes, "cost", &old.cost, &new.cost, &mut changes);
         section(Area::Admission, "sender", &old.sender, &new.sender, &mut changes);
         section(Area::Admission, "price", &old.price, &new.price, &mut changes);
         Self {
@@ -287,12 +303,14 @@ impl ConfigDiff {
                 | Area::Smpp
                 | Area::Callback
                 | Area::Inbox
+                | Area::Cdr
                 | Area::Log
                 | Area::Engine
                 | Area::Limits
                 | Area::Client(_)
                 | Area::Routes
-                | Area::Admission => None,
+                | Area::Admission
+                | Area::History => None,
             })
     }
 

@@ -12,10 +12,19 @@
 mod section;
 
 mod check;
+mod check_admin;
 mod check_admission;
+mod check_callback;
+mod check_history;
+mod check_http;
+mod check_mo;
+mod check_routes;
 mod diff;
+mod env;
 pub mod handle;
+mod json_schema;
 mod mask;
+mod merge;
 mod parse;
 mod problem;
 mod reader;
@@ -23,26 +32,41 @@ mod routes;
 mod rules;
 pub mod schema;
 mod secrets;
+mod sources;
 mod status;
 mod types;
 mod value;
 
 pub use diff::{Area, Change, ChangeKind, ConfigDiff, Impact};
+pub use env::Environment;
 pub use handle::{ConfigHandle, Snapshot};
+pub use json_schema::json_schema;
 pub use mask::masked_line;
-pub use parse::{ReadList, ReadSecret};
+pub use parse::{Inputs, ReadList, ReadPorted, ReadSecret};
 pub use problem::{Code, Problem};
 pub use schema::admission::{
     AdmissionSection, ListEntry, ListFile, ListName, NumberList, PriceSection, SenderSection, TextPattern,
 };
 pub use schema::callback::CallbackSection;
+pub use schema::cdr::{CdrColumn, CdrCompression, CdrFormat, CdrNumbers, CdrSection};
 pub use schema::client::Client;
+pub use schema::client_callback::{
+    CallbackField, CallbackFormat, CallbackPolicy, CallbackTls, HeaderName, HostPattern, ParameterName,
+    Piece, Template,
+};
 pub use schema::content::{
     Addresses, ClassForm, ClientOption, DataCodings, LongMessages, Priorities, SenderAlphabet, TlvRange,
     TlvTag, TlvValue, TonNpi,
 };
+pub use schema::credit::{ChargeWhen, CreditKind, CreditSection, Numbering, Unpriced};
+pub use schema::history::{HistoryKind, HistorySection};
+pub use schema::http_carrier::{
+    CarrierField, CarrierPiece, CarrierTemplate, EncodingWords, HttpAuth, HttpCarrier, HttpInbound,
+    HttpMethod, InboundAuth, InboundMo, InboundReceipt, Picker, SignatureForm,
+};
 pub use schema::inbox::InboxSection;
 pub use schema::key::{ApiKey, Scope};
+pub use schema::keywords::{KeywordAct, KeywordLanguage, KeywordScope, KeywordSet, Keywords};
 pub use schema::node::{
     AdminSection, EngineKind, EngineSection, HttpSection, LimitsSection, LogFormat, LogLevel, LogSection,
     NodeSection, Role, SmppSection,
@@ -52,12 +76,15 @@ pub use schema::operator::{
     MessageIds, NumberFormat, Operator, Protocol, ReceiptState, Receipts, StateWord, TlsSection, Unflagged,
     ValidityFormat,
 };
-pub use schema::route::{MoRoute, MtRoute, Routes, Strategy};
+pub use schema::route::{
+    CostSection, Failover, MnpSection, MoMode, MoRoute, MtRoute, PortedFile, Reject, Routes, Strategy,
+};
 pub use schema::smpp::{ClientMessageId, ClientSmpp, DeliverWith, LongDeliveries};
 pub use schema::{Config, key_table};
-pub use secrets::{SecretFile, SecretPlace};
+pub use secrets::{CallbackSecret, SecretFile, SecretPlace};
 pub use section::KeyInfo;
-pub use status::StatusRange;
+pub use sources::{ReadInclude, Source, Sources};
+pub use status::{HTTP_BASE, HTTP_CODE_BASE, StatusRange, UCP_BASE};
 pub use types::{
     ByteSize, CallbackUrl, Digits, HostPort, Ladder, LogFilter, ReceiptWord, Rung, Secret, SecretSource,
     Sha256Digest, SpkiPin, duration_from_text,

@@ -39,11 +39,17 @@ pub enum Code {
     Unreadable,
     /// A list's own file that cannot be used.
     ListFile,
+    /// A file that is included and cannot be.
+    Include,
+    /// A `${NAME}` that cannot be followed.
+    Environment,
+    /// A key that stands in two files.
+    DefinedTwice,
 }
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::Syntax,
         Self::UnknownKey,
         Self::MissingKey,
@@ -59,6 +65,9 @@ impl Code {
         Self::SecretFile,
         Self::Unreadable,
         Self::ListFile,
+        Self::Include,
+        Self::Environment,
+        Self::DefinedTwice,
     ];
 
     /// The code as it is printed; never given to another meaning.
@@ -79,6 +88,9 @@ impl Code {
             Self::SecretFile => "SMSGW-C013",
             Self::Unreadable => "SMSGW-C014",
             Self::ListFile => "SMSGW-C015",
+            Self::Include => "SMSGW-C016",
+            Self::Environment => "SMSGW-C017",
+            Self::DefinedTwice => "SMSGW-C018",
         }
     }
 }
@@ -96,13 +108,13 @@ pub struct Problem {
     pub message: String,
     /// The kind.
     pub code: Code,
-    /// The file, as it was named to `parse`.
+    /// The file, as it was named to `parse` or by what included it.
     pub file: String,
     /// Line, counted from 1; 0 when the file could not be read.
     pub line: usize,
     /// Column in characters, counted from 1; 0 when the file could not be read.
     pub column: usize,
-    /// The place in the text, in bytes.
+    /// The place in the text of its file, in bytes.
     pub span: Range<usize>,
     /// What to do about it.
     pub help: Option<String>,
@@ -125,9 +137,10 @@ impl Problem {
         }
     }
 
-    /// Fills file, line and column from the text.
-    pub(crate) fn place(&mut self, file: &str, text: &str) {
+    /// Fills file, line and column from the text of the file that starts at `start`.
+    pub(crate) fn place(&mut self, start: usize, file: &str, text: &str) {
         file.clone_into(&mut self.file);
+        self.span = self.span.start.saturating_sub(start)..self.span.end.saturating_sub(start);
         let before = text.get(..self.span.start).unwrap_or(text);
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         self.line = before.matches('\n').count() + 1;

@@ -3,7 +3,7 @@
 //! serde stops at the first wrong value; this does not. Must not know any section.
 //! Invariant: a value that cannot be used leaves a problem behind and its default in place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use toml::Spanned;
@@ -11,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::problem::{Code, Problem};
 use crate::section::Check;
+use crate::sources::Sources;
 use crate::value::{Value, join};
 
 /// Most keys that a message lists; the manual has the rest.
@@ -32,17 +33,30 @@ pub(crate) struct Reader {
     problems: Vec<Problem>,
     places: BTreeMap<String, Place>,
     path: String,
+    /// Where values stand that hold something of the environment: never shown.
+    from_environment: BTreeSet<usize>,
 }
 
 impl Reader {
-    /// The problems found, in the order of the text.
-    pub(crate) fn into_problems(mut self, file: &str, text: &str) -> Vec<Problem> {
+    /// The problems found, in the order of the files and their texts.
+    pub(crate) fn into_problems(mut self, sources: &Sources) -> Vec<Problem> {
         self.problems
             .sort_by(|a, b| (a.span.start, a.code, &a.message).cmp(&(b.span.start, b.code, &b.message)));
         for problem in &mut self.problems {
-            problem.place(file, text);
+            if let Some((start, source)) = sources.locate(problem.span.start) {
+                problem.place(start, &source.name, &source.text);
+            }
         }
         self.problems
+    }
+
+    /// Notes that a value holds something of the environment.
+    pub(crate) fn note_environment(&mut self, span: Range<usize>) {
+        self.from_environment.insert(span.start);
+    }
+
+    fn is_from_environment(&self, at: &Spanned<DeValue<'_>>) -> bool {
+        self.from_environment.contains(&at.span().start)
     }
 
     pub(crate) fn problem_count(&self) -> usize {
@@ -159,7 +173,7 @@ impl Reader {
             // A list that lost a wrong item must not be judged as if it had been written so.
             let whole = reader.problem_count() == before;
             if let Some(check) = check.filter(|check| whole && !(check.test)(&found)) {
-                let shown = if T::SECRET {
+                let shown = if T::SECRET || reader.is_from_environment(at) {
                     "the value".to_owned()
                 } else {
                     found.show()
@@ -259,7 +273,10 @@ impl Reader {
 
     pub(crate) fn not_a<T: Value>(&mut self, at: &Spanned<DeValue<'_>>, text: &str) {
         // A URL may hold a password before `@` or a token after `?`.
-        let repeat = !T::SECRET && text.len() <= REPEATED && !text.contains(['@', '?']);
+        let repeat = !T::SECRET
+            && text.len() <= REPEATED
+            && !text.contains(['@', '?'])
+            && !self.is_from_environment(at);
         let value = if repeat {
             format!("{text:?}")
         } else {
@@ -283,7 +300,7 @@ impl Reader {
         let message = if code == Code::NotInThisVersion {
             format!("{}: \"{text}\" is not in this version", self.path)
         } else {
-            let value = if text.len() <= REPEATED {
+            let value = if text.len() <= REPEATED && !self.is_from_environment(at) {
                 format!("{text:?}")
             } else {
                 "the value".to_owned()

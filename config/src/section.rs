@@ -147,6 +147,25 @@ macro_rules! section {
                 )+
             }
 
+            fn schema() -> serde_json::Value {
+                let defaults = Self::default();
+                let mut section = $crate::json_schema::Section::new();
+                $(
+                    #[allow(unused_mut, unused_assignments, reason = "not every key has a check")]
+                    let mut check: Option<$crate::section::Check<$ty>> = None;
+                    $( check = Some($check); )?
+                    section.key::<$ty>(
+                        stringify!($field),
+                        &defaults.$field,
+                        &check.map(|c| c.text).unwrap_or_default(),
+                        false $(|| section!(@required $flag))?,
+                        $crate::diff::Impact::$impact,
+                        concat!($($doc, "\n"),+),
+                    );
+                )+
+                section.finish()
+            }
+
             fn differ(
                 old: &Self,
                 new: &Self,

@@ -76,6 +76,15 @@ const NAMES: &[(&str, u32)] = &[
     ("ESME_RINVBCASTCHANIND", 0x112),
 ];
 
+/// Error codes of UCP stand above this number among statuses, under the names `UCP_01` to `UCP_99`.
+pub const UCP_BASE: u32 = 0x0001_0000;
+
+/// Statuses of HTTP stand above this number, under the names `HTTP_100` to `HTTP_599`.
+pub const HTTP_BASE: u32 = 0x0002_0000;
+
+/// Codes in the answers of HTTP carriers stand above this number, under the names `HTTP_CODE_0` to `HTTP_CODE_65535`.
+pub const HTTP_CODE_BASE: u32 = 0x0003_0000;
+
 /// One answer, or all from one to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StatusRange {
@@ -128,6 +137,18 @@ fn code(text: &str) -> Option<u32> {
     if let Some(hex) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         return u32::from_str_radix(hex, 16).ok();
     }
+    if let Some(digits) = text.strip_prefix("UCP_").or_else(|| text.strip_prefix("ucp_")) {
+        let code: u32 = digits.parse().ok().filter(|code| (1..=99).contains(code))?;
+        return UCP_BASE.checked_add(code);
+    }
+    if let Some(digits) = prefixed(text, "HTTP_CODE_") {
+        let code: u16 = digits.parse().ok()?;
+        return HTTP_CODE_BASE.checked_add(u32::from(code));
+    }
+    if let Some(digits) = prefixed(text, "HTTP_") {
+        let code: u32 = digits.parse().ok().filter(|code| (100..=599).contains(code))?;
+        return HTTP_BASE.checked_add(code);
+    }
     let named = NAMES
         .iter()
         .find(|(name, _)| name.eq_ignore_ascii_case(text))
@@ -135,8 +156,21 @@ fn code(text: &str) -> Option<u32> {
     named.or_else(|| text.parse().ok())
 }
 
+fn prefixed<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
+    let (head, tail) = text.split_at_checked(prefix.len())?;
+    head.eq_ignore_ascii_case(prefix).then_some(tail)
+}
+
 impl fmt::Display for StatusRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let of_ucp = |code: u32| code.checked_sub(UCP_BASE).filter(|code| (1..=99).contains(code));
+        if let (Some(first), Some(last)) = (of_ucp(self.first), of_ucp(self.last)) {
+            return if first == last {
+                write!(f, "\"UCP_{first:02}\"")
+            } else {
+                write!(f, "\"UCP_{first:02}-UCP_{last:02}\"")
+            };
+        }
         if self.first == self.last {
             write!(f, "{:#04x}", self.first)
         } else {
@@ -158,6 +192,15 @@ mod tests {
             ("88", Some((88, 88))),
             ("0x400-0x4ff", Some((0x400, 0x4FF))),
             ("ESME_RX_T_APPN - ESME_RX_R_APPN", Some((0x64, 0x66))),
+            ("UCP_04", Some((0x1_0004, 0x1_0004))),
+            ("ucp_01-UCP_38", Some((0x1_0001, 0x1_0026))),
+            ("HTTP_429", Some((0x2_01AD, 0x2_01AD))),
+            ("http_500-HTTP_599", Some((0x2_01F4, 0x2_0257))),
+            ("HTTP_CODE_21610", Some((0x3_546A, 0x3_546A))),
+            ("HTTP_99", None),
+            ("HTTP_CODE_65536", None),
+            ("UCP_0", None),
+            ("UCP_100", None),
             ("0xFFFFFFFF", Some((u32::MAX, u32::MAX))),
             ("0", None),
             ("0-5", None),
@@ -185,7 +228,13 @@ mod tests {
 
     #[test]
     fn what_is_shown_is_read_again() {
-        for range in [StatusRange::one(0x58), StatusRange::between(0x400, u32::MAX)] {
+        for range in [
+            StatusRange::one(0x58),
+            StatusRange::between(0x400, u32::MAX),
+            StatusRange::one(UCP_BASE + 4),
+            StatusRange::between(UCP_BASE + 1, UCP_BASE + 38),
+            StatusRange::between(4, UCP_BASE + 4),
+        ] {
             let range = range.unwrap();
             assert_eq!(
                 StatusRange::from_text(range.to_string().trim_matches('"')),

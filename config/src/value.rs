@@ -10,15 +10,18 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use smsgw_message::{Encoding, Timestamp};
-use smsgw_routing::{Currency, MicroUnits, SenderPattern};
+use smsgw_routing::{CountryCode, Currency, MicroUnits, NetworkCode, Rewrite, SenderPattern, TimeWindow};
 use toml::Spanned;
 use toml::de::DeValue;
 
 use crate::diff::{Change, Impact};
 use crate::reader::Reader;
 use crate::schema::admission::{ListEntry, ListFile, ListName, TextPattern};
+use crate::schema::client_callback::{HeaderName, HostPattern};
 use crate::schema::content::{TlvRange, TlvTag, TlvValue, TonNpi};
+use crate::schema::http_carrier::{CarrierTemplate, Picker};
 use crate::schema::operator::ReceiptState;
+use crate::schema::route::PortedFile;
 use crate::section::KeyInfo;
 use crate::status::StatusRange;
 use crate::types::{
@@ -39,6 +42,11 @@ pub(crate) trait Value: Clone + PartialEq {
 
     /// The value as it would stand in the file.
     fn show(&self) -> String;
+
+    /// What the schema of the file says of it.
+    fn schema() -> serde_json::Value {
+        crate::json_schema::of_kind(&Self::kind())
+    }
 
     /// The keys below, when the value is a section.
     fn rows(_prefix: &str, _out: &mut Vec<KeyInfo>) {}
@@ -163,6 +171,7 @@ from_text! {
     Sha256Digest, "64 hex digits", true, Sha256Digest::from_text, |_| "(secret)".to_owned();
     HostPort, "\"host:port\"", false, HostPort::from_text, |value| format!("\"{value}\"");
     CallbackUrl, "http or https URL", false, CallbackUrl::from_text, |value| format!("\"{value}\"");
+    HostPattern, "host such as \"hooks.example.com\", \"*.example.com\" or \"192.0.2.1:8080\"", false, HostPattern::from_text, |value| format!("\"{value}\"");
     Digits, "digits", false, Digits::from_text, |value| format!("{:?}", value.as_str());
     InDoubt, "\"resubmit\" | \"wait:30s\" | \"query\" | \"reject\"", false, InDoubt::from_text, |value| format!("\"{value}\"");
     TonNpi, "\"TON/NPI\" such as \"1/1\"; TON 0 to 6, NPI 0 to 18", false, TonNpi::from_text, |value| format!("\"{value}\"");
@@ -176,8 +185,16 @@ from_text! {
     ListName, "name of a list", false, ListName::from_text, |value| format!("{:?}", value.as_str());
     ListFile, "path", false, ListFile::from_text, |value| value.to_string();
     ListEntry, "number or prefix such as \"491701234567\" or \"4990*\"", false, ListEntry::from_text, |value| format!("{:?}", value.as_str());
+    CarrierTemplate, "text with fields of a part in braces", false, CarrierTemplate::from_text, |value| format!("{:?}", value.as_str());
+    HeaderName, "name of a header", false, <HeaderName as Key>::from_key, |value| format!("{:?}", value.as_str());
+    Picker, "\"json:/a\" | \"xml:/a/@b\" | \"regex:a(.)\" | \"param:a\" | \"header:a\"", false, Picker::from_text, |value| format!("{:?}", value.to_string());
     TextPattern, "regular expression", false, TextPattern::from_text, |value| format!("{:?}", value.as_str());
     SenderPattern, "sender or pattern such as \"ACME\" or \"49171*\"", false, SenderPattern::from_text, |value| format!("{:?}", value.as_str());
+    CountryCode, "country such as \"DE\"", false, CountryCode::from_text, |value| format!("\"{value}\"");
+    NetworkCode, "network such as \"262-01\" or \"262\"", false, NetworkCode::from_text, |value| format!("\"{value}\"");
+    TimeWindow, "days and time such as \"mon-fri 08:00-18:00\", \"sat,sun\" or \"22:00-06:00\"", false, TimeWindow::from_text, |value| format!("{:?}", value.as_str());
+    Rewrite, "\"set:ACME\" | \"prefix:49\" | \"replace:0=49\"", false, Rewrite::from_text, |value| format!("{:?}", value.to_string());
+    PortedFile, "path", false, PortedFile::from_text, |value| value.to_string();
     MicroUnits, "price such as \"0.075\"; at most six digits behind the point", false, MicroUnits::from_text, |value| format!("\"{value}\"");
     Currency, "three capital letters such as \"EUR\"", false, Currency::from_text, |value| format!("\"{value}\"");
     Report, "\"none\" | \"final\" | \"all\"", false, Report::from_word, |value| format!("\"{}\"", value.as_str());
@@ -189,6 +206,10 @@ macro_rules! integers {
             impl Value for $type {
                 fn kind() -> String {
                     "integer".to_owned()
+                }
+
+                fn schema() -> serde_json::Value {
+                    serde_json::json!({ "type": "integer", "minimum": 0, "maximum": Self::MAX })
                 }
 
                 fn read(reader: &mut Reader, at: &Spanned<DeValue<'_>>) -> Option<Self> {
@@ -213,6 +234,10 @@ integers!(u8, u32, u64);
 impl Value for StatusRange {
     fn kind() -> String {
         "command_status (0x58, \"ESME_RTHROTTLED\" or \"0x400-0x4ff\")".to_owned()
+    }
+
+    fn schema() -> serde_json::Value {
+        serde_json::json!({ "type": ["integer", "string"] })
     }
 
     fn read(reader: &mut Reader, at: &Spanned<DeValue<'_>>) -> Option<Self> {
@@ -243,6 +268,10 @@ macro_rules! tags {
             impl Value for $type {
                 fn kind() -> String {
                     $kind.to_owned()
+                }
+
+                fn schema() -> serde_json::Value {
+                    serde_json::json!({ "type": ["integer", "string"] })
                 }
 
                 fn read(reader: &mut Reader, at: &Spanned<DeValue<'_>>) -> Option<Self> {
@@ -279,6 +308,10 @@ impl Value for bool {
         "true | false".to_owned()
     }
 
+    fn schema() -> serde_json::Value {
+        serde_json::json!({ "type": "boolean" })
+    }
+
     fn read(reader: &mut Reader, at: &Spanned<DeValue<'_>>) -> Option<Self> {
         let value = at.get_ref().as_bool();
         if value.is_none() {
@@ -297,6 +330,10 @@ impl Value for f64 {
         "number".to_owned()
     }
 
+    fn schema() -> serde_json::Value {
+        serde_json::json!({ "type": "number" })
+    }
+
     fn read(reader: &mut Reader, at: &Spanned<DeValue<'_>>) -> Option<Self> {
         reader.number::<Self>(at)
     }
@@ -311,6 +348,10 @@ impl<T: Value> Value for Option<T> {
 
     fn kind() -> String {
         T::kind()
+    }
+
+    fn schema() -> serde_json::Value {
+        T::schema()
     }
 
     fn read(reader: &mut Reader, at: &Spanned<DeValue<'_>>) -> Option<Self> {
@@ -350,6 +391,10 @@ impl<T: Value> Value for Vec<T> {
         format!("list of {}", T::kind())
     }
 
+    fn schema() -> serde_json::Value {
+        serde_json::json!({ "type": "array", "items": T::schema() })
+    }
+
     fn read(reader: &mut Reader, at: &Spanned<DeValue<'_>>) -> Option<Self> {
         let Some(array) = at.get_ref().as_array() else {
             reader.wrong_type::<Self>(at);
@@ -374,6 +419,10 @@ impl<T: Value> Value for Vec<T> {
 impl Value for Ladder {
     fn kind() -> String {
         Vec::<Rung>::kind()
+    }
+
+    fn schema() -> serde_json::Value {
+        serde_json::json!({ "type": "array", "items": Rung::schema(), "minItems": 1 })
     }
 
     fn read(reader: &mut Reader, at: &Spanned<DeValue<'_>>) -> Option<Self> {
@@ -478,6 +527,10 @@ impl<K: Key, T: Value> Value for BTreeMap<K, T> {
 
     fn kind() -> String {
         format!("table of {}", T::kind())
+    }
+
+    fn schema() -> serde_json::Value {
+        serde_json::json!({ "type": "object", "additionalProperties": T::schema() })
     }
 
     fn read(reader: &mut Reader, at: &Spanned<DeValue<'_>>) -> Option<Self> {

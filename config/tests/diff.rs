@@ -13,6 +13,16 @@ fn lines(diff: &ConfigDiff) -> Vec<String> {
 }
 
 #[test]
+fn every_section_of_the_file_is_compared() {
+    let all = Config::parse("all-keys.toml", include_str!("../samples/all-keys.toml"));
+    // Its files are not read here; what it says is all that counts.
+    let all = all.unwrap_or_else(|problems| panic!("{problems:?}"));
+    let there = ConfigDiff::between(&base(), &all);
+    assert_eq!(there.apply(&base()), all);
+    assert_eq!(there.flipped().apply(&all), base());
+}
+
+#[test]
 fn each_change_is_named_with_its_cost() {
     let mut new = base();
     new.node.data_dir = "elsewhere".into();

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use smsgw_config::{Code, key_table};
+use smsgw_config::{Code, json_schema, key_table};
 
 const MARK: &str =
     "<!-- Everything below is written by `SMSGW_BLESS=1 cargo test -p smsgw-config --test manual`. -->\n";
@@ -21,12 +21,14 @@ fn cell(text: &str) -> String {
 
 fn tables() -> String {
     let mut out = String::new();
-    let mut section = String::new();
+    let mut section = None;
     for row in key_table() {
         let (path, key) = row.path.rsplit_once('.').unwrap_or(("", &row.path));
-        if path != section {
-            path.clone_into(&mut section);
-            let title = if path.starts_with("route.") || ["sender", "price"].contains(&path) {
+        if section.as_deref() != Some(path) {
+            section = Some(path.to_owned());
+            let title = if path.is_empty() {
+                "(before all sections)".to_owned()
+            } else if path.starts_with("route.") || ["sender", "price"].contains(&path) {
                 format!("[[{path}]]")
             } else {
                 format!("[{path}]")
@@ -84,4 +86,19 @@ fn every_code_has_a_page_and_every_page_a_code() {
             "{page} belongs to no code"
         );
     }
+}
+
+#[test]
+fn the_committed_schema_is_that_of_the_code() {
+    let path = docs().join("config.schema.json");
+    let schema = format!("{:#}\n", json_schema());
+    if std::env::var_os("SMSGW_BLESS").is_some() {
+        std::fs::write(&path, schema).unwrap();
+        return;
+    }
+    let committed = std::fs::read_to_string(&path).unwrap();
+    assert!(
+        committed == schema,
+        "write it anew: SMSGW_BLESS=1 cargo nextest run -p smsgw-config manual"
+    );
 }

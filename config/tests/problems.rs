@@ -91,7 +91,8 @@ client = "nobody"
     for start in [
         "gateway.toml:13:9: SMSGW-C003",
         "gateway.toml:14:1: SMSGW-C002",
-        "gateway.toml:16:12: SMSGW-C011",
+        "gateway.toml:15:11: SMSGW-C003",
+        "gateway.toml:17:1: SMSGW-C012",
         "gateway.toml:19:12: SMSGW-C005",
         "gateway.toml:21:11: SMSGW-C005",
         "gateway.toml:22:14: SMSGW-C007",
@@ -108,6 +109,13 @@ client = "nobody"
 fn each_rule_says_exactly_this() {
     let op = |line: &str| format!("{ALPHA}{line}\n");
     let table: Vec<(String, Vec<&str>)> = vec![
+        (op("[[route.mo]]\nto = [\"1\"]"), vec!["gateway.toml:8:1: SMSGW-C003: route.mo[0]: client is missing (name who gets the messages: client, or clients and mode)"]),
+        (op("[client]\na.api_key = \"a\"\nb.api_key = \"b\"\n[[route.mo]]\nclients = [\"a\", \"b\"]"), vec!["gateway.toml:12:11: SMSGW-C009: route.mo[0].clients: mode says nothing of several clients (write mode = \"all\" or mode = \"failover\")"]),
+        (op("[client]\na.api_key = \"a\"\n[[route.mo]]\nclients = [\"gone\", \"a\"]\nmode = \"failover\"\nreply_max = 2"), vec!["gateway.toml:13:1: SMSGW-C012: route.mo[0].reply_max has no effect without reply"]),
+        (op("[[keywords.set]]\nwords = [\"stop\", \"?!\"]\naction = \"help\"\nscope = \"sender\""), vec![
+            "gateway.toml:9:18: SMSGW-C005: keywords.set[0].words[1]: \"?!\" has no word in it",
+            "gateway.toml:11:1: SMSGW-C012: keywords.set[0].scope has no effect without action = \"opt_out\"",
+        ]),
         (op("window = 0"), vec!["gateway.toml:8:10: SMSGW-C006: operator.alpha.window: 0 is not in its range: 1 to 100000"]),
         (op("window = 2000"), vec!["gateway.toml:8:10: SMSGW-C006: operator.alpha.window: 2000 is above 1000, limits.max_window"]),
         (op("window = -1"), vec!["gateway.toml:8:10: SMSGW-C006: operator.alpha.window: -1 is not in its range: 0 to 4294967295"]),
@@ -156,7 +164,32 @@ fn each_rule_says_exactly_this() {
                 "gateway.toml:12:11: SMSGW-C007: route.mt[0].client[0]: no client \"acmee\" (did you mean \"acme\"?)",
             ],
         ),
-        ("[[route.mt]]\noperators = []\n".into(), vec!["gateway.toml:4:13: SMSGW-C006: route.mt[0].operators: [] is not in its range: not empty"]),
+        ("[[route.mt]]\noperators = []\n".into(), vec!["gateway.toml:3:1: SMSGW-C003: route.mt[0]: operators is missing (name the operators, or refuse with reject)"]),
+        (
+            format!("{ALPHA}[[route.mt]]\noperators = [\"alpha\"]\nreject = \"no_route\"\nweights = [1, 2]\n"),
+            vec![
+                "gateway.toml:10:10: SMSGW-C009: route.mt[0]: operators and reject exclude each other (keep one of them)",
+                "gateway.toml:11:1: SMSGW-C012: route.mt[0].weights has no effect without strategy = \"weighted\" or \"sticky\"",
+                "gateway.toml:11:11: SMSGW-C009: route.mt[0].weights: 2 weights for 1 operators",
+            ],
+        ),
+        (
+            format!("{ALPHA}[[route.mt]]\noperators = [\"alpha\"]\ntime_zone = \"Mars\"\ntime = [\"noon\"]\nfailover = {{ states = [\"DELIVRD\"], cost = \"1\" }}\nrewrite_to = [\"set:ACME\"]\nnetwork = [\"26\"]\n"),
+            vec![
+                "gateway.toml:10:13: SMSGW-C006: route.mt[0].time_zone: \"Mars\" is not in its range: zone of the tz database such as \"Europe/Berlin\"",
+                "gateway.toml:11:9: SMSGW-C005: route.mt[0].time[0]: \"noon\" is not valid, expected days and time such as \"mon-fri 08:00-18:00\", \"sat,sun\" or \"22:00-06:00\"",
+                "gateway.toml:12:23: SMSGW-C006: route.mt[0].failover.states: [\"DELIVRD\"] is not in its range: EXPIRED, DELETED, UNDELIV, UNKNOWN or REJECTD",
+                "gateway.toml:13:14: SMSGW-C006: route.mt[0].rewrite_to: [\"set:ACME\"] is not in its range: digits only, and a number to set",
+                "gateway.toml:14:12: SMSGW-C005: route.mt[0].network[0]: \"26\" is not valid, expected network such as \"262-01\" or \"262\"",
+            ],
+        ),
+        (
+            format!("{ALPHA}[[cost]]\noperator = [\"alpha\"]\ncost = \"1\"\ncurrency = \"EUR\"\n[[cost]]\noperator = [\"alpa\"]\ncost = \"1\"\ncurrency = \"USD\"\n"),
+            vec![
+                "gateway.toml:13:13: SMSGW-C007: cost[1].operator[0]: no operator \"alpa\" (did you mean \"alpha\"?)",
+                "gateway.toml:15:12: SMSGW-C009: cost[1].currency: USD cannot be compared with the EUR of cost[0] (write all costs in one currency)",
+            ],
+        ),
         ("[http]\nlisten = \"127.0.0.1:80\"\n[smpp]\nlisten = \"127.0.0.1:80\"\n".into(), vec!["gateway.toml:6:10: SMSGW-C009: smpp.listen: 127.0.0.1:80 is already http.listen"]),
         ("roles = [\"clinet\"]\n".into(), vec![r#"gateway.toml:3:10: SMSGW-C005: node.roles[0]: "clinet" is not one of "client", "router", "operator", "callback", "counter", "config" (did you mean "client"?)"#]),
         ("[htpp]\n".into(), vec!["gateway.toml:3:2: SMSGW-C002: unknown key htpp (did you mean `http`?)"]),
@@ -377,5 +410,115 @@ fn tlvs_of_clients_are_tags_and_ranges_and_a_required_one_can_be_set_by_somebody
         let found = told(wrong);
         assert_eq!(found.len(), 1, "{wrong}: {found:#?}");
         assert!(found[0].contains(said), "{wrong}: {found:#?}");
+    }
+}
+
+#[test]
+fn a_prepaid_client_that_nothing_could_be_charged_to_is_told() {
+    let prepaid = |rest: &str, prices: &str| {
+        after_node(&format!(
+            "{ACME}[client.acme.credit]\nkind = \"prepaid\"\n{rest}{prices}"
+        ))
+    };
+    let price = |rest: &str| format!("[[price]]\nprice = \"0.1\"\n{rest}\n");
+    assert_eq!(prepaid("", &price("currency = \"EUR\"")), [""; 0]);
+    assert_eq!(
+        prepaid(
+            "currency = \"PTS\"\n",
+            &price("currency = \"PTS\"\nclient = [\"acme\"]")
+        ),
+        [""; 0]
+    );
+    let nothing = "gateway.toml:5:14: SMSGW-C003: client.acme.credit: the account is prepaid and no [[price]] in EUR is for it: ";
+    let help = " (add a [[price]] with currency = \"EUR\" for this client)";
+    assert_eq!(
+        prepaid("", ""),
+        [format!("{nothing}every message would be refused{help}")]
+    );
+    assert_eq!(
+        prepaid("unpriced = \"free\"\n", &price("currency = \"USD\"")),
+        [format!("{nothing}no message would cost anything{help}")]
+    );
+    assert_eq!(
+        after_node(&format!("{ACME}[client.acme.credit]\ncurrency = \"USD\"\n")),
+        [""; 0]
+    );
+}
+
+#[test]
+fn a_callback_policy_that_contradicts_itself_is_told_key_by_key() {
+    let policy = |lines: &str| {
+        let found = after_node(&format!("{ACME}[client.acme.callback_policy]\n{lines}"));
+        let words = |line: &String| line.split_once("SMSGW-").unwrap().1.to_owned();
+        found.iter().map(words).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        policy("batch = 10\nbatch_linger = \"1s\"\nusername = \"u\"\npassword = \"p\""),
+        [""; 0]
+    );
+    for (lines, said) in [
+        (
+            "format = \"get\"\nparameters = { a = \"{stat}\" }",
+            "\"stat\" is not one of",
+        ),
+        (
+            "format = \"get\"\nparameters = { a = \"{state\" }",
+            "is not valid",
+        ),
+        ("parameters = { a = \"x\" }", "has no effect with format \"json\""),
+        (
+            "format = \"form\"\nbatch = 10",
+            "has no effect without format \"json\"",
+        ),
+        ("batch_linger = \"1s\"", "has no effect without batch"),
+        ("username = \"u\"", "go together"),
+        (
+            "username = \"u\"\npassword = \"p\"\nbearer = \"b\"",
+            "exclude each other",
+        ),
+        ("signing_key = \"whsec_c2hvcnQ=\"", "24 to 64 octets"),
+        (
+            "next_signing_key = \"whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3\"",
+            "no signing_key",
+        ),
+        ("headers = { Host = \"x\" }", "cannot be a name here"),
+        ("headers = { X-A = \"a\\nb\" }", "printable ASCII"),
+        ("hosts = [\"http://x\"]", "is not valid"),
+        ("success = [302]", "not in its range"),
+        ("replies = true\nbatch = 2", "cannot reply"),
+        ("replies_max = 2", "has no effect without replies"),
+        ("tls = { cert_file = \"x\" }", "go together"),
+        ("tls = { verify = \"pin\" }", "needs pin_sha256"),
+    ] {
+        let found = policy(lines);
+        assert!(found.len() == 1 && found[0].contains(said), "{lines}: {found:#?}");
+        assert!(!found[0].contains("c2hvcnQ"), "{found:#?}");
+    }
+}
+
+#[test]
+fn an_admin_listener_that_others_reach_needs_a_token_and_a_token_is_long_and_not_shown() {
+    let told = |lines: &str| problems(&format!("[node]\nname = \"n\"\n[admin]\n{lines}\n"));
+    for good in [
+        "listen = \"127.0.0.1:0\"",
+        "listen = \"[::1]:0\"",
+        "listen = \"0.0.0.0:0\"\ntoken = \"0123456789abcdef\"",
+        "listen = \"[::]:0\"\ntoken_file = \"t\"",
+    ] {
+        assert!(
+            Config::parse("f", &format!("[node]\nname = \"n\"\n[admin]\n{good}\n")).is_ok(),
+            "{good}"
+        );
+    }
+    for bad in [
+        "listen = \"0.0.0.0:0\"",
+        "listen = \"[::]:0\"",
+        "token = \"hush-hush\"",
+        "token = \"hush hush hush hush\"",
+        "token = \"hush-hush-hush-hush\"\ntoken_file = \"t\"",
+    ] {
+        let told = told(bad);
+        assert_eq!(told.len(), 1, "{bad}: {told:#?}");
+        assert!(!format!("{told:#?}").contains("hush"), "{told:#?}");
     }
 }

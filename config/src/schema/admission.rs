@@ -2,23 +2,19 @@
 //!
 //! Must not know how a message is judged (the client node and `routing` do) and opens no file: the numbers of a list are
 //! put in by whoever reads its file, as passwords are.
-//! Invariant: a pattern that stands here is compiled, bounded in size, and takes time linear in the text it is matched with.
+//! Invariant: a list that stands here has entries that can be looked up.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use regex::{Regex, RegexBuilder};
 use smsgw_message::{Address, Encoding, Timestamp};
+pub use smsgw_routing::TextPattern;
 use smsgw_routing::{Currency, MicroUnits, NumberSet, NumberSetBuilder, SenderPattern};
 
 use crate::section::{Check, between, if_set};
 use crate::types::{ClientId, Digits};
 
-/// Longest pattern of `deny_text`, in characters.
-const MAX_PATTERN: usize = 1_000;
-/// Largest compiled pattern, in octets.
-const MAX_COMPILED: usize = 1 << 20;
 /// Longest name of a list, in characters.
 const MAX_NAME: usize = 64;
 
@@ -197,63 +193,9 @@ impl NumberList {
     }
 }
 
-/// A regular expression for texts: linear in the text (no look-around, no back references), compiled once.
-#[derive(Clone)]
-pub struct TextPattern(Regex);
-
-impl TextPattern {
-    /// Compiles a pattern: at most 1,000 characters, and 1 MiB when compiled.
-    pub fn from_text(text: &str) -> Option<Self> {
-        let short = !text.is_empty() && text.chars().count() <= MAX_PATTERN;
-        short
-            .then(|| {
-                RegexBuilder::new(text)
-                    .size_limit(MAX_COMPILED)
-                    .dfa_size_limit(MAX_COMPILED)
-                    .build()
-            })?
-            .ok()
-            .map(Self)
-    }
-
-    /// Whether it is found in a text.
-    pub fn is_found_in(&self, text: &str) -> bool {
-        self.0.is_match(text)
-    }
-
-    /// As it is written.
-    pub fn as_str(&self) -> &str {
-        self.0.as_str()
-    }
-}
-
-impl PartialEq for TextPattern {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str()
-    }
-}
-
-impl fmt::Debug for TextPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TextPattern({:?})", self.as_str())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn patterns_are_bounded_and_cannot_look_around() {
-        assert!(
-            TextPattern::from_text("(?i)casino|bet\\d+")
-                .unwrap()
-                .is_found_in("The CASINO")
-        );
-        for wrong in ["", "(", "(?=a)", "(a)\\1", "(\\w{500}){500}", &"x".repeat(1_001)] {
-            assert_eq!(TextPattern::from_text(wrong), None, "{wrong}");
-        }
-    }
 
     #[test]
     fn a_list_file_with_other_numbers_is_another_value() {

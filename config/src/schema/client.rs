@@ -11,6 +11,8 @@ use smsgw_message::Encoding;
 use smsgw_routing::SenderPattern;
 
 use super::admission::{ListName, TextPattern, is_sender};
+use super::client_callback::CallbackPolicy;
+use super::credit::{CreditSection, Numbering};
 use super::key::ApiKey;
 use super::smpp::{ClientSmpp, known_zone};
 use crate::section::{at_most_chars, between, if_set};
@@ -39,6 +41,8 @@ section! {
         password_argon2: Option<Secret> = None, Live;
         /// Default target (http or https) of reports and MO; absent: SMPP binds or inbox. Since 0.1.
         callback: Option<CallbackUrl> = None, Live;
+        /// How its events are posted. Since 0.1.
+        callback_policy: CallbackPolicy = CallbackPolicy::default(), Live;
         /// Sender of messages that have none. Since 0.1.
         default_from: Option<String> = None, Live where if_set(is_sender());
         /// Senders that may be used, others are refused with `sender_denied`: `*` stands for any characters, `?` for one; empty or
@@ -82,6 +86,14 @@ section! {
         /// IANA name of the zone in which the days and months of quotas begin; absent: `smpp.time_zone`, which is UTC unless set.
         /// Since 0.1.
         time_zone: Option<String> = None, Live where if_set(known_zone());
+        /// Whether the account pays before it sends. Since 0.1.
+        credit: CreditSection = CreditSection::default(), Live;
+        /// Whether accepted messages and MO of the client get a number each, without a gap, and by what. Since 0.1.
+        number: Numbering = Numbering::None, Live;
+        /// After so long without a message the numbers of a conversation begin anew. Those of a client never do. Since 0.1.
+        number_kept: Duration = Duration::from_secs(400 * 86_400), Live where between(Duration::from_secs(86_400), Duration::from_secs(4_000 * 86_400));
+        /// Whether texts of the client's messages may be stored and searched; absent: `history.store_text`. Since 0.1.
+        store_text: Option<bool> = None, Live;
         /// SMPP binds at once; 0 = unlimited. Since 0.1.
         max_binds: u32 = 0, Live where between(0, 100_000);
         /// Unanswered requests per bind; absent: `smpp.window`. Since 0.1.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::operator::InterfaceVersion;
 use crate::section::{at_most_chars, between, not_empty};
-use crate::types::{ByteSize, LogFilter};
+use crate::types::{ByteSize, LogFilter, Secret};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -83,14 +83,22 @@ section! {
         watch: bool = false, Live;
         /// How long links may wait for outstanding answers when the process is told to stop. Since 0.1.
         drain_timeout: Duration = 10 * SECOND, Live where between(Duration::ZERO, 10 * MINUTE);
+        /// Versions of the configuration that are kept below `data_dir`, for `smsgw history` and `smsgw rollback`. Since 0.1.
+        config_versions: u32 = 100, Live where between(1, 10_000);
     }
 }
 
 section! {
     /// `[admin]`: metrics, health and the admin API.
     AdminSection {
-        /// Address and port of `/metrics`, `/healthz`, `/readyz`; absent: no listener; port 0: any free port. Since 0.1.
+        /// Address and port of `/metrics`, `/healthz`, `/readyz` and the admin API; absent: no listener; port 0: any free port. Other
+        /// than loopback it needs a token. Since 0.1.
         listen: Option<SocketAddr> = None, Restart;
+        /// What every request but those for `/healthz` and `/readyz` has to carry (`Authorization: Bearer ...`): 16 to 256 letters,
+        /// digits and signs. Absent: none, and only this machine is answered. Since 0.1.
+        token: Option<Secret> = None, Live;
+        /// File with the token in its first line. Since 0.1.
+        token_file: Option<PathBuf> = None, Live;
     }
 }
 

@@ -14,8 +14,9 @@ use super::content::{
     Addresses, ClassForm, ClientOption, DataCodings, LongMessages, Priorities, SenderAlphabet, TlvRange,
     TlvTag, TlvValue,
 };
+use super::http_carrier::HttpCarrier;
 use crate::section::{at_most_chars, between, if_set};
-use crate::status::{StatusRange, codes};
+use crate::status::{HTTP_BASE, StatusRange, UCP_BASE, codes};
 pub use crate::types::InDoubt;
 use crate::types::{HostPort, Ladder, ReceiptWord, Secret, SecretSource, SpkiPin};
 
@@ -30,7 +31,7 @@ words! {
         Smpp = "smpp",
         /// UCP/EMI 4.
         Ucp = "ucp",
-        /// HTTP; not in this version.
+        /// HTTP, as `http` describes it.
         Http = "http",
     }
 }
@@ -267,8 +268,9 @@ section! {
         /// `host:port`; at each connect a link tries them all in order until one takes it, the first link from the first host
         /// on, the second from the second and so on, so that links spread over them. A link that came up elsewhere goes back to
         /// its first host when it connects the next time, not before. Names are looked up at each connect; the IPv6 and IPv4
-        /// addresses of a name in turn, 250 ms apart. Since 0.1.
-        hosts: Vec<HostPort> = Vec::new(), Relink [required];
+        /// addresses of a name in turn, 250 ms apart.
+        /// Needed for SMPP and UCP; an HTTP carrier is where `http.url` says. Since 0.1.
+        hosts: Vec<HostPort> = Vec::new(), Relink;
         /// Our address towards the carrier, for its allow list; hosts are then reached over its family (IPv4 or IPv6) only.
         /// Absent: the system's choice. Since 0.1.
         source_address: Option<IpAddr> = None, Relink;
@@ -287,6 +289,8 @@ section! {
         outbind_password_file: Option<PathBuf> = None, Live;
         /// TLS to the carrier; absent: plain TCP. Since 0.1.
         tls: Option<TlsSection> = None, Relink;
+        /// What an HTTP carrier takes, answers and brings. Since 0.1.
+        http: Option<HttpCarrier> = None, Relink;
         /// Type and plan of each kind of address (SMPP). `source_ton` and the like, where set, come before it. Since 0.1.
         addresses: Addresses = Addresses::default(), Live;
         /// data_coding of texts, where the carrier's differs (SMPP). Since 0.1.
@@ -438,9 +442,9 @@ section! {
         /// the others go; where one was refused for good, none does. Since 0.1.
         reroute: Vec<StatusRange> = Vec::new(), Live;
         /// Answers (command_status) that slow the link and bring the part back at no cost, until its validity ends. Each is a
-        /// number (vendors' up to 32 bits), a name of the specification or a range, as in `[0x58, "ESME_RX_T_APPN",
+        /// number (vendors' up to 32 bits), a name of the specification (error codes of UCP: `UCP_01` to `UCP_99`; statuses of HTTP: `HTTP_100` to `HTTP_599`; codes in answers over HTTP: `HTTP_CODE_0` to `HTTP_CODE_65535`) or a range, as in `[0x58, "ESME_RX_T_APPN",
         /// "0x400-0x4ff"]`; the first of `rejected`, `reroute`, `throttled`, `queue_full` and `temporary` that holds an answer counts. Since 0.1.
-        throttled: Vec<StatusRange> = codes(&[0x58]), Live;
+        throttled: Vec<StatusRange> = codes(&[0x58, HTTP_BASE + 429]), Live;
         /// How soon a throttled part comes back. Since 0.1.
         throttled_retry: Duration = SECOND, Live where between(Duration::from_millis(100), 10 * MINUTE);
         /// Answers that retry that part only, at no cost, until its validity ends. Since 0.1.
@@ -449,7 +453,7 @@ section! {
         /// restarts. Since 0.1.
         queue_full_retry: Ladder = Ladder::doubling(), Live;
         /// Answers that retry at the cost of one attempt. Since 0.1.
-        temporary: Vec<StatusRange> = codes(&[0x08, 0x64, 0x45]), Live;
+        temporary: Vec<StatusRange> = temporary(), Live;
         /// Delays after `temporary` answers; the last one repeats. Since 0.1.
         temporary_retry: Ladder = Ladder::doubling(), Live;
         /// Attempts at most, the first included, for `temporary` answers. Since 0.1.
@@ -457,6 +461,12 @@ section! {
         /// Whether another operator is tried, as for `reroute`, when the attempts for `temporary` answers are used up. Since 0.1.
         reroute_exhausted: bool = false, Live;
     }
+}
+
+fn temporary() -> Vec<StatusRange> {
+    let mut list = codes(&[0x08, 0x64, 0x45, UCP_BASE + 4, HTTP_BASE + 408]);
+    list.extend(StatusRange::between(HTTP_BASE + 500, HTTP_BASE + 599));
+    list
 }
 
 impl Operator {
