@@ -1,5 +1,5 @@
 //! Takes the keys whose time has come: messages without an end or not sent yet, parked receipts, long MO with parts
-//! missing; and those that a client node names because of a request to cancel.
+//! missing; and those that a client node names because of a request to cancel or to replace.
 //!
 //! Input: queue `alarms`, records are the text of a key. The value under the key says whether there still is something
 //! to do: an alarm that was overtaken by a write changes nothing.
@@ -10,9 +10,9 @@ use crate::outcome::{Outcome, View};
 use crate::plan::Plan;
 use crate::record::Correlation;
 use crate::work::{Hop, Unreadable};
-use crate::{cancel, correlate, mo, receipt, report, schedule};
+use crate::{cancel, correlate, failover, mo, receipt, replace, report, schedule};
 use smsgw_message::{MessageLife, Receipt, Record, Timestamp, names};
-use smsgw_queue::{Expected, Expiry, StateKey, StepId};
+use smsgw_queue::{CommitErrorKind, Expected, Expiry, StateKey, StepId};
 
 /// The hop of `alarms`.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +25,8 @@ pub(crate) enum Due {
     Correlation(StateKey),
     Reassembly(StateKey),
     Cancel(cancel::Request),
+    CancelGroup(cancel::Group),
+    Replace(replace::Request),
 }
 
 impl Hop for Alarms {
@@ -37,7 +39,24 @@ impl Hop for Alarms {
             "corr" => Ok(Due::Correlation(key)),
             "mo" => Ok(Due::Reassembly(key)),
             "cancel" => Ok(Due::Cancel(cancel::Request::of(key).ok_or(Unreadable::NotAKey)?)),
+            "cancel-group" => Ok(Due::CancelGroup(
+                cancel::Group::of(key).ok_or(Unreadable::NotAKey)?,
+            )),
+            "replace" => Ok(Due::Replace(
+                replace::Request::of(key).ok_or(Unreadable::NotAKey)?,
+            )),
             _ => Err(Unreadable::NotAKey),
+        }
+    }
+
+    fn refused(&self, due: &Due, why: &CommitErrorKind) -> Option<Due> {
+        match due {
+            Due::Replace(request) => request.refused(why).map(Due::Replace),
+            Due::Message(_)
+            | Due::Correlation(_)
+            | Due::Reassembly(_)
+            | Due::Cancel(_)
+            | Due::CancelGroup(_) => None,
         }
     }
 
@@ -45,10 +64,14 @@ impl Hop for Alarms {
         let key = match due {
             Due::Message(key) | Due::Correlation(key) | Due::Reassembly(key) => key,
             Due::Cancel(request) => return request.keys(),
+            Due::CancelGroup(group) => return group.keys(),
+            Due::Replace(request) => return request.keys(view),
         };
         let parked = match due {
             Due::Correlation(key) => view.read::<Correlation>(key).ok().and_then(|seen| seen.record),
-            Due::Message(_) | Due::Reassembly(_) | Due::Cancel(_) => None,
+            Due::Message(_) | Due::Reassembly(_) | Due::Cancel(_) | Due::CancelGroup(_) | Due::Replace(_) => {
+                None
+            }
         };
         let (receipts, is_late) = match parked {
             Some(Correlation::Parked { receipts, is_late }) => (receipts, is_late),
@@ -68,6 +91,8 @@ impl Hop for Alarms {
             Due::Correlation(key) => handle_correlation(outcome, plan, now, key, view),
             Due::Reassembly(key) => mo::handle_alarm(outcome, plan, now, key, view),
             Due::Cancel(request) => cancel::handle(outcome, plan, now, request, view),
+            Due::CancelGroup(group) => cancel::handle_group(outcome, plan, now, group, view),
+            Due::Replace(request) => replace::handle(outcome, plan, now, request, view),
         }
     }
 }
@@ -84,8 +109,11 @@ fn handle_message(outcome: Outcome, plan: &Plan, now: Timestamp, key: &StateKey,
         return schedule::handle(outcome, plan, now, life, seen.expected);
     }
     let mut changes = Changes::default();
+    let mut outcome = outcome;
     if report::given_up_at(plan, &life) <= now {
         life::handle_alarm(&mut life, now, &mut changes);
+    } else if failover::silent_at(&life).is_some_and(|at| at <= now) {
+        outcome = failover::handle_silence(outcome, plan, now, &mut life, &mut changes);
     } else {
         // The grace was made longer meanwhile: the record is written again for its new alarm.
         changes.changed = true;
@@ -156,7 +184,7 @@ fn last_look(
             Ok(found) => found,
             Err(Blocked { key, error }) => return outcome.corrupt(&key, &error),
         };
-        outcome = match take(outcome, plan, now, &receipt, found) {
+        outcome = match take(outcome, plan, now, &receipt, found, view) {
             Ok(taken) => return keep(taken, key, expected, receipts.collect(), now, true),
             Err(outcome) => match receipt::by_text(&receipt) {
                 Some(receipt) => receipt::again(outcome, &receipt),
@@ -174,9 +202,10 @@ fn take(
     now: Timestamp,
     receipt: &Receipt,
     found: Option<Found>,
+    view: &View,
 ) -> Result<Outcome, Outcome> {
     match found {
-        Some(found) => receipt::apply(outcome, plan, now, receipt, found),
+        Some(found) => receipt::apply(outcome, plan, now, receipt, found, view),
         None => Err(outcome),
     }
 }

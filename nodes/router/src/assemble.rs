@@ -7,7 +7,7 @@
 //! time is over or when another message takes its reference; only a part that repeats one already there is dropped.
 //!
 //! An alarm that comes late shows that nobody was at work: parts that were durable before the stop may still wait to be
-//! read. The message then gets as much time again as [`handle_alarm`] is told.
+//! read. The message then gets as much time again as [`handle_alarm`] is told, three times at most.
 //!
 //! # Limits
 //! A part that comes after its message was given down incomplete begins a new message. A phone that sends two long
@@ -88,6 +88,9 @@ impl Place {
 
 /// How late an alarm may come and still be one of a gateway at work.
 const LATE: Duration = Duration::from_secs(10);
+/// How often a message gets more time because an alarm was late. Parts that were durable before a stop are read soon after
+/// it; who is late again and again, with no part coming, has none to wait for.
+const PUT_OFF: u8 = 3;
 
 /// What becomes of a part.
 #[derive(Debug, PartialEq, Eq)]
@@ -113,6 +116,7 @@ pub(crate) fn handle_part(now_there: Option<Assembly>, place: Place, mo: &Mo, de
         total: place.total,
         pieces: vec![piece],
         deadline,
+        put_off: None,
     };
     let index = usize::from(place.number.saturating_sub(1));
     match now_there {
@@ -123,6 +127,7 @@ pub(crate) fn handle_part(now_there: Option<Assembly>, place: Place, mo: &Mo, de
             total,
             mut pieces,
             deadline: first,
+            put_off,
         }) => match pieces.binary_search_by_key(&piece.number, |have| have.number) {
             Ok(at) if pieces.get(at).is_some_and(|have| digest(&have.mo) == digest(mo)) => Joined::Repeated,
             Ok(_) => {
@@ -137,6 +142,7 @@ pub(crate) fn handle_part(now_there: Option<Assembly>, place: Place, mo: &Mo, de
                             total,
                             pieces,
                             deadline: first,
+                            put_off,
                         },
                         first,
                     );
@@ -166,13 +172,16 @@ pub(crate) fn handle_alarm(now_there: Assembly, now: Timestamp, more: Duration) 
             total,
             pieces,
             deadline,
+            put_off,
         } if deadline <= now => {
-            if deadline.after(LATE) < now {
+            let times = put_off.unwrap_or_default();
+            if deadline.after(LATE) < now && times < PUT_OFF {
                 let deadline = now.after(more);
                 let again = Assembly::Open {
                     total,
                     pieces,
                     deadline,
+                    put_off: Some(times.saturating_add(1)),
                 };
                 return Due::Again(again, deadline);
             }
@@ -569,5 +578,19 @@ mod tests {
         ucs2.data = vec![0x04, 0x16].into();
         let joined = join([&mo("a"), &ucs2].into_iter());
         assert_eq!(joined.text.as_deref(), Some("aЖ"));
+    }
+
+    #[test]
+    fn who_is_late_again_and_again_is_given_down_in_the_end() {
+        let (_, state) = feed(&[mo_part(7, 2, 1, "x")]);
+        let mut there = state.unwrap();
+        for times in 1..=i64::from(PUT_OFF) {
+            there = match handle_alarm(there, at(times * 1_000_000), MORE) {
+                Due::Again(again, _) => again,
+                other => panic!("{times}: {other:?}"),
+            };
+        }
+        let over = handle_alarm(there, at(1_000_000_000), MORE);
+        assert!(matches!(over, Due::Over(_, 1)), "{over:?}");
     }
 }

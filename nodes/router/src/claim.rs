@@ -144,22 +144,34 @@ fn claims<'a>(places: &'a [Place], receipt: &Receipt, view: &View) -> Result<Vec
             key: place.key.clone(),
             error,
         })?;
-        let owner = there
+        let parts = there
             .record
-            .and_then(|there| correlate::owner(&there, &place.answered));
-        let Some((message, part)) = owner else { continue };
-        let key = report::message_key(message);
-        let seen = view
-            .read::<MessageLife>(&key)
-            .map_err(|error| Blocked { key, error })?;
-        let addresses = addresses(receipt, seen.record.as_ref().map(|life| &life.message));
-        claims.push(Claim {
-            place,
-            message,
-            part,
-            seen,
-            addresses,
-        });
+            .map(|there| correlate::parts(&there, &place.answered))
+            .unwrap_or_default();
+        let mut its: Option<Claim<'_>> = None;
+        for (message, part) in parts {
+            let key = report::message_key(message);
+            let seen = view
+                .read::<MessageLife>(&key)
+                .map_err(|error| Blocked { key, error })?;
+            let addresses = addresses(receipt, seen.record.as_ref().map(|life| &life.message));
+            let claim = Claim {
+                place,
+                message,
+                part,
+                seen,
+                addresses,
+            };
+            // Of parts that share an id the first one that waits for a receipt; when none does, the first.
+            let waits = claim.is_open();
+            if waits || its.is_none() {
+                its = Some(claim);
+            }
+            if waits {
+                break;
+            }
+        }
+        claims.extend(its);
     }
     Ok(claims)
 }

@@ -21,9 +21,14 @@
 //! Invariant CO-1: a receipt ends as exactly one of matched, parked, unknown; a parked one later as one of the others.
 //! Carrier ids are texts: they are never read as numbers of the machine.
 //!
+//! Where ids are shared (UCP: recipient and second), the parts of one id are kept in the order of their answers, and a receipt
+//! is for the first of them that is open.
+//!
 //! # Limits
-//! A carrier that gives the same id to two parts while the first correlation lives has both parts' receipts matched to
-//! the later part; it is counted (`smsgw_router_carrier_ids_reused_total`).
+//! Of parts that share an id one may have the receipt of another: nothing tells them apart. A receipt of such a part that
+//! overtakes the answer of its part, while the parts before it have theirs, counts as a duplicate of those. Another carrier
+//! that gives the same id to two parts while the first correlation lives has both parts' receipts matched to the later part; it
+//! is counted (`smsgw_router_carrier_ids_reused_total`).
 
 use crate::carrier_id::fold;
 use crate::record::{Correlation, Owner};
@@ -37,6 +42,8 @@ use std::time::Duration;
 pub(crate) const MAX_PARKED: usize = 16;
 /// Ids kept under one key; beyond, the oldest is forgotten. Only a carrier that means nothing by case or zeros needs two.
 pub(crate) const MAX_OWNERS: usize = 8;
+/// The same where ids are shared: the parts of a few long messages to one phone in one second.
+pub(crate) const MAX_SHARED: usize = 64;
 /// When a parked receipt is looked at for the first time while its carrier's ids are not known yet.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
 /// Longest id that stands in a key as it is or in hexadecimal.
@@ -99,12 +106,13 @@ impl Claimed {
     }
 }
 
-/// A carrier has given its id to a part.
+/// A carrier has given its id to a part; `shared`: maybe to others as well.
 pub(crate) fn handle_sent(
     now_there: Option<Correlation>,
     carrier_id: &str,
     message: MessageId,
     part: u16,
+    shared: bool,
 ) -> Claimed {
     let folded = fold(carrier_id);
     let owner = Owner {
@@ -117,6 +125,16 @@ pub(crate) fn handle_sent(
         Some(Correlation::Parked { receipts, .. }) => {
             let exact = receipts.iter().any(|receipt| receipt.carrier_id == carrier_id);
             let first = receipts.first().map(|receipt| receipt.carrier_id.clone());
+            if shared {
+                // One is for this part; the others are looked at anew, and find it closed.
+                let mut receipts = receipts;
+                let strays = receipts.split_off(1.min(receipts.len()));
+                return Claimed {
+                    parked: receipts,
+                    strays,
+                    ..Claimed::write(owned(&folded, vec![owner]))
+                };
+            }
             // Written otherwise they are still about this part, as long as they agree among themselves.
             let (parked, strays) = receipts.into_iter().partition(|receipt| match exact {
                 true => receipt.carrier_id == carrier_id,
@@ -139,10 +157,11 @@ pub(crate) fn handle_sent(
         };
     }
     let before = owners.len();
-    owners.retain(|other| other.id != owner.id);
+    owners.retain(|other| shared || other.id != owner.id);
     let reused = owners.len() < before;
     owners.push(owner);
-    let surplus = owners.len().saturating_sub(MAX_OWNERS);
+    let most = if shared { MAX_SHARED } else { MAX_OWNERS };
+    let surplus = owners.len().saturating_sub(most);
     owners.drain(..surplus);
     Claimed {
         reused,
@@ -173,18 +192,16 @@ fn owners_of(there: Correlation, folded: &str) -> Vec<Owner> {
     }
 }
 
-/// The part that an id belongs to, when one and only one can be meant.
-pub(crate) fn owner(there: &Correlation, answered: &str) -> Option<(MessageId, u16)> {
+/// The parts that an id belongs to, in the order of their answers: more than one only where ids are shared.
+pub(crate) fn parts(there: &Correlation, answered: &str) -> Vec<(MessageId, u16)> {
     match there {
-        Correlation::Sent { message, part } => Some((*message, *part)),
+        Correlation::Sent { message, part } => vec![(*message, *part)],
         Correlation::Owned { owners } => {
-            let one = match owners.as_slice() {
-                [only] => Some(only),
-                several => several.iter().find(|owner| owner.id == answered),
-            };
-            one.map(|owner| (owner.message, owner.part))
+            let alone = owners.len() == 1;
+            let its = owners.iter().filter(|owner| alone || owner.id == answered);
+            its.map(|owner| (owner.message, owner.part)).collect()
         }
-        Correlation::Parked { .. } => None,
+        Correlation::Parked { .. } => Vec::new(),
     }
 }
 
@@ -285,11 +302,42 @@ mod tests {
         }
     }
 
+    /// The part that an id belongs to, when it is one.
+    fn owner(there: &Correlation, answered: &str) -> Option<(MessageId, u16)> {
+        match parts(there, answered).as_slice() {
+            [only] => Some(*only),
+            [] | [_, _, ..] => None,
+        }
+    }
+
+    #[test]
+    fn parts_that_share_an_id_stand_in_the_order_of_their_answers() {
+        let id = "491700000001:211126120000";
+        let mut there = None;
+        for part in 1..=3 {
+            let claimed = handle_sent(there, id, message_id(1), part, true);
+            assert!(!claimed.reused);
+            there = claimed.write;
+        }
+        let there = there.unwrap();
+        let all: Vec<u16> = parts(&there, id).iter().map(|(_, part)| *part).collect();
+        assert_eq!(all, [1, 2, 3]);
+        let again = handle_sent(Some(there), id, message_id(1), 2, true);
+        assert_eq!(again.write, None, "it stands there already");
+
+        let parked = Correlation::Parked {
+            receipts: vec![receipt(id, Delivered, 5), receipt(id, Delivered, 6)],
+            is_late: false,
+        };
+        let claimed = handle_sent(Some(parked), id, message_id(1), 1, true);
+        assert_eq!((claimed.parked.len(), claimed.strays.len()), (1, 1));
+    }
+
     #[test]
     fn receipt_before_submit_result_is_parked_then_matched() {
         let early = receipt("a7", Delivered, 5);
         let state = parked(None, &early);
-        let claimed = handle_sent(Some(state), "a7", message_id(1), 1);
+        let claimed = handle_sent(Some(state), "a7", message_id(1), 1, false);
         assert_eq!(claimed.parked, vec![early]);
         assert!(!claimed.reused && claimed.strays.is_empty());
         let there = claimed.write.unwrap();
@@ -308,7 +356,7 @@ mod tests {
             receipts,
             is_late: true,
         };
-        let claimed = handle_sent(Some(state.clone()), "A7", message_id(1), 1);
+        let claimed = handle_sent(Some(state.clone()), "A7", message_id(1), 1, false);
         assert_eq!(
             claimed.parked.len(),
             2,
@@ -372,14 +420,14 @@ mod tests {
     #[test]
     fn an_id_given_again_belongs_to_the_later_part() {
         for id in ["A7", "a7"] {
-            let first = handle_sent(None, id, message_id(1), 1).write.unwrap();
-            let again = handle_sent(Some(first.clone()), id, message_id(1), 1);
+            let first = handle_sent(None, id, message_id(1), 1, false).write.unwrap();
+            let again = handle_sent(Some(first.clone()), id, message_id(1), 1, false);
             assert_eq!(
                 (again.write, again.reused),
                 (None, false),
                 "the same answer twice writes nothing"
             );
-            let other = handle_sent(Some(first), id, message_id(2), 1);
+            let other = handle_sent(Some(first), id, message_id(2), 1, false);
             assert_eq!(owner(&other.write.unwrap(), id), Some((message_id(2), 1)));
             assert!(other.reused);
         }
@@ -387,13 +435,13 @@ mod tests {
 
     #[test]
     fn ids_of_one_key_are_told_apart_by_how_they_are_written() {
-        let first = handle_sent(None, "012", message_id(1), 1).write.unwrap();
+        let first = handle_sent(None, "012", message_id(1), 1, false).write.unwrap();
         assert_eq!(
             owner(&first, "12"),
             Some((message_id(1), 1)),
             "the only one that can be meant"
         );
-        let both = handle_sent(Some(first), "12", message_id(2), 1);
+        let both = handle_sent(Some(first), "12", message_id(2), 1, false);
         assert!(!both.reused);
         let both = both.write.unwrap();
         assert_eq!(owner(&both, "012"), Some((message_id(1), 1)));
@@ -406,7 +454,9 @@ mod tests {
         let mut many = both;
         for n in 3..20_u8 {
             let id = format!("{}12", "0".repeat(usize::from(n)));
-            many = handle_sent(Some(many), &id, message_id(n), 1).write.unwrap();
+            many = handle_sent(Some(many), &id, message_id(n), 1, false)
+                .write
+                .unwrap();
         }
         assert_eq!(owners_of(many, "12").len(), MAX_OWNERS);
     }
@@ -415,7 +465,7 @@ mod tests {
     fn a_parked_receipt_of_another_id_under_the_same_key_is_no_part_of_the_claim() {
         let state = parked(None, &receipt("012", Delivered, 5));
         let state = parked(Some(state), &receipt("12", Delivered, 6));
-        let claimed = handle_sent(Some(state), "12", message_id(1), 1);
+        let claimed = handle_sent(Some(state), "12", message_id(1), 1, false);
         let ids = |receipts: &[Receipt]| -> Vec<String> {
             receipts
                 .iter()

@@ -91,6 +91,8 @@ pub(crate) fn mt(n: u8, parts: usize) -> MtMessage {
         bind: None,
         bundle: None,
         batch: None,
+        charge: None,
+        submitted_coding: None,
     }
 }
 

@@ -12,21 +12,27 @@
 //! comes later changes nothing and is counted as a duplicate.
 //! Invariant LF-2: no event and no line of a life holds content or a number.
 
+mod told;
+
+use told::spoken;
+pub(crate) use told::{Surplus, end_unspoken, handle_receipt, surplus};
+
+use crate::charge;
+use crate::failover::{self, Retry};
 use crate::recut::Recut;
 use crate::reroute;
 use smsgw_config::LongReceipts;
 use smsgw_message::segment::Part;
 use smsgw_message::{
     Event, EventName, InDoubt, LifeEvent, LinkGroup, MessageLife, MessageState, OperatorId, PartLife,
-    Receipt, ReceiptState, Report, ReportLevel, SubmitOutcome, SubmitResult, Timestamp, Via,
+    ReceiptState, Report, ReportLevel, SubmitOutcome, SubmitResult, Timestamp, Via,
 };
+use smsgw_routing::{Decision, Refusal};
 
 /// Error word of a part whose receipt never came.
 pub(crate) const NO_RECEIPT: &str = "no_receipt";
 /// Error word of a message or part whose validity ended here.
 pub(crate) const EXPIRED: &str = "expired";
-/// Error word of a message no route applies to.
-pub(crate) const NO_ROUTE: &str = "no_route";
 /// Error word of a part that its client has withdrawn.
 pub(crate) const CANCELLED: &str = "cancelled";
 /// Error word of a part that was in doubt where the operator's policy is to reject.
@@ -100,16 +106,19 @@ pub(crate) fn word(state: ReceiptState) -> &'static str {
 /// The router chose an operator: every part is on its way to it.
 pub(crate) fn handle_routed(
     life: &mut MessageLife,
-    operator: &OperatorId,
+    decision: &Decision<'_>,
     now: Timestamp,
     out: &mut Changes,
 ) {
+    let operator = decision.operator();
+    life.route = u32::try_from(decision.route).ok();
     for part in &mut life.parts {
         part.state = MessageState::Queued;
         part.via = Some(Via {
             operator: operator.clone(),
             group: LinkGroup::of(operator),
         });
+        part.sent_as.clone_from(&decision.sent_as);
     }
     note(life, now, EventName::MtRouted, None, Some(operator.to_string()));
     let mut event = event_of(life, now, EventName::MtRouted);
@@ -155,18 +164,14 @@ pub(crate) fn handle_recut(
     }
 }
 
-/// No route applies.
-pub(crate) fn handle_unroutable(life: &mut MessageLife, now: Timestamp, out: &mut Changes) {
-    end_open_parts(life, |_| (MessageState::Rejected, NO_ROUTE));
-    note(
-        life,
-        now,
-        EventName::MtUnroutable,
-        None,
-        Some(NO_ROUTE.to_owned()),
-    );
+/// No route applies, or the one that does refuses it.
+pub(crate) fn handle_unroutable(life: &mut MessageLife, refusal: Refusal, now: Timestamp, out: &mut Changes) {
+    let error = refusal.as_str();
+    life.route = refusal.route().and_then(|route| u32::try_from(route).ok());
+    end_open_parts(life, |_| (MessageState::Rejected, error));
+    note(life, now, EventName::MtUnroutable, None, Some(error.to_owned()));
     let mut event = event_of(life, now, EventName::MtUnroutable);
-    event.error = Some(NO_ROUTE.to_owned());
+    event.error = Some(error.to_owned());
     out.events.push(event);
     conclude(life, now, out);
 }
@@ -188,7 +193,13 @@ pub(crate) fn handle_cancel(life: &mut MessageLife, now: Timestamp, out: &mut Ch
         .iter_mut()
         .filter(|part| !part.is_final && is_nowhere(part))
     {
-        end(part, MessageState::Cancelled, CANCELLED);
+        // One that an operator has, and that was to go to another for its silence or failure, cannot be called back.
+        match part.fallback {
+            Some(_) => failover::give_up(part),
+            None => {
+                end(part, MessageState::Cancelled, CANCELLED);
+            }
+        }
     }
     conclude(life, now, out);
     life.parts
@@ -284,143 +295,11 @@ pub(crate) fn handle_in_doubt(life: &mut MessageLife, doubt: &InDoubt, out: &mut
     out.changed = true;
 }
 
-/// Why a receipt changes nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Surplus {
-    /// Another one has ended the part.
-    Duplicate,
-    /// The part was given up before it came.
-    Late,
-    /// None was asked for: the part was final when it was sent.
-    Unrequested,
-    /// It is from an operator that the part went away from.
-    Elsewhere,
-}
-
-/// Why a receipt of this operator for this part will change nothing; `None` while the part is open and its own.
-pub(crate) fn surplus(life: &MessageLife, number: u16, operator: &OperatorId) -> Option<Surplus> {
-    let index = usize::from(number).checked_sub(1)?;
-    let part = life.parts.get(index)?;
-    if reroute::is_elsewhere(part, operator) {
-        return Some(Surplus::Elsewhere);
-    }
-    if !part.is_final {
-        return None;
-    }
-    let given_up = [NO_RECEIPT, EXPIRED].map(Some).contains(&part.error.as_deref());
-    Some(match (part.state, given_up) {
-        (MessageState::Sent, _) => Surplus::Unrequested,
-        (_, true) => Surplus::Late,
-        (_, false) => Surplus::Duplicate,
-    })
-}
-
-/// The part whose receipt alone is asked for.
-fn speaker(parts: &[PartLife], rule: LongReceipts) -> Option<&PartLife> {
-    match rule {
-        LongReceipts::All | LongReceipts::Any => None,
-        LongReceipts::First => parts.first(),
-        LongReceipts::Last => parts.last(),
-    }
-}
-
-/// What a receipt has said of the whole message, for parts that the carrier takes after that.
-fn spoken(life: &MessageLife, rule: LongReceipts, via: &Via) -> Option<(MessageState, Option<String>)> {
-    let by_receipt =
-        |part: &&PartLife| part.is_final && part.carrier_id.is_some() && part.via.as_ref() == Some(via);
-    let part = match rule {
-        LongReceipts::All => None,
-        LongReceipts::Any => life.parts.iter().find(by_receipt),
-        LongReceipts::First | LongReceipts::Last => speaker(&life.parts, rule).filter(by_receipt),
-    }?;
-    Some((part.state, part.error.clone()))
-}
-
-/// The only part that a receipt was asked of has ended without one, or went to another carrier: the others have none to
-/// wait for here.
-pub(crate) fn end_unspoken(life: &mut MessageLife, rule: LongReceipts, via: &Via) {
-    let silent = speaker(&life.parts, rule)
-        .is_some_and(|part| part.via.as_ref() != Some(via) || (part.is_final && part.carrier_id.is_none()));
-    if silent {
-        for part in taken(&mut life.parts, via) {
-            part.is_final = true;
-        }
-    }
-}
-
-/// The open parts that this carrier has taken.
-fn taken<'a>(parts: &'a mut [PartLife], via: &'a Via) -> impl Iterator<Item = &'a mut PartLife> {
-    parts.iter_mut().filter(move |part| {
-        !part.is_final && part.state == MessageState::Sent && part.via.as_ref() == Some(via)
-    })
-}
-
-/// A receipt was matched with a part.
-pub(crate) fn handle_receipt(
-    life: &mut MessageLife,
-    number: u16,
-    receipt: &Receipt,
-    meaning: Meaning,
-    rule: LongReceipts,
-    out: &mut Changes,
-) -> Result<(), NoSuchPart> {
-    let part = part_mut(life, number)?;
-    if part.is_final || reroute::is_elsewhere(part, &receipt.via.operator) {
-        out.duplicates += 1;
-        return Ok(());
-    }
-    let detail = Some(word(receipt.state).to_owned());
-    match meaning {
-        Meaning::Intermediate => {
-            note(life, receipt.at, EventName::MtProgress, Some(number), detail);
-            let mut event = event_of(life, receipt.at, EventName::MtProgress);
-            event.operator = Some(receipt.via.operator.clone());
-            event.parts = 1;
-            out.events.push(event);
-        }
-        Meaning::Final(state) => {
-            part.state = state;
-            part.is_final = true;
-            part.error = match state {
-                MessageState::Delivered | MessageState::Sent => None,
-                MessageState::Accepted
-                | MessageState::Scheduled
-                | MessageState::Queued
-                | MessageState::Failed
-                | MessageState::Expired
-                | MessageState::Rejected
-                | MessageState::Cancelled => Some(carriers_error(receipt)),
-            };
-            let error = part.error.clone();
-            match rule {
-                LongReceipts::All => {}
-                LongReceipts::Any | LongReceipts::First | LongReceipts::Last => {
-                    for other in taken(&mut life.parts, &receipt.via) {
-                        other.state = state;
-                        other.error.clone_from(&error);
-                        other.is_final = true;
-                    }
-                }
-            }
-            note(life, receipt.at, EventName::DrReceived, Some(number), detail);
-        }
-    }
-    conclude(life, receipt.at, out);
-    Ok(())
-}
-
-/// The carrier's code, or its word where the code says nothing.
-fn carriers_error(receipt: &Receipt) -> String {
-    let says_something = |code: &&String| {
-        code.bytes()
-            .any(|octet| octet != b'0' && !octet.is_ascii_whitespace())
-    };
-    receipt
-        .error
-        .as_ref()
-        .filter(says_something)
-        .cloned()
-        .unwrap_or_else(|| word(receipt.state).to_owned())
+fn part_of(life: &MessageLife, number: u16) -> Result<&PartLife, NoSuchPart> {
+    usize::from(number)
+        .checked_sub(1)
+        .and_then(|index| life.parts.get(index))
+        .ok_or(NoSuchPart)
 }
 
 fn part_mut(life: &mut MessageLife, number: u16) -> Result<&mut PartLife, NoSuchPart> {
@@ -465,22 +344,32 @@ pub(crate) fn conclude(life: &mut MessageLife, at: Timestamp, out: &mut Changes)
         }
         let detail = life.error.as_ref().map_or_else(
             || life.state.as_str().to_owned(),
-            |error| format!("{} {error}", life.state.as_str()),
+            // Where the error is the state's own word it says nothing more.
+            |error| match life.state.as_str() {
+                state if state == error => state.to_owned(),
+                state => format!("{state} {error}"),
+            },
         );
         note(life, at, EventName::MtFinal, None, Some(detail));
         let mut event = event_of(life, at, EventName::MtFinal);
         event.state = Some(life.state);
         event.error.clone_from(&life.error);
+        event.after_sent_ms = after_sent_ms(life, at);
+        event.charge = charge::settled(life);
         event.operator = life
             .parts
             .first()
             .and_then(|part| Some(part.via.as_ref()?.operator.clone()));
         out.events.push(event);
     }
+    let was_told = !life.is_final && life.was_sent == Some(true);
+    if life.state == MessageState::Sent {
+        life.was_sent = Some(true);
+    }
     let wanted = match life.message.report {
         ReportLevel::None => false,
         ReportLevel::Final => life.is_final,
-        ReportLevel::All => true,
+        ReportLevel::All => !was_told,
     };
     if wanted {
         let message = &life.message;
@@ -577,6 +466,12 @@ pub(crate) fn note(
     });
 }
 
+/// Time since a carrier took the last part of it.
+fn after_sent_ms(life: &MessageLife, at: Timestamp) -> Option<u64> {
+    let sent = life.events.iter().rfind(|line| line.event == EventName::MtSent)?;
+    u64::try_from(at.since(sent.at).as_millis()).ok()
+}
+
 pub(crate) fn event_of(life: &MessageLife, at: Timestamp, name: EventName) -> Event {
     let message = &life.message;
     let age = at.since(message.accepted_at).as_millis();
@@ -589,6 +484,7 @@ pub(crate) fn event_of(life: &MessageLife, at: Timestamp, name: EventName) -> Ev
         to: Some(message.to.clone()),
         reference: message.reference.clone(),
         class: Some(message.class),
+        route: life.route,
         ..Event::new(at, name)
     }
 }

@@ -140,7 +140,7 @@ mod tests {
                 .iter()
                 .rfind(|(there, _)| *there == key)
                 .map(|(_, record): &(_, Correlation)| record.clone());
-            let claimed = handle_sent(before, id, message_id(*message), 1);
+            let claimed = handle_sent(before, id, message_id(*message), 1, false);
             records.push((key, claimed.write.unwrap()));
         }
         for (name, id) in parked {

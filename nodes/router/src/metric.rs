@@ -71,8 +71,8 @@ pub static REROUTED_TOTAL: Counter = Counter::new(
 );
 
 /// Messages of which parts were to go to another operator and did not, by operator and reason: `no_operator` (all of the
-/// route were tried, or are not enabled), `limit` (`limits.reroutes`), `expired` (the validity) and `incomplete` (another
-/// part has failed for good). A rise of `no_operator`: the route has too few operators for what the carriers refuse.
+/// route were tried, or are not enabled), `limit` (`limits.reroutes`), `expired` (the validity), `too_late`
+/// (`failover.within` of the route) and `incomplete` (another part has failed for good). A rise of `no_operator`: the route has too few operators for what the carriers refuse.
 pub static REROUTES_ENDED_TOTAL: Counter = Counter::new(
     "smsgw_router_reroutes_ended_total",
     "Messages of which parts were to go elsewhere and did not.",
@@ -133,6 +133,23 @@ pub static MO_INCOMPLETE_TOTAL: Counter = Counter::new(
     "smsgw_mo_incomplete_total",
     "Long MO delivered without all their parts.",
     &["operator"],
+);
+
+/// Answers of routes and keywords, by client and outcome: `asked` (the client node has the request; its metric says what became of
+/// it), `no_phone` (a name or short code wrote), `own_text` (the text is such an answer itself). A rise of `own_text` means that
+/// an answer goes to a number that routes back to us.
+pub static AUTO_REPLIES_TOTAL: Counter = Counter::new(
+    "smsgw_router_auto_replies_total",
+    "Answers of routes and keywords.",
+    &["client", "outcome"],
+);
+
+/// Messages from phones that were keywords, by client and keyword: `stop`, `start`, `help`.
+/// A rise of `stop` means that people do not want what the client sends.
+pub static KEYWORDS_TOTAL: Counter = Counter::new(
+    "smsgw_router_keywords_total",
+    "Messages from phones that were keywords.",
+    &["client", "keyword"],
 );
 
 /// Records that could not be decoded, by queue; each is kept as corrupt.

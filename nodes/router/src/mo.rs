@@ -2,17 +2,20 @@
 //!
 //! Decides with `assemble` and the route table; knows no engine. Invariant MO-1: an MO becomes exactly one of: a record
 //! of `down.callback` or `down.smpp`, an entry of `inbox.<client>`, a dead letter of `down.callback` (there is no such
-//! account), dead letters of its parts in `up.<p>` (no route), a part that waits.
+//! account), dead letters of its parts in `up.<p>` (no route), a part that waits. A route to several clients makes one of the
+//! first three for each of them, all in one step.
 
 use crate::assemble::{self, Content, Due, Joined, Place};
+use crate::keywords;
 use crate::outcome::{Note, Outcome, View};
 use crate::plan::{Plan, Target};
 use crate::record::Assembly;
+use crate::reply::{self, Asked};
 use smsgw_message::{
-    Class, Down, DownKind, Event, EventName, LinkGroup, Mo, MoDown, Record, Timestamp, Up, names,
+    Class, ClientId, Down, DownKind, Event, EventName, LinkGroup, Mo, MoDown, Record, Timestamp, Up, names,
 };
 use smsgw_queue::{DeadReason, Expiry, Lane, StateKey};
-use smsgw_routing::decide_mo;
+use smsgw_routing::{MoDecision, MoMode, MoQuestion, decide_mo};
 
 /// The lane of what belongs to no client yet.
 pub(crate) fn lane_of(group: &LinkGroup) -> Lane {
@@ -91,7 +94,13 @@ pub(crate) fn handle_alarm(
 }
 
 /// Routes and publishes; says whether a client was found. `parts` are in order and at least one; `missing` are not there.
-fn give_down(outcome: Outcome, plan: &Plan, now: Timestamp, parts: &[&Mo], missing: u8) -> (Outcome, bool) {
+fn give_down(
+    mut outcome: Outcome,
+    plan: &Plan,
+    now: Timestamp,
+    parts: &[&Mo],
+    missing: u8,
+) -> (Outcome, bool) {
     let Some(first) = parts.first() else {
         return (outcome, false);
     };
@@ -104,7 +113,14 @@ fn give_down(outcome: Outcome, plan: &Plan, now: Timestamp, parts: &[&Mo], missi
         lossy,
         byte_order,
     } = assemble::join(parts.iter().copied());
-    let Ok(decision) = decide_mo(plan.table(), operator, &first.to, text.as_deref()) else {
+    let question = MoQuestion {
+        operator,
+        from: &first.from,
+        to: &first.to,
+        text: text.as_deref(),
+        at: now,
+    };
+    let Ok(decision) = decide_mo(plan.table(), question) else {
         let buried = parts.iter().fold(outcome, |outcome, mo| {
             let record = Up::Mo((*mo).clone()).to_record();
             let group = &mo.via.group;
@@ -112,49 +128,121 @@ fn give_down(outcome: Outcome, plan: &Plan, now: Timestamp, parts: &[&Mo], missi
         });
         return (buried.note(Note::MoUnroutable(operator.clone(), id)), false);
     };
-    let client = decision.client;
+    if missing > 0 {
+        outcome = outcome.note(Note::MoIncomplete(operator.clone(), id));
+    }
+    let what = MoDown {
+        message: id,
+        from: first.from.clone(),
+        to: first.to.clone(),
+        text,
+        data: data.into(),
+        encoding: first.encoding,
+        data_coding: first.data_coding,
+        operator: operator.clone(),
+        incomplete: missing > 0 || lossy,
+        charset: first.charset,
+        raw: raw.map(Into::into),
+        headers: (!headers.is_empty()).then(|| headers.into_iter().map(Into::into).collect()),
+        missing: (missing > 0).then_some(missing),
+        byte_order,
+        keyword: None,
+    };
+    let given = Given {
+        now,
+        at: first.at,
+        route: decision.route,
+        parts: parts.len(),
+    };
+    let (mut reply, mut is_keyword) = (None, false);
+    for (n, client) in (0..).zip(chosen(plan, &decision)) {
+        let spoken = what.text.as_deref().filter(|_| missing == 0);
+        let spoken = spoken.and_then(|text| plan.keywords().spoken(client, &what.to, text));
+        if let Some(spoken) = &spoken {
+            outcome = keywords::keep(outcome, now, client, &what.from, &what.to, spoken).note(Note::Spoken(
+                client.clone(),
+                id,
+                spoken.action,
+            ));
+        }
+        let keyword = spoken.as_ref().map(|spoken| spoken.action);
+        is_keyword |= keyword.is_some();
+        let answer = spoken.and_then(|spoken| spoken.reply);
+        reply = reply.or_else(|| Some((client, answer?, keyword)));
+        let what = MoDown {
+            keyword,
+            ..what.clone()
+        };
+        outcome = give_to(outcome, plan, &given, client, n, what);
+    }
+    // One answer to one message: that of a keyword, else of the route; who says stop gets no other answer.
+    let of_route = || Some((chosen(plan, &decision).first()?, decision.reply?, None));
+    let reply = reply.or_else(|| of_route().filter(|_| !is_keyword));
+    if let Some((client, reply, keyword)) = reply.filter(|(client, _, _)| plan.has_client(client)) {
+        let asked = Asked {
+            id,
+            at: first.at,
+            from: &what.from,
+            to: &what.to,
+            text: what.text.as_deref(),
+            keyword,
+        };
+        outcome = reply::ask(outcome, plan, now, client, reply, &asked);
+    }
+    (outcome, true)
+}
+
+/// Who gets the message: of several, all or the first whose account there is. At least one.
+fn chosen<'a>(plan: &Plan, decision: &MoDecision<'a>) -> &'a [ClientId] {
+    let there = || {
+        let clients = decision.clients.iter();
+        let first = clients.enumerate().find(|(_, client)| plan.has_client(client));
+        first.map_or(0, |(n, _)| n)
+    };
+    let n = match decision.mode {
+        MoMode::All => return decision.clients,
+        MoMode::One => 0,
+        MoMode::Failover => there(),
+    };
+    decision.clients.get(n..=n).unwrap_or_default()
+}
+
+/// What all clients of a message have in common.
+struct Given {
+    now: Timestamp,
+    at: Timestamp,
+    route: usize,
+    parts: usize,
+}
+
+/// Publishes for one client; `n` is its number among those who get the message, and makes the id of its event.
+fn give_to(outcome: Outcome, plan: &Plan, given: &Given, client: &ClientId, n: u64, what: MoDown) -> Outcome {
+    let id = what.message;
     let lane = Lane::new(plan.class(client), client);
     let target = plan.target(client, false);
     let url = match &target {
         Target::Callback(url) => Some(url.clone()),
         Target::Binds | Target::Inbox => None,
     };
+    let mut event = Event::new(given.now, EventName::MoRouted);
+    event.message = Some(id);
+    event.client = Some(client.clone());
+    event.operator = Some(what.operator.clone());
+    (event.from, event.to) = (Some(what.from.clone()), Some(what.to.clone()));
+    event.route = u32::try_from(given.route).ok();
+    event.parts = u16::try_from(given.parts).unwrap_or(u16::MAX);
+    event.text = what.text.clone().filter(|_| plan.stores_text(client));
     let down = Down {
-        event: id.derive(0),
+        event: id.derive(n),
         client: client.clone(),
         url,
-        at: first.at,
-        what: DownKind::Mo(MoDown {
-            message: id,
-            from: first.from.clone(),
-            to: first.to.clone(),
-            text,
-            data: data.into(),
-            encoding: first.encoding,
-            data_coding: first.data_coding,
-            operator: operator.clone(),
-            incomplete: missing > 0 || lossy,
-            charset: first.charset,
-            raw: raw.map(Into::into),
-            headers: (!headers.is_empty()).then(|| headers.into_iter().map(Into::into).collect()),
-            missing: (missing > 0).then_some(missing),
-            byte_order,
-        }),
+        at: given.at,
+        what: DownKind::Mo(what),
         for_bind: None,
     };
     let record = down.to_record();
-    let mut event = Event::new(now, EventName::MoRouted);
-    event.message = Some(id);
-    event.client = Some(client.clone());
-    event.operator = Some(operator.clone());
-    (event.from, event.to) = (Some(first.from.clone()), Some(first.to.clone()));
-    event.route = u32::try_from(decision.route).ok();
-    event.parts = u16::try_from(parts.len()).unwrap_or(u16::MAX);
-    let mut outcome = outcome.event(&event);
-    if missing > 0 {
-        outcome = outcome.note(Note::MoIncomplete(operator.clone(), id));
-    }
-    let outcome = match target {
+    let outcome = outcome.event(&event);
+    match target {
         Target::Callback(_) => outcome.with(|step| step.publish(names::DOWN_CALLBACK, lane, record)),
         Target::Binds => outcome.with(|step| step.publish(names::DOWN_SMPP, lane, record)),
         Target::Inbox if plan.has_client(client) => {
@@ -163,6 +251,5 @@ fn give_down(outcome: Outcome, plan: &Plan, now: Timestamp, parts: &[&Mo], missi
         Target::Inbox => outcome
             .with(|step| step.bury(names::DOWN_CALLBACK, lane, record, DeadReason::NoOwner))
             .note(Note::MoWithoutTarget(client.clone(), id)),
-    };
-    (outcome, true)
+    }
 }

@@ -3,18 +3,20 @@
 //! Input: `mt.accepted`, records [`MtMessage`]. Invariant MT-1: a message is routed once; its parts are published in the
 //! step that writes `queued` into its record, all to one operator.
 //!
-//! The first operator of the route is taken; the others stand by for what it does not take (see `reroute`).
+//! The first operator of the route's order is taken; the others stand by for what it does not take (see `reroute`).
 
 use crate::life::{self, Changes};
 use crate::outcome::{Outcome, View};
 use crate::plan::Plan;
 use crate::record::LastReference;
 use crate::recut;
+use crate::replace;
 use crate::report;
 use crate::work::{Hop, Unreadable};
-use smsgw_message::{MessageLife, MtMessage, OperatorId, Record, Timestamp, names};
+use smsgw_message::{
+    ClientNumbers, Dispatch, MessageLife, MtMessage, OperatorId, Record, SentAs, Timestamp, names,
+};
 use smsgw_queue::{Expiry, StateKey, StepId};
-use smsgw_routing::decide_mt;
 
 /// The hop of `mt.accepted`.
 #[derive(Debug, Clone, Copy)]
@@ -54,30 +56,56 @@ impl Hop for Mt {
         if life.is_final || life.parts.iter().any(|part| part.via.is_some()) {
             return outcome; // Routed or ended before: the input is a repetition.
         }
+        if replace::is_void(&life, message) {
+            return outcome;
+        }
         let mut changes = Changes::default();
         if message.valid_until <= now {
             life::handle_late(&mut life, now, &mut changes);
-        } else if let Ok(decision) = decide_mt(plan.table(), &message.client, message.class, &message.to) {
-            let operator = decision.operator();
-            if recut::may_be_long(message, plan.may_rewrite()) {
-                outcome = match adapt(outcome, plan, operator, now, &mut life, &mut changes, view) {
-                    Ok(outcome) => outcome,
-                    Err(corrupt) => return corrupt,
-                };
+            return report::put(outcome, plan, now, &life, seen.expected, changes);
+        }
+        match plan.decide(&life.message, now) {
+            Ok(decision) => {
+                let operator = decision.operator();
+                if recut::may_be_long(message, plan.may_rewrite()) {
+                    outcome = match adapt(outcome, plan, operator, now, &mut life, &mut changes, view) {
+                        Ok(outcome) => outcome,
+                        Err(corrupt) => return corrupt,
+                    };
+                }
+                life::handle_routed(&mut life, &decision, now, &mut changes);
+                let queue = names::mt_operator(operator);
+                let numbers = 1..=life.message.part_count();
+                for dispatch in numbers.filter_map(|number| dispatch(&life, number, operator)) {
+                    let (queue, lane) = (queue.as_str(), report::lane_of(&life));
+                    outcome = outcome.with(|step| step.publish(queue, lane, dispatch.to_record()));
+                }
             }
-            life::handle_routed(&mut life, operator, now, &mut changes);
-            let queue = names::mt_operator(operator);
-            let message = &life.message;
-            for dispatch in (1..=message.part_count()).filter_map(|number| message.dispatch(number, operator))
-            {
-                let (queue, lane) = (queue.as_str(), report::lane_of(&life));
-                outcome = outcome.with(|step| step.publish(queue, lane, dispatch.to_record()));
-            }
-        } else {
-            life::handle_unroutable(&mut life, now, &mut changes);
+            Err(refusal) => life::handle_unroutable(&mut life, refusal, now, &mut changes),
         }
         report::put(outcome, plan, now, &life, seen.expected, changes)
     }
+}
+
+/// The record for a part (from 1), with the addresses that its route gives it.
+pub(crate) fn dispatch(life: &MessageLife, number: u16, operator: &OperatorId) -> Option<Dispatch> {
+    let index = usize::from(number).checked_sub(1)?;
+    let dispatch = Dispatch {
+        route: life.route,
+        ..life.message.dispatch(number, operator)?
+    };
+    let Some(SentAs { from, to }) = life.parts.get(index)?.sent_as.clone() else {
+        return Some(dispatch);
+    };
+    Some(Dispatch {
+        own: Some(ClientNumbers {
+            from: dispatch.from.clone(),
+            to: dispatch.to.clone(),
+        }),
+        from: from.or(dispatch.from),
+        to: to.unwrap_or(dispatch.to),
+        ..dispatch
+    })
 }
 
 /// Gives a long message the parts that its operator carries, and their reference.

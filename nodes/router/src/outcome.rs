@@ -7,11 +7,12 @@
 use crate::carrier_id::{Form, Known};
 use crate::metric;
 use crate::plan::Plan;
+use crate::reply::Answer;
 use crate::reroute::Halt;
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use smsgw_message::{
-    ClientId, Event, EventName, LinkGroup, MessageId, OperatorId, Record, RecordError, names,
+    ClientId, Event, EventName, KeywordAction, LinkGroup, MessageId, OperatorId, Record, RecordError, names,
 };
 use smsgw_queue::{DeadReason, Expected, Op, StateKey, Step, StepId, Versioned};
 use tracing::{debug, error, info, warn};
@@ -123,6 +124,11 @@ impl View {
         }
     }
 
+    /// Whether anything is under a key.
+    pub(crate) fn is_there(&self, key: &StateKey) -> bool {
+        self.values.get(key).is_some_and(|there| there.value.is_some())
+    }
+
     /// The record under a key. A key that was not read counts as absent: a write then fails as a conflict and the
     /// hop is decided again.
     pub(crate) fn read<R: Record>(&self, key: &StateKey) -> Result<Seen<R>, RecordError> {
@@ -196,6 +202,10 @@ pub(crate) enum Note {
     MoPartDuplicate(OperatorId, MessageId),
     /// An MO was delivered without all its parts.
     MoIncomplete(OperatorId, MessageId),
+    /// What came of the answer of a route or keyword.
+    Answered(ClientId, MessageId, Answer),
+    /// A phone said what it wants.
+    Spoken(ClientId, MessageId, KeywordAction),
     /// A value of state cannot be decoded.
     CorruptState(StateKey, String),
 }
@@ -302,6 +312,18 @@ impl Note {
             Self::MoIncomplete(operator, message) => {
                 metric::MO_INCOMPLETE_TOTAL.with(&[operator.as_str()]).inc();
                 debug!(message_id = %message, %operator, "long message given down without all its parts");
+            }
+            Self::Answered(client, message, answer) => {
+                metric::AUTO_REPLIES_TOTAL
+                    .with(&[client.as_str(), answer.as_str()])
+                    .inc();
+                debug!(message_id = %message, %client, answer = answer.as_str(), "answer of a route or keyword");
+            }
+            Self::Spoken(client, message, keyword) => {
+                metric::KEYWORDS_TOTAL
+                    .with(&[client.as_str(), keyword.as_str()])
+                    .inc();
+                debug!(message_id = %message, %client, keyword = keyword.as_str(), "phone sent a keyword");
             }
             Self::CorruptState(key, error) => {
                 metric::CORRUPT_TOTAL.with(&[queue]).inc();

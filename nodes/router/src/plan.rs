@@ -6,12 +6,15 @@
 //! Invariant PL-1: a plan that cannot be built changes nothing: the one before stays in force.
 
 use arc_swap::ArcSwap;
+use rustc_hash::FxHashSet;
 use smsgw_config::{
-    Alphabet, Config, ConfigHandle, LimitsSection, LongReceipts, MessageIds, Operator, ReceiptState as Word,
-    StateWord,
+    Alphabet, Config, ConfigHandle, Failover, LimitsSection, LongReceipts, MessageIds, Operator, Protocol,
+    ReceiptState as Word, Snapshot, StateWord,
 };
-use smsgw_message::{Class, ClientId, MessageState, OperatorId, ReceiptState};
-use smsgw_routing::{RouteError, RouteTable};
+use smsgw_message::{Class, ClientId, MessageState, MtMessage, OperatorId, ReceiptState, Timestamp};
+use smsgw_routing::{
+    Decision, KeywordTable, Question, Refusal, RouteError, RouteTable, decide_mt, whole_text,
+};
 use smsgw_runtime::{ChildContext, ChildError};
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,18 +43,42 @@ pub(crate) enum Target {
 pub(crate) struct Plan {
     epoch: u64,
     config: Arc<Config>,
-    table: RouteTable,
+    table: Arc<RouteTable>,
     habits: Arc<Habits>,
+    has_failover: bool,
+    keywords: KeywordTable,
+    /// What phones are answered with, as texts are compared.
+    answers: FxHashSet<String>,
 }
 
 impl Plan {
-    pub(crate) fn try_new(epoch: u64, config: Arc<Config>, habits: Arc<Habits>) -> Result<Self, RouteError> {
-        let table = config.route_table()?;
+    /// The plan of a configuration that nobody published.
+    #[cfg(test)]
+    pub(crate) fn try_new(_epoch: u64, config: Arc<Config>, habits: Arc<Habits>) -> Result<Self, RouteError> {
+        let config = Arc::unwrap_or_clone(config);
+        Self::of(&ConfigHandle::new(config).current(), habits)
+    }
+
+    pub(crate) fn of(snapshot: &Snapshot, habits: Arc<Habits>) -> Result<Self, RouteError> {
+        let table = snapshot.routes()?;
+        let keywords = snapshot.config.keyword_table();
+        let of_routes = snapshot.config.route.mo.iter();
+        let answers = of_routes
+            .filter_map(|route| route.reply.as_deref())
+            .chain(keywords.replies())
+            .map(whole_text)
+            .collect();
         Ok(Self {
-            epoch,
-            config,
+            epoch: snapshot.epoch,
+            config: Arc::clone(&snapshot.config),
+            has_failover: snapshot.config.route.mt.iter().any(|route| {
+                let failover = &route.failover;
+                !failover.states.is_empty() || !failover.errors.is_empty() || failover.silence.is_some()
+            }),
             table,
             habits,
+            keywords,
+            answers,
         })
     }
 
@@ -68,8 +95,40 @@ impl Plan {
             .map_or(MessageIds::Auto, |operator| operator.message_ids)
     }
 
+    /// Where a message goes now.
+    pub(crate) fn decide(&self, message: &MtMessage, now: Timestamp) -> Result<Decision<'_>, Refusal> {
+        decide_mt(&self.table, Question::of(message, now))
+    }
+
     pub(crate) fn table(&self) -> &RouteTable {
         &self.table
+    }
+
+    /// The words by which phones say what they want.
+    pub(crate) fn keywords(&self) -> &KeywordTable {
+        &self.keywords
+    }
+
+    /// Whether phones are answered with this text.
+    pub(crate) fn answers(&self, text: &str) -> bool {
+        self.answers.contains(text)
+    }
+
+    /// When another operator of a route is tried after one has taken the message.
+    pub(crate) fn failover(&self, route: usize) -> Option<&Failover> {
+        let route = self.config.route.mt.get(route.checked_sub(1)?)?;
+        Some(&route.failover)
+    }
+
+    /// Whether any route says so: without, nothing is looked up for it.
+    pub(crate) fn has_failover(&self) -> bool {
+        self.has_failover
+    }
+
+    /// What a part of a message costs at an operator, in millionths; `None` when nothing says so.
+    pub(crate) fn cost(&self, operator: &OperatorId, message: &MtMessage, now: Timestamp) -> Option<u64> {
+        let cost = self.table.costs().cost(operator, message.to.as_str(), now)?;
+        u64::try_from(cost.per_part.as_i64()).ok()
     }
 
     pub(crate) fn limits(&self) -> &LimitsSection {
@@ -115,6 +174,11 @@ impl Plan {
             .is_some_and(|form| form.contains("{text}"))
     }
 
+    /// Whether texts of the client's messages may be stored.
+    pub(crate) fn stores_text(&self, client: &ClientId) -> bool {
+        self.config.stores_text(client)
+    }
+
     /// Whether there is such an account: an inbox of one that is gone would be read by nobody.
     pub(crate) fn has_client(&self, client: &ClientId) -> bool {
         self.config.client.contains_key(client)
@@ -144,6 +208,12 @@ impl Plan {
             })
     }
 
+    /// Whether an operator's ids may stand for several parts: UCP names a message by its recipient and second.
+    pub(crate) fn shares_ids(&self, operator: &OperatorId) -> bool {
+        self.operator(operator)
+            .is_some_and(|operator| operator.protocol == Protocol::Ucp)
+    }
+
     /// Which receipts of an operator speak for a long message.
     pub(crate) fn long_receipts(&self, operator: &OperatorId) -> LongReceipts {
         self.config
@@ -154,16 +224,7 @@ impl Plan {
 
     /// What a state means at an operator.
     pub(crate) fn meaning(&self, operator: &OperatorId, state: ReceiptState) -> Meaning {
-        let word = match state {
-            ReceiptState::Enroute => Word::Enroute,
-            ReceiptState::Delivered => Word::Delivrd,
-            ReceiptState::Expired => Word::Expired,
-            ReceiptState::Deleted => Word::Deleted,
-            ReceiptState::Undeliverable => Word::Undeliv,
-            ReceiptState::Accepted => Word::Acceptd,
-            ReceiptState::Unknown => Word::Unknown,
-            ReceiptState::Rejected => Word::Rejectd,
-        };
+        let word = word_of(state);
         match self
             .config
             .operator
@@ -178,6 +239,20 @@ impl Plan {
             Some(StateWord::Rejected) => Meaning::Final(MessageState::Rejected),
             Some(StateWord::Cancelled) => Meaning::Final(MessageState::Cancelled),
         }
+    }
+}
+
+/// A state as the configuration writes it.
+pub(crate) fn word_of(state: ReceiptState) -> Word {
+    match state {
+        ReceiptState::Enroute => Word::Enroute,
+        ReceiptState::Delivered => Word::Delivrd,
+        ReceiptState::Expired => Word::Expired,
+        ReceiptState::Deleted => Word::Deleted,
+        ReceiptState::Undeliverable => Word::Undeliv,
+        ReceiptState::Accepted => Word::Acceptd,
+        ReceiptState::Unknown => Word::Unknown,
+        ReceiptState::Rejected => Word::Rejectd,
     }
 }
 
@@ -199,7 +274,7 @@ impl Plans {
 
     pub(crate) fn try_new(config: ConfigHandle) -> Result<Self, RouteError> {
         let snapshot = config.current();
-        let plan = Plan::try_new(snapshot.epoch, Arc::clone(&snapshot.config), Arc::default())?;
+        let plan = Plan::of(&snapshot, Arc::default())?;
         let tried = tokio::sync::watch::Sender::new(plan.epoch);
         Ok(Self {
             config,
@@ -237,9 +312,9 @@ pub(crate) async fn watch(ctx: ChildContext, plans: Arc<Plans>) -> Result<(), Ch
         epochs.borrow_and_update();
         let snapshot = plans.config.current();
         if snapshot.epoch != plans.current.load().epoch {
-            let (epoch, config) = (snapshot.epoch, Arc::clone(&snapshot.config));
+            let epoch = snapshot.epoch;
             let habits = Arc::clone(&plans.current.load().habits);
-            match tokio::task::spawn_blocking(move || Plan::try_new(epoch, config, habits)).await? {
+            match tokio::task::spawn_blocking(move || Plan::of(&snapshot, habits)).await? {
                 Ok(plan) => {
                     let (mt, mo) = plan.table.route_counts();
                     plans.current.store(Arc::new(plan));

@@ -7,12 +7,14 @@
 use crate::carrier_id::Form;
 use crate::claim::{self, Blocked, Breadth, Found};
 use crate::correlate::{self, Fate};
+use crate::failover;
 use crate::life::{self, Changes, Surplus};
 use crate::mo;
 use crate::outcome::{Note, Outcome, View};
 use crate::plan::Plan;
 use crate::record::Correlation;
 use crate::report;
+use crate::reroute;
 use smsgw_message::{Event, EventName, Receipt, Record, Timestamp, Up, names};
 use smsgw_queue::{DeadReason, Expiry, StateKey};
 
@@ -84,7 +86,7 @@ pub(crate) fn handle(
     view: &View,
 ) -> Outcome {
     match claim::find(plan, receipt, Breadth::Usual, view) {
-        Ok(Some(found)) => apply(outcome, plan, now, receipt, found)
+        Ok(Some(found)) => apply(outcome, plan, now, receipt, found, view)
             .unwrap_or_else(|outcome| unknown(outcome.dead(DeadReason::UnknownReceipt), now, receipt)),
         Ok(None) => park(outcome, plan, now, receipt, view),
         Err(Blocked { key, error }) => outcome.corrupt(&key, &error),
@@ -98,6 +100,7 @@ pub(crate) fn apply(
     now: Timestamp,
     receipt: &Receipt,
     found: Found,
+    view: &View,
 ) -> Result<Outcome, Outcome> {
     let operator = &receipt.via.operator;
     let Found {
@@ -111,14 +114,18 @@ pub(crate) fn apply(
     let Some(mut life) = seen.record else {
         return Ok(outcome.note(Note::Late(operator.clone(), message)));
     };
-    let surplus = life::surplus(&life, part, operator);
-    let mut changes = Changes::default();
     let meaning = plan.meaning(operator, receipt.state);
+    let surplus = life::surplus(&life, part, operator, meaning);
+    let mut changes = Changes::default();
     let rule = plan.long_receipts(operator);
-    if life::handle_receipt(&mut life, part, receipt, meaning, rule, &mut changes).is_err() {
+    let retry = failover::after_receipt(plan, &life, receipt, meaning, now);
+    let open = failover::is_on_its_way(&life);
+    if life::handle_receipt(&mut life, part, receipt, meaning, rule, retry, &mut changes).is_err() {
         return Err(outcome);
     }
     let outcome = outcome.note(matched(receipt, form, certain));
+    let outcome = reroute::handle(outcome, plan, now, &receipt.via, &mut life, &mut changes);
+    let outcome = failover::withdraw(outcome, open, now, &life, view);
     let surplus = match surplus {
         None => return Ok(report::put(outcome, plan, now, &life, seen.expected, changes)),
         Some(Surplus::Duplicate) => Note::Duplicate(operator.clone(), message, 1),
@@ -136,16 +143,26 @@ pub(crate) fn keys(plan: &Plan, receipt: &Receipt, breadth: Breadth, view: &View
     let places = claim::places(plan, receipt, breadth, view).unwrap_or_else(usual);
     let messages: Vec<_> = places
         .iter()
-        .filter_map(|place| {
-            let there = view.read::<Correlation>(&place.key).ok()?.record?;
-            correlate::owner(&there, &place.answered)
+        .flat_map(|place| {
+            let there = view
+                .read::<Correlation>(&place.key)
+                .ok()
+                .and_then(|seen| seen.record);
+            there
+                .map(|there| correlate::parts(&there, &place.answered))
+                .unwrap_or_default()
         })
         .map(|(message, _)| report::message_key(message))
+        .collect();
+    let withdrawn: Vec<_> = messages
+        .iter()
+        .flat_map(|key| failover::keys(key, view))
         .collect();
     places
         .into_iter()
         .map(|place| place.key)
         .chain(messages)
+        .chain(withdrawn)
         .collect()
 }
 

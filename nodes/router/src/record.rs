@@ -79,6 +79,9 @@ pub(crate) enum Assembly {
         /// When it is delivered as it is.
         #[n(2)]
         deadline: Timestamp,
+        /// How often its deadline was put off because nobody had been at work.
+        #[n(3)]
+        put_off: Option<u8>,
     },
     /// It was delivered whole; kept for a while because carriers repeat what they think we missed.
     #[n(1)]
@@ -172,6 +175,7 @@ mod tests {
             total: 2,
             pieces: vec![piece],
             deadline: at(9),
+            put_off: None,
         };
         let done = Assembly::Done {
             digests: vec![1, u64::MAX],

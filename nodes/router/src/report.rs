@@ -7,6 +7,7 @@
 //! # Limits
 //! A report for an account that is gone is counted and goes nowhere; the message's record still shows its state.
 
+use crate::failover;
 use crate::life::{Changes, Due};
 use crate::outcome::{Note, Outcome};
 use crate::plan::{Plan, Target};
@@ -16,7 +17,7 @@ use smsgw_message::text::decode_shifted;
 use smsgw_message::{
     Down, DownKind, Encoding, ForBind, MessageLife, MessageState, Origin, Record, Timestamp, names,
 };
-use smsgw_queue::{Expected, Expiry, Lane, StateKey};
+use smsgw_queue::{DeadReason, Expected, Expiry, Lane, StateKey};
 
 /// Characters of a message that its receipt quotes (SMPP 3.4 appendix B).
 const QUOTED: usize = 20;
@@ -52,6 +53,7 @@ pub(crate) fn put(
         Expiry::At(now.after(plan.limits().message_retention))
     } else {
         let at = schedule::due(life).unwrap_or_else(|| given_up_at(plan, life));
+        let at = failover::silent_at(life).map_or(at, |silent| silent.min(at));
         Expiry::Alarm(at, names::ALARMS.into(), lane_of(life))
     };
     outcome = outcome
@@ -100,7 +102,13 @@ fn publish(outcome: Outcome, plan: &Plan, life: &MessageLife, due: Due) -> Outco
             let record = down(None, None).to_record();
             return outcome.with(|step| step.append(names::inbox(client), record));
         }
-        Target::Inbox => return outcome.note(Note::ReportWithoutTarget(client.clone(), message.id)),
+        // The account is gone: kept for a person, as an MO is.
+        Target::Inbox => {
+            let record = down(None, None).to_record();
+            return outcome
+                .with(|step| step.bury(names::DOWN_CALLBACK, lane_of(life), record, DeadReason::NoOwner))
+                .note(Note::ReportWithoutTarget(client.clone(), message.id));
+        }
     };
     outcome.with(|step| step.publish(queue, lane_of(life), down.to_record()))
 }

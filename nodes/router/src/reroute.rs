@@ -1,5 +1,5 @@
 //! Gives a message, or a part of it, to the next operator of its route when one did not take it and its operator's table says
-//! so (`operator.<id>.reroute`).
+//! so (`operator.<id>.reroute`); or took it and failed, where its route says so (`failover`).
 //!
 //! ```text
 //! result "try another" ─▶ the part waits ─┬─ a part failed for good, or no operator is left ─▶ its failure counts
@@ -13,26 +13,27 @@
 //!
 //! The next operator is the first one of the route in force that is enabled, and that neither the part nor (where the whole
 //! goes) any other part was given to before. Each part knows the operators that did not take it (`tried`); `via` is the one
-//! that has it now, and the only one whose receipts count. Pure over a [`MessageLife`]; time is an argument.
+//! that has it now, and the only one whose failures count. Pure over a [`MessageLife`]; time is an argument.
 //!
 //! Invariant RR-1: a part is given to one operator at a time, and never again to one that did not take it; at most
-//! `limits.reroutes` times, and not after its validity.
+//! `limits.reroutes` times (or as the route says), and not after its validity.
 //!
 //! # Limits
 //! A part waits as long as a sibling is unanswered: a sibling that is retried for long, or whose link is down, holds the
 //! waiting ones up to the end of their validity. Parts that a client cut itself are messages of their own, each with a way of
 //! its own. What an operator cannot be told at all (`unsendable`) is final, though another one might be able to.
 
+use crate::failover;
 use crate::life::{self, Changes};
+use crate::mt;
 use crate::outcome::{Note, Outcome};
 use crate::plan::Plan;
 use crate::recut::{self, Recut};
 use crate::report;
 use smsgw_message::{
-    EventName, LinkGroup, MessageLife, MessageState, OperatorId, PartLife, Record, RerouteReason,
+    EventName, LinkGroup, MessageLife, MessageState, OperatorId, PartLife, Record, RerouteReason, SentAs,
     SubmitOutcome, SubmitResult, Timestamp, Via, names,
 };
-use smsgw_routing::decide_mt;
 
 /// Why parts that are to go elsewhere do not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub(crate) enum Halt {
     Expired,
     /// Another part has failed for good.
     Incomplete,
+    /// `failover.within` of the route.
+    TooLate,
 }
 
 impl Halt {
@@ -55,6 +58,7 @@ impl Halt {
             Self::Limit => "limit",
             Self::Expired => "expired",
             Self::Incomplete => "incomplete",
+            Self::TooLate => "too_late",
         }
     }
 }
@@ -79,14 +83,21 @@ pub(crate) fn wait(
     error: &str,
     reason: RerouteReason,
 ) -> (EventName, Option<String>) {
+    part.carrier_id = None;
+    part.fallback = None;
+    set_waiting(part, operator, error);
+    let detail = format!("{operator}: {error} ({})", reason.as_str());
+    (EventName::MtRefused, Some(detail))
+}
+
+/// The part looks for the operator after this one.
+pub(crate) fn set_waiting(part: &mut PartLife, operator: &OperatorId, error: &str) {
     part.state = MessageState::Queued;
     part.error = Some(error.to_owned());
-    part.carrier_id = None;
+    part.silent_at = None;
     let tried = part.tried.get_or_insert_default();
     tried.retain(|before| before != operator);
     tried.push(operator.clone());
-    let detail = format!("{operator}: {error} ({})", reason.as_str());
-    (EventName::MtRefused, Some(detail))
 }
 
 /// Whether this very result was taken before: its part is elsewhere by now.
@@ -174,7 +185,7 @@ pub(crate) fn decide(
     }
 }
 
-fn has_failed(state: MessageState) -> bool {
+pub(crate) fn has_failed(state: MessageState) -> bool {
     match state {
         MessageState::Failed | MessageState::Expired | MessageState::Rejected | MessageState::Cancelled => {
             true
@@ -202,6 +213,7 @@ fn tried_by_any(life: &MessageLife) -> Vec<OperatorId> {
 fn go_whole(
     life: &mut MessageLife,
     operator: &OperatorId,
+    sent_as: Option<&SentAs>,
     recut: Option<Recut>,
     now: Timestamp,
     out: &mut Changes,
@@ -213,7 +225,7 @@ fn go_whole(
     }
     for part in &mut life.parts {
         part.tried = Some(tried.clone());
-        give(part, operator);
+        give(part, operator, sent_as);
     }
     life::note(life, now, EventName::MtRerouted, None, Some(detail));
     let mut event = life::event_of(life, now, EventName::MtRerouted);
@@ -223,13 +235,20 @@ fn go_whole(
 }
 
 /// One part goes to `operator`, as it is.
-fn go_alone(life: &mut MessageLife, number: u16, operator: &OperatorId, now: Timestamp, out: &mut Changes) {
+fn go_alone(
+    life: &mut MessageLife,
+    number: u16,
+    operator: &OperatorId,
+    sent_as: Option<&SentAs>,
+    now: Timestamp,
+    out: &mut Changes,
+) {
     let index = usize::from(number).checked_sub(1);
     let Some(part) = index.and_then(|index| life.parts.get_mut(index)) else {
         return;
     };
     let detail = line(tried(part).last(), operator, Some(part));
-    give(part, operator);
+    give(part, operator, sent_as);
     life::note(life, now, EventName::MtRerouted, Some(number), Some(detail));
     let mut event = life::event_of(life, now, EventName::MtRerouted);
     event.operator = Some(operator.clone());
@@ -244,9 +263,12 @@ fn line(from: Option<&OperatorId>, to: &OperatorId, part: Option<&PartLife>) -> 
     format!("{from} to {to}: {error}")
 }
 
-fn give(part: &mut PartLife, operator: &OperatorId) {
+fn give(part: &mut PartLife, operator: &OperatorId, sent_as: Option<&SentAs>) {
     part.state = MessageState::Queued;
     part.error = None;
+    part.fallback = None;
+    part.silent_at = None;
+    part.sent_as = sent_as.cloned();
     part.carrier_id = None;
     part.link = None;
     part.via = Some(Via {
@@ -258,8 +280,7 @@ fn give(part: &mut PartLife, operator: &OperatorId) {
 /// The parts that wait end by the failures they have.
 fn end_waiting(life: &mut MessageLife) {
     for part in life.parts.iter_mut().filter(|part| is_waiting(part)) {
-        let error = part.error.take().unwrap_or_default();
-        life::end(part, MessageState::Rejected, &error);
+        failover::give_up(part);
     }
 }
 
@@ -272,17 +293,41 @@ pub(crate) fn handle(
     life: &mut MessageLife,
     changes: &mut Changes,
 ) -> Outcome {
-    let route = {
-        let message = &life.message;
-        decide_mt(plan.table(), &message.client, message.class, &message.to).ok()
+    if !life.parts.iter().any(is_waiting) {
+        return outcome;
+    }
+    let route = plan.decide(&life.message, now).ok();
+    let caps = route.as_ref().and_then(|route| plan.failover(route.route));
+    let spent = life
+        .parts
+        .iter()
+        .filter_map(|part| part.spent)
+        .max()
+        .unwrap_or_default();
+    let is_too_dear = |operator: &OperatorId| {
+        let most = caps.and_then(|caps| u64::try_from(caps.cost?.as_i64()).ok());
+        most.is_some_and(|most| {
+            let cost = plan.cost(operator, &life.message, now);
+            cost.is_none_or(|cost| spent.saturating_add(cost) > most)
+        })
     };
     let next = |tried: &[OperatorId]| {
         let is_out = |operator: &OperatorId| {
-            tried.contains(operator) || plan.operator(operator).is_none_or(|settings| !settings.enabled)
+            tried.contains(operator)
+                || plan.operator(operator).is_none_or(|settings| !settings.enabled)
+                || is_too_dear(operator)
         };
-        route.and_then(|route| route.operator_but(is_out).cloned())
+        route.as_ref()?.operator_but(is_out).cloned()
     };
-    let moved: Vec<(u16, OperatorId)> = match decide(life, now, plan.limits().reroutes, next) {
+    let attempts = caps.and_then(|caps| caps.attempts);
+    let most = attempts.map_or(plan.limits().reroutes, |attempts| attempts.saturating_sub(1));
+    let decided = match caps.and_then(|caps| caps.within) {
+        Some(within) if now.since(failover::began(life)) > within => Move::End(Halt::TooLate),
+        Some(_) | None => decide(life, now, most, next),
+    };
+    let sent_as = route.as_ref().and_then(|route| route.sent_as.as_ref());
+    let number = route.as_ref().and_then(|route| u32::try_from(route.route).ok());
+    let moved: Vec<(u16, OperatorId)> = match decided {
         Move::Stay => return outcome,
         Move::End(halt) => {
             end_waiting(life);
@@ -293,14 +338,16 @@ pub(crate) fn handle(
             let recut = plan
                 .operator(&operator)
                 .and_then(|settings| recut::anew(&life.message, settings));
-            go_whole(life, &operator, recut, now, changes);
+            life.route = number;
+            go_whole(life, &operator, sent_as, recut, now, changes);
             (1..=life.message.part_count())
                 .map(|number| (number, operator.clone()))
                 .collect()
         }
         Move::Parts(parts) => {
+            life.route = number;
             for (number, operator) in &parts {
-                go_alone(life, *number, operator, now, changes);
+                go_alone(life, *number, operator, sent_as, now, changes);
             }
             parts
         }
@@ -308,7 +355,7 @@ pub(crate) fn handle(
     life::end_unspoken(life, plan.long_receipts(&from.operator), from);
     life::conclude(life, now, changes);
     for (number, to) in moved {
-        let Some(dispatch) = life.message.dispatch(number, &to) else {
+        let Some(dispatch) = mt::dispatch(life, number, &to) else {
             continue;
         };
         let (queue, lane) = (names::mt_operator(&to), report::lane_of(life));

@@ -7,6 +7,7 @@ use crate::assemble::Place;
 use crate::carrier_id::{Form, fold};
 use crate::claim::{self, Breadth};
 use crate::correlate;
+use crate::failover;
 use crate::life::{self, Changes};
 use crate::mo;
 use crate::outcome::{Note, Outcome, View};
@@ -107,6 +108,7 @@ fn handle_submit_result(
     if life::handle_submit_result(&mut life, result, plan.long_receipts(operator), &mut changes).is_err() {
         return orphaned(outcome);
     }
+    failover::arm(plan, &mut life, result, now);
     outcome = reroute::handle(outcome, plan, now, &result.via, &mut life, &mut changes);
     if let Some(carrier_id) = carrier_id(result) {
         let key = correlate::key_of(&result.via.group, carrier_id);
@@ -114,7 +116,13 @@ fn handle_submit_result(
             Ok(there) => there,
             Err(error) => return outcome.corrupt(&key, &error),
         };
-        let claimed = correlate::handle_sent(there.record, carrier_id, result.message, result.part);
+        let claimed = correlate::handle_sent(
+            there.record,
+            carrier_id,
+            result.message,
+            result.part,
+            plan.shares_ids(&result.via.operator),
+        );
         if let Some(correlation) = claimed.write {
             // Late answers, too, may have receipts to come.
             let expiry =
@@ -133,9 +141,12 @@ fn handle_submit_result(
             }
             let meaning = plan.meaning(&receipt.via.operator, receipt.state);
             let rule = plan.long_receipts(&receipt.via.operator);
-            if life::handle_receipt(&mut life, result.part, &receipt, meaning, rule, &mut changes).is_err() {
+            let retry = failover::after_receipt(plan, &life, &receipt, meaning, now);
+            let part = result.part;
+            if life::handle_receipt(&mut life, part, &receipt, meaning, rule, retry, &mut changes).is_err() {
                 return orphaned(outcome);
             }
+            outcome = reroute::handle(outcome, plan, now, &receipt.via, &mut life, &mut changes);
             outcome = outcome.note(receipt::matched(&receipt, form, certain));
         }
         for stray in claimed.strays {

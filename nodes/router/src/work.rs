@@ -57,6 +57,12 @@ pub(crate) trait Hop: Send + Sync {
     /// The keys that the decision reads or writes, as far as they are known from the view so far.
     fn keys(&self, plan: &Plan, input: &Self::Input, view: &View) -> Vec<StateKey>;
 
+    /// What is to be decided instead when the step of an input was refused by what it found: a record that it takes out of
+    /// its queue is not there, a counter that it takes from has too little. `None` where no step does such things.
+    fn refused(&self, _input: &Self::Input, _why: &CommitErrorKind) -> Option<Self::Input> {
+        None
+    }
+
     /// Decides. Pure: the same arguments give the same outcome.
     fn decide(&self, plan: &Plan, now: Timestamp, id: StepId, input: &Self::Input, view: &View) -> Outcome;
 }
@@ -252,8 +258,17 @@ async fn wave<H: Hop>(
                 | CommitErrorKind::Leased { .. }
                 | CommitErrorKind::Full(_)),
             ) => {
-                // No step of this node adds or moves records, and each has an input, which bounds do not refuse: whatever
-                // it is, the input is not lost.
+                let instead = match &item.task {
+                    Task::Decide(input) => hop.refused(input, &kind),
+                    Task::KeepAsCorrupt | Task::GiveBack => None,
+                };
+                if let Some(instead) = instead {
+                    item.task = Task::Decide(instead);
+                    left.push(item);
+                    continue;
+                }
+                // Nothing else adds or moves records, and each step has an input, which bounds do not refuse: whatever it
+                // is, the input is not lost.
                 error!(%queue, error = %kind, "step refused in a way that none of its changes explains");
                 item.tries = TRIES;
                 left.extend(again(item));

@@ -127,7 +127,7 @@ fn receipts_count_from_the_operator_that_has_the_part() {
         !is_elsewhere(&life, "alpha"),
         "it has not gone to anybody else yet"
     );
-    give(&mut life.parts[0], &operator("beta"));
+    give(&mut life.parts[0], &operator("beta"), None);
     assert!(is_elsewhere(&life, "alpha"));
     assert!(!is_elsewhere(&life, "beta") && !is_elsewhere(&life, "gamma"));
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use MessageState::{Cancelled, Queued, Scheduled, Sent};
-use smsgw_message::{CancelRequest, Cancels, ClientId};
+use smsgw_message::{CancelGroup, CancelRequest, Cancels, ClientId, GroupWish};
 
 /// As the accept leaves it.
 fn scheduled(world: &mut World, millis: i64) -> MtMessage {
@@ -245,4 +245,56 @@ fn nobody_withdraws_the_message_of_another() {
             .iter()
             .any(|line| line.event == EventName::MtCancelRequested)
     );
+}
+
+#[test]
+fn operators_look_for_groups_as_long_as_a_message_may_wait_and_forget_clients_whose_time_is_over() {
+    const DAY: i64 = 24 * 3_600_000;
+    let mut world = World::new();
+    let to = crate::fixtures::phone("491700000001");
+    let from = smsgw_message::Address::sender("ACME").unwrap();
+    let mut ask_group = |client: &str, now: i64| {
+        let client = ClientId::try_new(client).unwrap();
+        let key = names::cancel_group(&client, &from, &to);
+        let wish = GroupWish {
+            at: at(now),
+            service_type: None,
+        };
+        let group = CancelGroup {
+            client,
+            wishes: vec![wish],
+        };
+        let value = Versioned {
+            value: group.to_record(),
+            version: 0,
+            written_by: StepId::from_bytes([0; 16]),
+        };
+        world
+            .state
+            .insert(StateKey::from(key.clone()), (value, Expiry::Owner));
+        world.run(&Alarms, names::ALARMS, key.as_bytes(), at(now));
+        let (open, expiry) = &world.state[&StateKey::from(names::CANCELS)];
+        let open = Cancels::from_record(&open.value).unwrap();
+        let groups: Vec<_> = open.groups.unwrap_or_default();
+        let clients: Vec<_> = groups.iter().map(|group| group.client.to_string()).collect();
+        let longest = groups.iter().map(|group| group.until).max().unwrap();
+        assert!(*expiry == Expiry::At(longest.max(open.until)));
+        (open.until, clients, groups[0].until)
+    };
+    let (single, clients, until) = ask_group("acme", 100);
+    assert_eq!(
+        (single, clients),
+        (at(100), vec!["acme".to_owned()]),
+        "no single message is looked for"
+    );
+    assert!(
+        until >= at(100 + 37 * DAY),
+        "limits.max_schedule and limits.max_validity: {until:?}"
+    );
+    let (_, _, again) = ask_group("acme", 1_000);
+    assert_eq!(again, until, "long enough already");
+    let (_, clients, _) = ask_group("quiet", 20 * DAY);
+    assert_eq!(clients, ["acme", "quiet"]);
+    let (_, clients, _) = ask_group("quiet", 50 * DAY);
+    assert_eq!(clients, ["quiet"]);
 }

@@ -384,6 +384,11 @@ fn a_report_goes_to_the_message_then_to_its_client_then_to_its_inbox() {
             .contains(&Note::ReportWithoutTarget(gone, message_id(3))),
         "an account that is gone reads no inbox"
     );
+    assert_eq!(
+        world.buried,
+        [(names::DOWN_CALLBACK.to_owned(), smsgw_queue::DeadReason::NoOwner)],
+        "its report is kept for a person"
+    );
     assert!(world.life(2).is_final);
 }
 

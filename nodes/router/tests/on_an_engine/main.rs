@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod faults;
+mod phones;
+mod replacing;
 
 use smsgw_config::{Config, ConfigHandle};
 use smsgw_message::{
@@ -89,6 +91,8 @@ fn message(clock: &SimClock, n: u16, to: &str, parts: usize) -> MtMessage {
         bind: None,
         bundle: None,
         batch: None,
+        charge: None,
+        submitted_coding: None,
     }
 }
 
