@@ -211,6 +211,12 @@ impl TlsClient {
         })
     }
 
+    /// What the TLS library is set up with, for clients of other protocols over this trust and identity. It holds no name: who
+    /// connects names the server.
+    pub fn config(&self) -> &ClientConfig {
+        &self.config
+    }
+
     pub(crate) fn name_for(&self, host: &str) -> Result<ServerName<'static>, InvalidDnsNameError> {
         match &self.server_name {
             Some(name) => Ok(name.clone()),

@@ -24,5 +24,9 @@ pub(crate) fn dispatch(n: u64) -> Dispatch {
         message_class: None,
         options: None,
         bundle: None,
+        reference: None,
+        class: None,
+        route: None,
+        own: None,
     }
 }

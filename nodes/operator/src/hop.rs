@@ -22,6 +22,9 @@ pub(crate) struct PartRef {
     pub(crate) report: ReportLevel,
     pub(crate) from: Option<Address>,
     pub(crate) to: Address,
+    pub(crate) reference: Option<String>,
+    pub(crate) class: Option<Class>,
+    pub(crate) route: Option<u32>,
 }
 
 impl PartRef {
@@ -33,6 +36,9 @@ impl PartRef {
             report: dispatch.report,
             from: dispatch.from.clone(),
             to: dispatch.to.clone(),
+            reference: dispatch.reference.clone(),
+            class: dispatch.class,
+            route: dispatch.route,
         }
     }
 
@@ -43,6 +49,9 @@ impl PartRef {
             operator: Some(account.id.clone()),
             from: self.from.clone(),
             to: Some(self.to.clone()),
+            reference: self.reference.clone(),
+            class: self.class,
+            route: self.route,
             part: Some(self.part),
             ..Event::new(at, name)
         }

@@ -8,6 +8,7 @@
 use crate::account::Account;
 use crate::bind::{Bind, UNBIND_TIMEOUT};
 use crate::dial::Dial;
+use crate::http::{self, Arrivals};
 use crate::link::{self, Link};
 use crate::load::Load;
 use crate::metric::LINK_STATE;
@@ -65,6 +66,7 @@ struct Kept {
     /// Whether the links are pairs, where that is found out; until they are relinked.
     pairs: Option<watch::Sender<bool>>,
     calls: Arc<Calls>,
+    arrivals: Arc<Arrivals>,
     pdu_log: Arc<PduLog>,
 }
 
@@ -108,6 +110,7 @@ impl Kept {
             wishes: BTreeMap::new(),
             pairs: None,
             calls: Arc::default(),
+            arrivals: Arc::default(),
             pdu_log: Arc::default(),
         }
     }
@@ -139,9 +142,10 @@ impl Kept {
 /// Why a link does not run; `None` when it is to.
 fn idle_reason(operator: &Operator, link: u32) -> Option<(LinkState, &'static str)> {
     match operator.protocol {
-        Protocol::Smpp => {}
-        Protocol::Ucp | Protocol::Http => {
-            return Some((LinkState::Unsupported, "protocol is not in this version"));
+        Protocol::Smpp | Protocol::Ucp => {}
+        Protocol::Http if operator.http.is_some() => {}
+        Protocol::Http => {
+            return Some((LinkState::Unsupported, "the operator has no section http"));
         }
     }
     match (operator.link_wish(link), operator.enabled) {
@@ -331,7 +335,7 @@ impl Keeper {
                     if !kept.has(part) && kept.idle.get(&number) != Some(&reason) {
                         match state {
                             LinkState::Unsupported => {
-                                warn!(operator = %id, protocol = %operator.protocol, "protocol is not in this version: the operator's parts stay queued");
+                                warn!(operator = %id, protocol = %operator.protocol, "nothing says how to speak to the carrier: the operator's parts stay queued");
                             }
                             LinkState::Down
                             | LinkState::Connecting
@@ -362,12 +366,33 @@ impl Keeper {
                 None => {}
             }
         }
-        let wanted = operator
-            .outbind_listen
-            .filter(|_| operator.enabled && operator.protocol == Protocol::Smpp);
+        let listens = match operator.protocol {
+            Protocol::Smpp => operator.outbind_listen,
+            Protocol::Ucp => None,
+            Protocol::Http => {
+                let inbound = operator.http.as_ref().and_then(|http| http.inbound.as_ref());
+                inbound.and_then(|inbound| inbound.listen)
+            }
+        };
+        let wanted = listens.filter(|_| operator.enabled);
         match wanted {
             None => kept.leave(|of| of == Part::Listener),
             Some(_) if kept.has(Part::Listener) => {}
+            Some(address) if operator.protocol == Protocol::Http => {
+                let inbound = Arc::new(http::Inbound {
+                    account: Arc::clone(&kept.account),
+                    arrivals: Arc::clone(&kept.arrivals),
+                    address,
+                });
+                let name = format!("inbound-{id}");
+                let spec = ChildSpec::task(name.clone(), move |ctx| http::listen(ctx, Arc::clone(&inbound)));
+                let task = Task {
+                    of: Part::Listener,
+                    stage: Stage::Runs,
+                };
+                kept.tasks.insert(name, task);
+                round.start.push((id.clone(), spec.kind("inbound")));
+            }
             Some(address) => {
                 let listening = Arc::new(Listening::new(
                     Arc::clone(&kept.account),
@@ -431,6 +456,7 @@ impl Keeper {
                 line: Mutex::default(),
                 wish: wish.clone(),
                 calls: Arc::clone(&kept.calls),
+                arrivals: Arc::clone(&kept.arrivals),
                 credentials_refused: AtomicBool::new(false),
                 pairs: pairs.clone(),
                 tap: LinkTap {

@@ -6,6 +6,7 @@
 //!   link-<operator>-<n>    one task per bind: connect, bind, traffic, again
 //!   link-<operator>-<n>-tx, -rx   the two binds of a `transmitter+receiver` link, under one link id
 //!   outbind-<operator>     listens for the carrier, where it is the one that connects
+//!   inbound-<operator>     listens for the requests of an HTTP carrier
 //!
 //! mt.operator.<id> ─▶ traffic ─submit_sm─▶ carrier ─deliver_sm─▶ traffic ─▶ up.<p>, events
 //!                        └── answers: verdict ─▶ up.<p> (final) or back into the queue
@@ -16,7 +17,7 @@
 //! another.
 //!
 //! # Limits
-//! SMPP 3.4 only: operators with another protocol have links in state `unsupported`. A link group is always the whole operator.
+//! An operator over HTTP without a section `http` has links in state `unsupported`. A link group is always the whole operator.
 
 mod account;
 mod again;
@@ -29,6 +30,7 @@ mod doubt;
 #[cfg(test)]
 mod fixtures;
 mod hop;
+mod http;
 mod incoming;
 mod keeper;
 mod late;
@@ -37,6 +39,7 @@ mod load;
 mod metric;
 mod outbind;
 mod pdu_log;
+mod prepared;
 mod status;
 mod submit;
 #[cfg(test)]
@@ -46,6 +49,7 @@ mod together;
 mod trace;
 mod traffic;
 mod tries;
+mod ucp;
 mod verdict;
 
 pub use answers::LinkError;

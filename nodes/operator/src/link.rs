@@ -15,20 +15,23 @@
 
 use crate::account::Account;
 use crate::bind::{self, Bind};
-use crate::dial::{Dial, Dialled};
+use crate::dial::{Dial, Dialled, Stream};
+use crate::http;
 use crate::load::Load;
 use crate::metric::Meters;
 use crate::outbind::{Calls, Rank};
+use crate::prepared::Prepared;
 use crate::status::{LinkState, LinkStatus, LinkTable};
 use crate::tls::TlsFiles;
 use crate::trace::LinkTap;
 use crate::traffic::{self, Over, Traffic};
-use smsgw_config::{LinkWish, Operator};
+use crate::ucp::LinkSession;
+use smsgw_config::{LinkWish, Operator, Protocol};
 use smsgw_message::LinkId;
 use smsgw_queue::Engine;
 use smsgw_runtime::{ChildContext, ChildError, Clock};
 use smsgw_session::Backoff;
-use smsgw_smpp::{CloseCause, CommandStatus, EsmeSession, Version, profile::BindErrorClass};
+use smsgw_smpp::{CloseCause, CommandStatus, Version, profile::BindErrorClass};
 use smsgw_transport::{ConnectOptions, DriveEnd, DriveOptions, Tapped, TlsClient, drive};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,7 +42,7 @@ use tokio::task::JoinSet;
 use tracing::{debug, error, info, warn};
 
 /// Batches of events that may wait for the link.
-const EVENT_BATCHES: usize = 4;
+pub(crate) const EVENT_BATCHES: usize = 4;
 /// Spread of the pauses, in percent.
 const JITTER: u32 = 20;
 
@@ -67,6 +70,8 @@ pub(crate) struct Link {
     pub(crate) credentials_refused: AtomicBool,
     /// With `bind = "auto"`: whether the links of the operator are pairs.
     pub(crate) pairs: Option<watch::Sender<bool>>,
+    /// What an HTTP carrier brought.
+    pub(crate) arrivals: Arc<http::Arrivals>,
     /// Where its sessions can be looked at.
     pub(crate) tap: LinkTap,
 }
@@ -149,6 +154,17 @@ impl Link {
         }
     }
 
+    /// The same where there is a carrier rather than a connection.
+    pub(crate) fn connected_to(&self, peer: SocketAddr, host: String, tls: bool, meters: &Meters) {
+        *self.line() = Line {
+            peer: Some(peer),
+            host: Some(host),
+            tls,
+            version: None,
+        };
+        self.connected(meters);
+    }
+
     /// Shows what it is connected to; it binds now.
     fn connected(&self, meters: &Meters) {
         meters.state(LinkState::Connecting);
@@ -183,13 +199,13 @@ pub(crate) fn patience_of_drain(operator: &Operator) -> Duration {
 }
 
 /// Why a try ended, and how long to wait at least.
-struct Lost {
-    cause: &'static str,
+pub(crate) struct Lost {
+    pub(crate) cause: &'static str,
     /// What the bind was refused with.
-    refused: Option<CommandStatus>,
-    reason: String,
-    floor: Duration,
-    worked: bool,
+    pub(crate) refused: Option<CommandStatus>,
+    pub(crate) reason: String,
+    pub(crate) floor: Duration,
+    pub(crate) worked: bool,
 }
 
 /// How a task goes on after a bind has come to its end.
@@ -201,11 +217,11 @@ enum Next {
 }
 
 /// What lasts from one try to the next.
-struct Memory {
-    operator: Arc<Operator>,
+pub(crate) struct Memory {
+    pub(crate) operator: Arc<Operator>,
     limits: (Duration, Duration),
     backoff: Backoff,
-    tls: TlsFiles,
+    pub(crate) tls: TlsFiles,
 }
 
 impl Memory {
@@ -341,6 +357,9 @@ async fn try_once(
     memory: &mut Memory,
     meters: &mut Meters,
 ) -> Result<Lost, Result<(), ChildError>> {
+    if memory.operator.protocol == Protocol::Http {
+        return http::try_once(ctx, link, memory, meters).await;
+    }
     let settings = link.account.settings();
     let operator = &*Arc::clone(&memory.operator);
     match operator.outbind_listen {
@@ -350,15 +369,11 @@ async fn try_once(
             link.report(meters, LinkState::Down, Some(waits));
         }
     }
-    let config = match bind::session(operator, link.bind) {
-        Ok(config) => config,
+    let prepared = match Prepared::of(operator, link.bind) {
+        Ok(prepared) => prepared,
         Err(error) => {
-            error!(operator = %link.account.id, link = %link.id, %error, "the link has nothing to bind with");
-            return Ok(lost(
-                "no_credentials",
-                error.to_string(),
-                settings.credentials_retry,
-            ));
+            error!(operator = %link.account.id, link = %link.id, error, "the link has nothing to bind with");
+            return Ok(lost("no_credentials", error, settings.credentials_retry));
         }
     };
     let connection = tokio::select! {
@@ -383,11 +398,11 @@ async fn try_once(
     link.connected(meters);
     info!(operator = %link.account.id, link = %link.id, bind = link.bind.as_str(), %peer, host, tls, "connected");
 
-    let window = config.window;
-    let now = link.clock.instant();
-    let (session, asked) = match operator.outbind_listen {
-        None => (EsmeSession::new(config, now), None),
-        Some(_) => (EsmeSession::listen(config.clone(), now), Some(Box::new(config))),
+    let window = prepared.window();
+    let (session, asked) = prepared.begin(operator, link.clock.instant());
+    let stream: Box<dyn Stream> = match session {
+        LinkSession::Smpp(_) => Box::new(Tapped::new(stream, link.tap.session(peer))),
+        LinkSession::Ucp(_) => stream,
     };
     let (commands, session_commands) = mpsc::channel(traffic::command_room(window));
     let (session_events, events) = mpsc::channel(EVENT_BATCHES);
@@ -398,7 +413,7 @@ async fn try_once(
     let mut driver = JoinSet::new();
     driver.spawn(drive(
         session,
-        Tapped::new(stream, link.tap.session(peer)),
+        stream,
         session_commands,
         session_events,
         DriveOptions::new("link"),
@@ -474,7 +489,7 @@ fn hosts_from(operator: &Operator, index: usize) -> Vec<String> {
     hosts
 }
 
-async fn tls_client(operator: &Operator, files: &mut TlsFiles) -> Result<TlsClient, Lost> {
+pub(crate) async fn tls_client(operator: &Operator, files: &mut TlsFiles) -> Result<TlsClient, Lost> {
     let section = operator.tls.clone().unwrap_or_default();
     let told = |reason: String| lost("tls_setup", reason, Duration::ZERO);
     let mut read = std::mem::take(files);
@@ -503,7 +518,7 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn lost(cause: &'static str, reason: String, floor: Duration) -> Lost {
+pub(crate) fn lost(cause: &'static str, reason: String, floor: Duration) -> Lost {
     Lost {
         cause,
         reason,

@@ -3,6 +3,7 @@
 //! Labels are names of the configuration and fixed words. A status that the specification does not name is counted by
 //! its number only inside the vendors' range, so a carrier cannot make labels without bound.
 
+use smsgw_config::{HTTP_BASE, UCP_BASE};
 use smsgw_message::{LinkId, OperatorId};
 use smsgw_queue::ReleaseReason;
 use smsgw_session::Narrowed;
@@ -205,6 +206,12 @@ pub(crate) static COMMITS_FAILED_TOTAL: Counter = Counter::new(
 
 /// The word of a status: its name, its number inside the vendors' range, else `reserved`.
 pub(crate) fn status_word(status: CommandStatus) -> String {
+    if let Some(code @ 1..=99) = status.0.checked_sub(UCP_BASE) {
+        return format!("UCP_{code:02}");
+    }
+    if let Some(code @ 100..=599) = status.0.checked_sub(HTTP_BASE) {
+        return format!("HTTP_{code}");
+    }
     match (status.name(), status.0) {
         (Some(name), _) => name.to_owned(),
         (None, 0x400..=0x4FF) => format!("{:#06x}", status.0),
@@ -261,7 +268,7 @@ impl Meters {
     }
 
     pub(crate) fn answered(&mut self, status: CommandStatus) {
-        if status.name().is_none() && !(0x400..=0x4FF).contains(&status.0) {
+        if status.name().is_none() && status_word(status) == "reserved" {
             self.reserved.inc();
             return;
         }

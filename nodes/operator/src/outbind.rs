@@ -334,7 +334,7 @@ async fn outbind(operator: &Operator, stream: &mut Box<dyn Stream>) -> Result<By
 }
 
 /// Compares without telling by its time where the difference is.
-fn same(ours: &[u8], theirs: &[u8]) -> bool {
+pub(crate) fn same(ours: &[u8], theirs: &[u8]) -> bool {
     let differences = ours.iter().zip(theirs).fold(0, |sum, (a, b)| sum | (a ^ b));
     ours.len() == theirs.len() && differences == 0
 }

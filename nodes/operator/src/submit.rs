@@ -25,7 +25,7 @@ mod options;
 mod tests;
 
 use header::Header;
-use smsgw_config::{LongMessages, LongReceipts, Operator, Receipts, ValidityFormat};
+use smsgw_config::{LongMessages, LongReceipts, Operator, Protocol, Receipts, ValidityFormat};
 use smsgw_message::validity::{RelativeTime, SmppTime, ValidityBounds, ZoneOffset};
 use smsgw_message::{Class, Dispatch, Part, ReportLevel, Timestamp, segment};
 use smsgw_smpp::profile::LongMode;
@@ -128,6 +128,19 @@ pub(crate) fn submit(
     if operator.more_messages && dispatch.part < dispatch.parts {
         builder = builder.tlv(tlv::tag::MORE_MESSAGES_TO_SEND, &[1]);
     }
+    if operator.protocol == Protocol::Http {
+        let seconds = told_until(operator, dispatch.valid_until, now)
+            .since(now)
+            .as_secs();
+        let own = format!(
+            "{} {} {} {seconds} {}",
+            dispatch.message,
+            dispatch.part,
+            dispatch.parts,
+            dispatch.encoding.as_str()
+        );
+        builder = builder.tlv(crate::http::OWN_TLV, own.as_bytes());
+    }
     for (tag, value) in &options.tlvs {
         builder = builder.tlv(*tag, value);
     }
@@ -154,14 +167,19 @@ fn speaks(dispatch: &Dispatch, rule: LongReceipts) -> bool {
     }
 }
 
-/// Empty where the carrier is not to be told, or where SMPP has no words for that time: its own default holds then, and
-/// we stop trying at the end of the validity anyway.
-fn validity(operator: &Operator, until: Timestamp, now: Timestamp) -> COctets {
+/// The validity as far as the carrier takes it.
+fn told_until(operator: &Operator, until: Timestamp, now: Timestamp) -> Timestamp {
     let bounds = ValidityBounds {
         least: None,
         most: operator.validity_max,
     };
-    let until = bounds.clamp(now, until).until;
+    bounds.clamp(now, until).until
+}
+
+/// Empty where the carrier is not to be told, or where SMPP has no words for that time: its own default holds then, and
+/// we stop trying at the end of the validity anyway.
+fn validity(operator: &Operator, until: Timestamp, now: Timestamp) -> COctets {
+    let until = told_until(operator, until, now);
     let time = match operator.validity {
         ValidityFormat::None => None,
         ValidityFormat::Absolute => Some(SmppTime::Absolute {

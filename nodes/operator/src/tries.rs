@@ -96,6 +96,8 @@ pub(crate) enum Trouble {
     Doubt { cause: Cause, waited: Duration },
     /// Its client has withdrawn it; `maybe_sent` when a crash or a stop came before what became of it last time.
     Withdrawn { maybe_sent: bool },
+    /// Its validity has ended before it went out again; `maybe_sent` as above.
+    Expired { maybe_sent: bool },
 }
 
 /// A part whose fate depends on what happened to it before.
@@ -159,22 +161,25 @@ impl Tried {
                 let tries = Tries { in_doubt, ..before };
                 counted(after, ReleaseReason::InDoubt, tries, Some(told))
             }
-            // The phone may have it: nobody can say that it was withdrawn.
-            Trouble::Withdrawn { maybe_sent } if maybe_sent || before.in_doubt > 0 => self.reject("in_doubt"),
-            Trouble::Withdrawn { .. } => Fate::Ended {
-                part: self.part.clone(),
-                outcome: SubmitOutcome::Cancelled,
-                word: "cancelled",
-                receipt_asked: false,
-                reroute: None,
-            },
+            // The phone may have it: nobody can say that it was withdrawn, or that it came too late.
+            Trouble::Withdrawn { maybe_sent } | Trouble::Expired { maybe_sent }
+                if maybe_sent || before.in_doubt > 0 =>
+            {
+                self.reject("in_doubt")
+            }
+            Trouble::Withdrawn { .. } => self.end(SubmitOutcome::Cancelled, "cancelled"),
+            Trouble::Expired { .. } => self.end(SubmitOutcome::Expired, "expired"),
         }
     }
 
     fn reject(&self, word: &'static str) -> Fate {
+        self.end(SubmitOutcome::InDoubt, word)
+    }
+
+    fn end(&self, outcome: SubmitOutcome, word: &'static str) -> Fate {
         Fate::Ended {
             part: self.part.clone(),
-            outcome: SubmitOutcome::InDoubt,
+            outcome,
             word,
             receipt_asked: false,
             reroute: None,
@@ -301,18 +306,23 @@ mod tests {
     }
 
     #[test]
-    fn what_was_withdrawn_while_in_doubt_is_not_called_cancelled() {
-        let end = |maybe_sent, before| {
-            let withdrawn = tried(Trouble::Withdrawn { maybe_sent });
-            let at = withdrawn.valid_until.before(1000 * SECOND);
-            match withdrawn.decide(&Operator::default(), before, at) {
+    fn what_was_withdrawn_or_expires_while_in_doubt_is_called_neither() {
+        let end = |trouble, before| {
+            let over = tried(trouble);
+            let at = over.valid_until.before(1000 * SECOND);
+            match over.decide(&Operator::default(), before, at) {
                 Fate::Ended { outcome, .. } => outcome,
                 other => panic!("{other:?}"),
             }
         };
-        assert_eq!(end(false, full(3)), SubmitOutcome::Cancelled);
-        assert_eq!(end(false, in_doubt(1)), SubmitOutcome::InDoubt);
-        assert_eq!(end(true, full(0)), SubmitOutcome::InDoubt);
+        let withdrawn = |maybe_sent| Trouble::Withdrawn { maybe_sent };
+        let expired = |maybe_sent| Trouble::Expired { maybe_sent };
+        assert_eq!(end(withdrawn(false), full(3)), SubmitOutcome::Cancelled);
+        assert_eq!(end(expired(false), full(3)), SubmitOutcome::Expired);
+        for trouble in [withdrawn, expired] {
+            assert_eq!(end(trouble(false), in_doubt(1)), SubmitOutcome::InDoubt);
+            assert_eq!(end(trouble(true), full(0)), SubmitOutcome::InDoubt);
+        }
     }
 
     #[test]

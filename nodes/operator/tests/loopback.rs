@@ -82,6 +82,10 @@ fn part(n: u64, operator: &OperatorId, now: Timestamp) -> Dispatch {
         message_class: None,
         options: None,
         bundle: None,
+        reference: None,
+        class: None,
+        route: None,
+        own: None,
     }
 }
 

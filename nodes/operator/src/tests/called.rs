@@ -239,3 +239,59 @@ async fn a_link_that_no_longer_waits_gets_no_call() {
     });
     assert_eq!(next.peer.port(), 5);
 }
+
+#[tokio::test]
+async fn a_panic_of_the_listener_opens_the_same_port_again_and_ends_no_link() {
+    let address = free().await;
+    let world = called(address, |_| {}).await;
+    let (mut carrier, _) = call(address).await;
+    world.bound().await;
+    let listener = || {
+        let status = world.tree.status();
+        let mut parts = vec![&status];
+        while let Some(part) = parts.pop() {
+            if part.name == "outbind-alpha" {
+                return part.clone();
+            }
+            parts.extend(&part.children);
+        }
+        panic!("no listener: {status:#?}");
+    };
+    // Who is one too many is refused by the listener itself, which asks the clock for it.
+    let mut idle = Vec::new();
+    for _ in 0..12 {
+        idle.push(connect(address).await);
+    }
+    tokio::time::sleep(ms(100)).await;
+    world.luck.panic_by(1, 1000, 1);
+    let _too_many = TcpStream::connect(address).await.unwrap();
+    for _ in 0..200 {
+        if listener().state != smsgw_runtime::ChildState::Running {
+            break;
+        }
+        tokio::time::sleep(ms(5)).await;
+    }
+    assert_eq!(world.luck.panics(), 1);
+    assert_eq!(
+        listener().last_error.as_deref(),
+        Some("panicked: the clock panicked")
+    );
+    // The link has its connection still, while nobody listens.
+    world.send([1]).await;
+    let (command, sequence, _) = read(&mut carrier).await;
+    assert_eq!(command, 4, "submit_sm");
+    carrier
+        .write_all(&pdu(0x8000_0004, 0, sequence, b"A7\0"))
+        .await
+        .unwrap();
+    assert_eq!(carrier_id(&world.result().await), "A7");
+    // And the carrier can call again: those that had not said who they are made room.
+    drop((carrier, idle));
+    let (_carrier, bind) = call(address).await;
+    assert_eq!(bind, 9);
+    world.bound().await;
+    assert_eq!(listener().restarts, 1);
+    assert_eq!(smsgw_testkit::restarts_below(&world.tree.status()), 1);
+    let restarts = counter("smsgw_runtime_child_restarts_total", &[("kind", "outbind")]);
+    assert!((restarts - 1.0).abs() < f64::EPSILON, "{restarts}");
+}

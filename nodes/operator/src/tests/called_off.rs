@@ -19,7 +19,12 @@ async fn ask(world: &World, n: u64) {
 }
 
 async fn open_until(world: &World, until: Timestamp) {
-    write(world, names::CANCELS.to_owned(), Cancels { until }.to_record()).await;
+    write(
+        world,
+        names::CANCELS.to_owned(),
+        Cancels { until, groups: None }.to_record(),
+    )
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -66,4 +71,97 @@ async fn requests_are_looked_for_only_while_some_are_open() {
     open_until(&world, world.clock.now()).await;
     world.send([2]).await;
     assert!(matches!(world.result().await.outcome, SubmitOutcome::Sent { .. }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_was_withdrawn_is_never_sent_and_what_came_later_or_from_elsewhere_is() {
+    let world = World::start(operator()).await;
+    world.bound().await;
+    let now = world.clock.now();
+    let from = smsgw_message::Address::sender("ACME").unwrap();
+    let of = |n: u64| {
+        let mut dispatch = crate::fixtures::dispatch(n);
+        dispatch.from = Some(from.clone());
+        dispatch
+    };
+    let meant = of(1);
+    let with_type = smsgw_message::Dispatch {
+        options: Some(smsgw_message::CarrierOptions {
+            service_type: Some("WAP".to_owned()),
+            ..Default::default()
+        }),
+        ..of(2)
+    };
+    let other_sender = smsgw_message::Dispatch {
+        from: Some(smsgw_message::Address::sender("OTHER").unwrap()),
+        ..of(3)
+    };
+    let mut later = of(4);
+    later.message = smsgw_message::MessageId::from_parts(now.after(Duration::from_secs(1)), [4; 10]);
+    let other_client = smsgw_message::Dispatch {
+        client: ClientId::try_new("other").unwrap(),
+        ..of(5)
+    };
+    let group = |client: &str, service_type: Option<&str>| smsgw_message::CancelGroup {
+        client: ClientId::try_new(client).unwrap(),
+        wishes: vec![smsgw_message::GroupWish {
+            at: now,
+            service_type: service_type.map(str::to_owned),
+        }],
+    };
+    let key = names::cancel_group(&meant.client, &from, &meant.to);
+    write(&world, key.clone(), group("acme", Some("WAP")).to_record()).await;
+    let cancels = Cancels {
+        until: now,
+        groups: Some(vec![smsgw_message::GroupCancels {
+            client: meant.client.clone(),
+            until: now.after(Duration::from_secs(3600)),
+        }]),
+    };
+    write(&world, names::CANCELS.to_owned(), cancels.to_record()).await;
+    let outcomes = async |dispatches: &[&smsgw_message::Dispatch]| {
+        let parts = dispatches.iter().map(|dispatch| (*dispatch).clone());
+        world.publish(parts.collect()).await;
+        let mut results = world.results(dispatches.len()).await;
+        results.sort_by_key(|result| dispatches.iter().position(|one| one.message == result.message));
+        let is_cancelled = |result: &SubmitResult| result.outcome == SubmitOutcome::Cancelled;
+        results.iter().map(is_cancelled).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        outcomes(&[&meant, &with_type]).await,
+        [false, true],
+        "a service type"
+    );
+    write(&world, key, group("acme", None).to_record()).await;
+    // What its carrier is told is not what its client calls it.
+    let own = smsgw_message::ClientNumbers {
+        from: Some(from.clone()),
+        to: meant.to.clone(),
+    };
+    let rewritten = smsgw_message::Dispatch {
+        from: other_sender.from.clone(),
+        to: smsgw_message::Address::msisdn("491799999999").unwrap(),
+        own: Some(own),
+        ..of(6)
+    };
+    let of_another = smsgw_message::Dispatch {
+        own: Some(smsgw_message::ClientNumbers {
+            from: other_sender.from.clone(),
+            to: meant.to.clone(),
+        }),
+        ..of(7)
+    };
+    let all = [
+        &meant,
+        &with_type,
+        &other_sender,
+        &later,
+        &other_client,
+        &rewritten,
+        &of_another,
+    ];
+    assert_eq!(
+        outcomes(&all).await,
+        [true, true, false, false, false, true, false]
+    );
 }

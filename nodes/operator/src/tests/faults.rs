@@ -292,7 +292,7 @@ async fn a_keeper_that_panics_half_way_finishes_the_change_after_its_restart() {
     let world = World::start(operator()).await;
     world.bound().await;
     let ucp = Operator {
-        protocol: smsgw_config::Protocol::Ucp,
+        protocol: smsgw_config::Protocol::Http,
         ..operator()
     };
     let before = world.table.snapshot();

@@ -447,7 +447,7 @@ async fn an_operator_added_while_running_gets_its_links() {
 #[tokio::test(start_paused = true)]
 async fn an_operator_of_another_protocol_is_shown_and_breaks_nothing() {
     let ucp = Operator {
-        protocol: Protocol::Ucp,
+        protocol: Protocol::Http,
         ..operator()
     };
     let world = World::start_with(

@@ -5,6 +5,7 @@ mod called;
 mod called_off;
 mod carrier;
 mod doubt;
+mod fair;
 mod faults;
 mod flow;
 mod links;

@@ -136,7 +136,7 @@ impl Traffic<'_> {
             }
             if dispatch.valid_until <= at {
                 debug!(message_id = %part.message, part = part.part, operator = %self.link.account.id, "validity ended before the part was sent");
-                self.expire(delivery, part, at);
+                self.expire(delivery, part, dispatch.valid_until, at);
                 continue;
             }
             if delivery.leased_before_crash() {
@@ -180,7 +180,7 @@ impl Traffic<'_> {
         }
         let at = self.link.clock.now();
         while let Some(ready) = self.backlog.pop_front_if(|ready| ready.valid_until <= at) {
-            self.expire(ready.delivery, ready.part, at);
+            self.expire(ready.delivery, ready.part, ready.valid_until, at);
         }
         let most = self.backlog.len().min(self.free());
         let granted = self.link.account.limiter().take(now, most);
@@ -516,8 +516,10 @@ impl Traffic<'_> {
         self.finish_as(delivery, End::Tried(tried), at);
     }
 
-    fn expire(&mut self, delivery: Delivery, part: PartRef, at: Timestamp) {
-        self.end(delivery, part, SubmitOutcome::Expired, "expired", false, at);
+    /// Its validity has ended: as expired, or in doubt where it may have been sent before.
+    fn expire(&mut self, delivery: Delivery, part: PartRef, valid_until: Timestamp, at: Timestamp) {
+        let maybe_sent = delivery.leased_before_crash();
+        self.tried(delivery, part, Trouble::Expired { maybe_sent }, valid_until, at);
     }
 
     pub(super) fn end(

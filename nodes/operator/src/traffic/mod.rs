@@ -373,7 +373,7 @@ impl<'a> Traffic<'a> {
                     self.bound_at = Some(now);
                     self.join();
                     self.link.speaks(version);
-                    info!(operator = %self.link.account.id, link = %self.link.id, bind = self.link.bind.as_str(), carrier = %system_id, ?interface_version, %version, "bound");
+                    info!(operator = %self.link.account.id, link = %self.link.id, bind = self.link.bind.as_str(), carrier = %system_id, interface_version, %version, "bound");
                     self.link.report(self.meters, LinkState::Bound, None);
                 }
                 // `Closed` follows and carries the status.
