@@ -4,13 +4,15 @@
 //! with it (the answer to an idempotency key). Knows neither HTTP nor SMPP. Invariant: `Ok` is said after the commit;
 //! after `Err(Refusal::Late)` the message may still be sent, after any other it is not.
 
+use crate::admission::content;
+use crate::admission::credit::{self, Asked};
 use crate::admission::quota::{Spent, UsedUp};
 use crate::metric;
 use crate::shared::Shared;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use smsgw_config::LimitsSection;
-use smsgw_message::{ClientId, Event, EventName, MessageLife, MtMessage, Record, Timestamp, names};
+use smsgw_message::{ClientId, Encoding, Event, EventName, MessageLife, MtMessage, Record, Timestamp, names};
 use smsgw_queue::{
     CommitError, CommitErrorKind, EngineError, Expected, Expiry, Full, Lane, QueueName, StateKey, Step,
     StepId,
@@ -26,6 +28,8 @@ pub(crate) enum Refusal {
     Taken,
     /// A quota of the account does not hold the message.
     OverQuota(UsedUp),
+    /// The account's prepaid credit does not pay for it.
+    InsufficientCredit,
     /// Too many messages wait in the gateway, or in one queue.
     Full,
     /// No room on the disk.
@@ -43,6 +47,7 @@ impl Refusal {
     pub(crate) fn words(self) -> &'static str {
         match self {
             Self::OverQuota(used_up) => used_up.words(),
+            Self::InsufficientCredit => credit::WORDS,
             Self::Full => "too many messages wait in the gateway",
             Self::NoSpace => "the gateway has no room to store the message",
             Self::Stopping => "the gateway is stopping",
@@ -76,6 +81,9 @@ pub(crate) fn step(shared: &Shared, message: MtMessage, limits: &LimitsSection) 
         class: Some(message.class),
         tags: message.tags.clone(),
         encoding: Some(message.encoding),
+        state: Some(MessageLife::first_state(&message)),
+        text: stored_text(shared, &message),
+        charge: message.charge.clone(),
         ..Event::new(message.accepted_at, EventName::MtAccepted)
     };
     // What is to be sent later waits in its record; the router is woken by its alarm and publishes it then.
@@ -101,6 +109,14 @@ pub(crate) fn step(shared: &Shared, message: MtMessage, limits: &LimitsSection) 
         .append(shared.events.clone(), event.to_record())
 }
 
+/// The text as it goes out, where it may be stored (`history.store_text`): every reader of the log gets to see it.
+fn stored_text(shared: &Shared, message: &MtMessage) -> Option<String> {
+    let tables = shared.tables.current();
+    let is_stored =
+        tables.snapshot.config.stores_text(&message.client) && message.encoding != Encoding::Binary;
+    is_stored.then(|| content::text(message))
+}
+
 /// Where the id of the last message with a reference stands, for as long as the record of the message.
 pub(crate) fn reference_key(client: &ClientId, reference: &str) -> StateKey {
     let mut key = format!("byref/{client}/");
@@ -113,11 +129,11 @@ pub(crate) fn reference_key(client: &ClientId, reference: &str) -> StateKey {
 
 /// Commits an accept; returns when it is durable.
 pub(crate) async fn commit(shared: &Shared, step: Step, deadline: Instant) -> Result<(), Refusal> {
-    let spent = Spent::of(&step);
+    let asked = Counters::of(&step);
     match timeout_at(deadline, step.commit(shared.engine.as_ref())).await {
         Ok(Ok(_)) => Ok(()),
-        Ok(Err(refused)) => Err(spent
-            .over_quota(shared, &refused.kind)
+        Ok(Err(refused)) => Err(asked
+            .refusal(shared, &refused.kind)
             .unwrap_or_else(|| judge(&refused))),
         Err(_) => {
             error!(
@@ -134,22 +150,39 @@ pub(crate) async fn commit_all(
     steps: Vec<Step>,
     deadline: Instant,
 ) -> Vec<Result<(), Refusal>> {
-    let spent: Vec<Spent> = steps.iter().map(Spent::of).collect();
+    let asked: Vec<Counters> = steps.iter().map(Counters::of).collect();
+    let count = asked.len();
     match timeout_at(deadline, shared.engine.commit(steps)).await {
         Ok(answers) => answers
             .into_iter()
-            .zip(spent)
-            .map(|(answer, spent)| match answer {
+            .zip(asked)
+            .map(|(answer, asked)| match answer {
                 Ok(_) => Ok(()),
-                Err(refused) => Err(spent
-                    .over_quota(shared, &refused.kind)
+                Err(refused) => Err(asked
+                    .refusal(shared, &refused.kind)
                     .unwrap_or_else(|| judge(&refused))),
             })
             .collect(),
         Err(_) => {
             error!("the engine did not answer accepts within smpp.response_timeout");
-            vec![Err(Refusal::Late); spent.len()]
+            vec![Err(Refusal::Late); count]
         }
+    }
+}
+
+/// The counters that a step takes from, to know whose floor refused it.
+pub(crate) struct Counters(Spent, Asked);
+
+impl Counters {
+    pub(crate) fn of(step: &Step) -> Self {
+        Self(Spent::of(step), Asked::of(step))
+    }
+
+    /// What to tell, when it was a quota or a balance that refused.
+    pub(crate) fn refusal(&self, shared: &Shared, error: &CommitErrorKind) -> Option<Refusal> {
+        self.0
+            .over_quota(shared, error)
+            .or_else(|| self.1.insufficient(shared, error))
     }
 }
 

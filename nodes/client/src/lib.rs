@@ -10,23 +10,28 @@
 //! before its first octet was written, and its message is never answered 404 afterwards.
 //!
 //! # Limits
-//! HTTP/2 only inside TLS; replace_sm is refused, and cancel_sm for a group of messages. Bodies may take up to
+//! HTTP/2 only inside TLS. Bodies may take up to
 //! `http.max_connections` times `http.body_limit` of memory; those of batches are read as streams.
 
 mod accept;
 mod admission;
 mod cancel;
+mod explain;
 mod guard;
 mod http;
 mod metric;
 mod node;
 mod password;
+mod refusals;
+mod replace;
+mod requests;
 mod sessions;
 mod shared;
 mod smpp;
 mod tables;
 mod tls;
 
+pub use explain::{Amount, Asked, Explained, RouteSeen, Way, explain};
 pub use http::listener::Bound;
-pub use node::{Faces, supervise, supervise_watched};
+pub use node::{Faces, supervise, supervise_watched, supervise_with_history};
 pub use sessions::{SessionStatus, Sessions};

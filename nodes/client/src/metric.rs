@@ -127,3 +127,13 @@ pub(crate) static CERTIFICATES_TOTAL: Counter = Counter::new(
     "Certificates of listeners exchanged while running.",
     &["listener", "outcome"],
 );
+
+/// Replies to MO from the answers to callbacks, and of routes and keywords, by client and outcome: `accepted`, `repeated` (the event was answered before),
+/// `waits` (for the rate or a quota), or why they were refused and kept as dead letters of `client.requests`: the code of the HTTP API,
+/// `too_many_replies`, `not_allowed`, `no_account`, `malformed`; `loop_guard` (above `reply_max` of a route or keyword) is kept
+/// nowhere. A rise of `too_many_replies` or `loop_guard` means that two programs answer each other.
+pub(crate) static REPLIES_TOTAL: Counter = Counter::new(
+    "smsgw_client_replies_total",
+    "Replies to MO handed in with answers to callbacks.",
+    &["client", "outcome"],
+);

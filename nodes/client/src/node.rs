@@ -2,11 +2,13 @@
 
 use crate::http::batch::worker;
 use crate::http::inbox::keeper;
-use crate::http::listener::{self, Bound};
+use crate::http::listener::{self, Bound, Connections};
+use crate::refusals;
 use crate::sessions::Sessions;
 use crate::shared::Shared;
 use crate::tls;
 use smsgw_config::ConfigHandle;
+use smsgw_history::History;
 use smsgw_queue::Engine;
 use smsgw_runtime::{ChildSpec, Clock, Strategy, Supervisor};
 use std::sync::Arc;
@@ -35,6 +37,16 @@ pub fn supervise_watched(
     config: ConfigHandle,
     clock: Arc<dyn Clock>,
 ) -> (ChildSpec, Faces) {
+    supervise_with_history(engine, config, clock, None)
+}
+
+/// The client node under supervision, as [`supervise_watched`], with a history to search in.
+pub fn supervise_with_history(
+    engine: Arc<dyn Engine>,
+    config: ConfigHandle,
+    clock: Arc<dyn Clock>,
+    history: Option<Arc<History>>,
+) -> (ChildSpec, Faces) {
     let (bound, watch) = watch::channel(None);
     let (smpp_bound, smpp) = watch::channel(None);
     let sessions = Sessions::default();
@@ -42,13 +54,27 @@ pub fn supervise_watched(
     let http = &snapshot.config.http;
     let listen = http.listen;
     let files = tls::Files::of(http.cert_file.as_ref(), http.key_file.as_ref());
-    let shared = Arc::new(Shared::new(engine, config.clone(), clock));
+    let shared = Arc::new(Shared::new(engine, config.clone(), clock).with_history(history));
     let batches = Arc::clone(&shared);
     let mut node = Supervisor::new("client", Strategy::OneForOne)
         .child(ChildSpec::task("batches", move |ctx| worker::run(ctx, Arc::clone(&batches))).kind("batches"));
     let inboxes = Arc::clone(&shared);
     node = node
         .child(ChildSpec::task("inboxes", move |ctx| keeper::run(ctx, Arc::clone(&inboxes))).kind("inboxes"));
+    let (refusing, told) = (Arc::clone(&shared), refusals::Told::default());
+    node = node.child(
+        ChildSpec::task("refusals", move |ctx| {
+            refusals::run(ctx, Arc::clone(&refusing), Arc::clone(&told))
+        })
+        .kind("refusals"),
+    );
+    let requests = Arc::clone(&shared);
+    node = node.child(
+        ChildSpec::task("requests", move |ctx| {
+            crate::requests::run(ctx, Arc::clone(&requests))
+        })
+        .kind("requests"),
+    );
     if let Some(listen) = snapshot.config.smpp.listen {
         let binds = sessions.binds();
         node = node.child(crate::smpp::supervise(
@@ -60,9 +86,11 @@ pub fn supervise_watched(
         ));
     }
     if let Some(listen) = listen {
+        let connections = Connections::default();
         node = node.child(
             ChildSpec::task("http", move |ctx| {
-                listener::serve(ctx, listen, Arc::clone(&shared), bound.clone(), files.clone())
+                let (shared, connections) = (Arc::clone(&shared), Arc::clone(&connections));
+                listener::serve(ctx, listen, shared, bound.clone(), files.clone(), connections)
             })
             .kind("listener"),
         );

@@ -8,6 +8,7 @@ use crate::metric;
 use crate::password::Passwords;
 use crate::tables::TablesHandle;
 use smsgw_config::ConfigHandle;
+use smsgw_history::History;
 use smsgw_message::names;
 use smsgw_queue::{Engine, LogName, QueueName};
 use smsgw_runtime::Clock;
@@ -24,6 +25,8 @@ pub(crate) struct Shared {
     pub(crate) tables: TablesHandle,
     pub(crate) accepted: QueueName,
     pub(crate) events: LogName,
+    /// Messages whose record has expired, and searches; absent where no history is kept.
+    pub(crate) history: Option<Arc<History>>,
     pub(crate) accept_seconds: HistogramHandle,
     /// Set when the listener takes no more: whoever waits for something to happen answers with what there is.
     pub(crate) draining: watch::Sender<bool>,
@@ -57,6 +60,7 @@ impl Shared {
             tables: TablesHandle::new(config),
             accepted: QueueName::from(names::MT_ACCEPTED),
             events: LogName::from(names::EVENTS),
+            history: None,
             accept_seconds: metric::ACCEPT_SECONDS.with(&[]),
             draining: watch::Sender::new(false),
             passwords: Passwords::default(),
@@ -66,6 +70,11 @@ impl Shared {
             readers: Slots::default(),
             waiting: AtomicUsize::new(0),
         }
+    }
+
+    /// With a history to search in.
+    pub(crate) fn with_history(self, history: Option<Arc<History>>) -> Self {
+        Self { history, ..self }
     }
 
     /// A place, unless `most` are taken. The bound is given each time, since a reload may change it.

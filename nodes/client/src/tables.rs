@@ -1,7 +1,7 @@
 //! What admission looks things up in: keys, routes, accounts and prices, built once for each epoch of the configuration.
 //!
 //! Numbers of lists and patterns of texts come ready with the configuration, which was read off the runtime's threads; what
-//! is built here is small, but for routes (100 ms for a million prefixes).
+//! is built here is small, but for routes, which every node of the process shares ([`Snapshot::routes`]).
 //!
 //! Invariant: a request sees one epoch from its first check to its answer. A client whose rate did not change keeps
 //! what it has used of it across a reload.
@@ -11,7 +11,7 @@ use crate::http::auth::Keys;
 use arc_swap::ArcSwap;
 use smsgw_config::{ConfigHandle, Snapshot};
 use smsgw_message::{ClientId, MtMessage};
-use smsgw_routing::{Decision, NoRoute, PriceTable, RouteTable, decide_mt};
+use smsgw_routing::{Decision, PriceTable, Question, Refusal, RejectCode, RouteTable, decide_mt};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,7 +22,7 @@ use tracing::error;
 pub(crate) struct Tables {
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) keys: Keys,
-    routes: RouteTable,
+    routes: Arc<RouteTable>,
     prices: PriceTable,
     for_all: ForAll,
     accounts: HashMap<ClientId, Account>,
@@ -43,7 +43,7 @@ impl Tables {
         Self {
             keys: Keys::of(config),
             // Validation refuses such a file; if one comes through, no message may take a wrong way.
-            routes: or_none(config.route_table(), "routes: every destination is refused"),
+            routes: or_none(snapshot.routes(), "routes: every destination is refused"),
             prices: or_none(config.price_table(), "prices: messages have none"),
             for_all: ForAll::of(&config.admission, senders, &lists),
             accounts: accounts.collect(),
@@ -56,24 +56,60 @@ impl Tables {
         self.accounts.get(client)
     }
 
+    /// All accounts.
+    pub(crate) fn accounts(&self) -> impl Iterator<Item = (&ClientId, &Account)> {
+        self.accounts.iter()
+    }
+
+    /// The routes.
+    pub(crate) fn routes(&self) -> &RouteTable {
+        &self.routes
+    }
+
     /// Where the router would send a message now.
-    pub(crate) fn decide(&self, message: &MtMessage) -> Result<Decision<'_>, NoRoute> {
-        decide_mt(&self.routes, &message.client, message.class, &message.to)
+    pub(crate) fn decide(&self, message: &MtMessage) -> Result<Decision<'_>, Refused> {
+        let at = message.send_at.unwrap_or(message.accepted_at);
+        decide_mt(&self.routes, Question::of(message, at)).map_err(|refusal| {
+            let why = match refusal {
+                Refusal::NoRoute => Why::NoRoute,
+                Refusal::Rejected { code, .. } => match code {
+                    RejectCode::NoRoute => Why::NoRoute,
+                    RejectCode::DestinationDenied => Why::DestinationDenied,
+                    RejectCode::SenderDenied => Why::SenderDenied,
+                    RejectCode::ContentDenied => Why::ContentDenied,
+                },
+                Refusal::NoAddress { .. } => Why::DestinationDenied,
+            };
+            let detail = match why {
+                Why::NoRoute => "no route leads to this destination",
+                Why::DestinationDenied => "messages to this destination are not allowed",
+                Why::SenderDenied => "the sender may not be used to this destination",
+                Why::ContentDenied => "the text may not be sent to this destination",
+                Why::TooManyParts
+                | Why::OptedOut
+                | Why::RateLimited
+                | Why::QuotaExceeded
+                | Why::InsufficientCredit
+                | Why::Unavailable => "the message is refused",
+            };
+            Refused::of(why, detail)
+        })
     }
 
     /// Judges a message by all that is in memory, and gives it its sender. Takes nothing: for a message that is about to be
     /// accepted ask [`check`](crate::admission::check).
     pub(crate) fn judge(&self, message: &mut MtMessage) -> Result<Admitted, Refused> {
         let account = self.account(&message.client).ok_or_else(no_account)?;
-        if self.decide(message).is_err() {
-            return Err(Refused::of(Why::NoRoute, "no route leads to this destination"));
-        }
         account.judge(&self.for_all, message)?;
+        // Behind the account: routes look at the sender that the message goes out with.
+        self.decide(message)?;
         let price = self
             .prices
             .price(&message.client, &message.to, message.accepted_at);
-        let charge = price.map(|price| Charge::of(price, message.part_count()));
-        Ok(Admitted::new(charge, account.spend(message)?))
+        let price = price.map(|price| Charge::of(price, message.part_count()));
+        let quotas = account.spend(message)?;
+        let (charge, reserve) = account.charge(message, price)?;
+        Ok(Admitted::new(charge, quotas, reserve))
     }
 }
 

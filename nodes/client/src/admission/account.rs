@@ -5,10 +5,11 @@
 
 use crate::admission::bucket::Bucket;
 use crate::admission::content::{self, ContentRules};
+use crate::admission::credit::{Credit, Reserve};
 use crate::admission::destination::{self, Destinations, Lists};
 use crate::admission::quota::{Quota, Spend};
 use crate::admission::turn::Turns;
-use crate::admission::{Refused, Why};
+use crate::admission::{Charge, Refused, Why};
 use smsgw_config::{AdmissionSection, Client, LimitsSection};
 use smsgw_message::{ClientId, MtMessage};
 use smsgw_routing::{SenderPolicy, SenderTable};
@@ -42,6 +43,7 @@ pub(crate) struct Account {
     destinations: Destinations,
     content: ContentRules,
     quotas: [Option<Quota>; 2],
+    credit: Option<Credit>,
     rate: Option<Rate>,
     /// Outlive an epoch like the rate: who is at work stays counted.
     pub(crate) turns: Arc<Turns>,
@@ -118,6 +120,7 @@ impl Account {
             destinations: Destinations::of(&client.deny_to, &client.allow_to, lists),
             content: ContentRules::of(&client.deny_text, client.max_chars, &client.encodings),
             quotas: Quota::of(id, client),
+            credit: Credit::of(id, client),
             rate: Rate::of(client, before.and_then(|before| before.rate.as_ref())),
             turns: before.map_or_else(Arc::default, |before| Arc::clone(&before.turns)),
             opt_out: client.opt_out,
@@ -174,6 +177,26 @@ impl Account {
         Ok([spend(day)?, spend(month)?])
     }
 
+    /// Writes into the message what it costs, and says what its accept has to put aside. The price that holds comes back with
+    /// it: of a prepaid account only one that is in its currency.
+    pub(crate) fn charge(
+        &self,
+        message: &mut MtMessage,
+        price: Option<Charge>,
+    ) -> Result<(Option<Charge>, Option<Reserve>), Refused> {
+        let Some(credit) = &self.credit else {
+            return Ok((price, None));
+        };
+        let reserve = credit.charge(message, price)?;
+        let price = price.filter(|price| price.currency == credit.currency());
+        Ok((price, reserve))
+    }
+
+    /// The credit, of a prepaid account.
+    pub(crate) fn credit(&self) -> Option<&Credit> {
+        self.credit.as_ref()
+    }
+
     /// Takes parts from the rate.
     pub(crate) fn take(&self, parts: u16, now: Instant) -> Result<(), Refused> {
         let Some(rate) = &self.rate else { return Ok(()) };
@@ -201,6 +224,13 @@ impl Account {
 
     pub(crate) fn count(&self, why: Why) {
         self.refused.count(why);
+    }
+
+    /// How many messages were refused since the process began, by reason.
+    pub(crate) fn refusals(&self) -> impl Iterator<Item = (Why, u64)> {
+        Why::ALL
+            .into_iter()
+            .zip(self.refused.0.iter().map(IntCounter::get))
     }
 }
 

@@ -71,7 +71,7 @@ impl ContentRules {
 }
 
 /// The text of all parts. Parts with the same national tables are read as one, so that nothing hides where they were cut.
-fn text(message: &MtMessage) -> String {
+pub(crate) fn text(message: &MtMessage) -> String {
     let mut text = String::new();
     for run in message.parts.chunk_by(|one, next| one.shifts() == next.shifts()) {
         let Some(first) = run.first() else { continue };

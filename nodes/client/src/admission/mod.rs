@@ -4,7 +4,7 @@
 //! message ─▶ judge: parts, route, destination, sender, content, quota known to be used up     from memory
 //!         ─▶ opted out?                                                          only accounts with opt_out
 //!         ─▶ rate                                                               from memory, taken last
-//!         ─▶ Admitted ─▶ add_to(step of the accept): counters of the quotas ─▶ commit ─▶ OverQuota, or accepted
+//!         ─▶ Admitted ─▶ add_to(step of the accept): quotas and credit ─▶ commit ─▶ OverQuota, InsufficientCredit, or accepted
 //! ```
 //! A face makes a message of a request and awaits [`check`]; what comes back goes into the step of the accept, and
 //! [`accept::commit`](crate::accept::commit) says [`Refusal::OverQuota`](crate::accept::Refusal::OverQuota) when a quota does
@@ -25,7 +25,8 @@
 
 mod account;
 pub(crate) mod bucket;
-mod content;
+pub(crate) mod content;
+pub(crate) mod credit;
 mod destination;
 pub(crate) mod limits;
 pub(crate) mod optout;
@@ -36,6 +37,7 @@ pub(crate) mod turn;
 
 pub(crate) use account::{Account, ForAll, RateLeft};
 
+use crate::admission::credit::Reserve;
 use crate::admission::quota::Spend;
 use crate::shared::Shared;
 use crate::tables::Tables;
@@ -158,20 +160,30 @@ pub(crate) struct Admitted {
     /// What it costs; `None` where no price is set.
     pub(crate) charge: Option<Charge>,
     quotas: [Option<Spend>; 2],
+    credit: Option<Reserve>,
 }
 
 impl Admitted {
-    pub(crate) fn new(charge: Option<Charge>, quotas: [Option<Spend>; 2]) -> Self {
-        Self { charge, quotas }
+    pub(crate) fn new(charge: Option<Charge>, quotas: [Option<Spend>; 2], credit: Option<Reserve>) -> Self {
+        Self {
+            charge,
+            quotas,
+            credit,
+        }
     }
 
     /// Puts what is spent into the step of the accept: behind what the step compares, so that a step which was done before
-    /// spends nothing again. Prepaid credit will be taken here as well, from the balance and by `charge`.
+    /// spends nothing again.
     pub(crate) fn add_to(self, step: Step) -> Step {
-        self.quotas
+        let step = self
+            .quotas
             .into_iter()
             .flatten()
-            .fold(step, |step, spend| spend.add_to(step))
+            .fold(step, |step, spend| spend.add_to(step));
+        match self.credit {
+            None => step,
+            Some(reserve) => reserve.add_to(step),
+        }
     }
 }
 
@@ -195,9 +207,19 @@ pub(crate) async fn check_uncounted(
     tables: &Tables,
     message: &mut MtMessage,
 ) -> Result<Admitted, Refused> {
+    check_opted(shared, tables, message, false).await
+}
+
+/// The same; `confirms` is whether the message tells a phone that it gets no more of them.
+pub(crate) async fn check_opted(
+    shared: &Shared,
+    tables: &Tables,
+    message: &mut MtMessage,
+    confirms: bool,
+) -> Result<Admitted, Refused> {
     let admitted = tables.judge(message)?;
     let account = tables.account(&message.client).ok_or_else(no_account)?;
-    if account.opt_out {
+    if account.opt_out && !confirms {
         optout::check(shared.engine.as_ref(), message).await?;
     }
     account.take(message.part_count(), shared.clock.instant())?;

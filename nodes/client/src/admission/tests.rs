@@ -52,6 +52,8 @@ pub(super) fn message(to: &str, from: Option<&str>, text: &str, at: Timestamp) -
         bind: None,
         bundle: None,
         batch: None,
+        charge: None,
+        submitted_coding: None,
     }
 }
 
@@ -74,7 +76,7 @@ async fn why(shared: &Shared, to: &str, from: Option<&str>, text: &str) -> Optio
 const EVERYTHING: &str = "max_parts = 2\nsenders = [\"ACME\", \"49171*\"]\ndefault_from = \"ACME\"\ndeny_to = [\"spam\"]\n\
      deny_text = [\"(?i)casino\"]\nmax_chars = 200\nencodings = [\"gsm7\"]\nopt_out = true\nrate = 1000\nquota_day = 1000\n\
      quota_month = 9000\n[admission]\nallow_to = [\"home\"]\ndeny_text = [\"forbidden\"]\n[list.spam]\n\
-     entries = [\"4990*\", \"491700000009\"]\n[list.home]\nentries = [\"49*\", \"1*\"]\n[[sender]]\nprefix = [\"1\"]\n\
+     entries = [\"4990*\", \"491700000009\"]\n[list.home]\nentries = [\"49*\", \"1*\", \"44*\"]\n[[sender]]\nprefix = [\"1\"]\n\
      override_from = \"12025550123\"\n[[price]]\nprice = \"0.075\"\ncurrency = \"EUR\"\n[[price]]\nprefix = [\"1\"]\n\
      price = \"0.008\"\ncurrency = \"USD\"\nclient = [\"acme\"]\n";
 

@@ -1,7 +1,7 @@
 //! `GET /v1/limits` and `GET /v1/balance`: what the account may do, and what is left of it.
 //!
-//! # Limits
-//! There are no prepaid accounts in this version: every account's balance is `not_prepaid`.
+//! Invariant: a balance is what was durable when it was asked for, and exact. Balance and what is put aside are two counters
+//! that change in one step: under traffic they may be read a moment apart.
 
 use crate::admission::limits;
 use crate::http::answer::{Answer, document};
@@ -10,8 +10,10 @@ use crate::http::problem::Problem;
 use crate::http::router::{Handler, Route};
 use hyper::{Method, StatusCode};
 use serde::Serialize;
+use smsgw_routing::MicroUnits;
 use smsgw_telemetry::ApiCode;
 use tokio::time::timeout_at;
+use tracing::error;
 
 pub(crate) const ROUTES: &[Route] = &[
     Route {
@@ -125,9 +127,56 @@ async fn show_limits(call: Call) -> Result<Answer, Problem> {
     Ok(document(StatusCode::OK, &view))
 }
 
-async fn show_balance(_call: Call) -> Result<Answer, Problem> {
-    Err(Problem::new(
-        ApiCode::NotPrepaid,
-        "the account is not prepaid: it has no balance",
-    ))
+/// Amounts are decimal numbers as text, exact.
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Balance)]
+pub(crate) struct BalanceView {
+    /// What can be spent, without the overdraft; below zero when part of that is used.
+    balance: String,
+    /// What is put aside for messages that have not come to their end.
+    reserved: String,
+    /// How far the balance may go below zero.
+    overdraft: String,
+    currency: String,
+}
+
+async fn show_balance(call: Call) -> Result<Answer, Problem> {
+    let Call {
+        shared,
+        tables,
+        caller,
+        ..
+    } = call;
+    let account = tables
+        .account(&caller.client)
+        .ok_or_else(|| Problem::new(ApiCode::Unauthorized, "the account no longer exists"))?;
+    let credit = account.credit().ok_or_else(|| {
+        Problem::new(
+            ApiCode::NotPrepaid,
+            "the account is not prepaid: it has no balance",
+        )
+    })?;
+    let unreadable = || Problem::overloaded("the gateway could not read the account's credit");
+    let found = timeout_at(caller.deadline, shared.engine.get(credit.counters().into()))
+        .await
+        .map_err(|_| Problem::overloaded("the gateway could not read the account's credit in time"))?
+        .map_err(|error| {
+            error!(client = %caller.client, %error, "the credit of an account could not be read");
+            unreadable()
+        })?;
+    let mut amounts = found.into_iter().map(|there| match there {
+        None => Some(0),
+        Some(there) => there.as_counter(),
+    });
+    let mut amount = || {
+        let amount = amounts.next().flatten().ok_or_else(unreadable)?;
+        Ok::<_, Problem>(MicroUnits::new(amount).to_string())
+    };
+    let view = BalanceView {
+        balance: amount()?,
+        reserved: amount()?,
+        overdraft: credit.overdraft().to_string(),
+        currency: credit.currency().to_string(),
+    };
+    Ok(document(StatusCode::OK, &view))
 }

@@ -2,10 +2,11 @@
 //!
 //! Bounds: `http.max_connections` open sockets, `http.max_in_flight` requests that wait for the engine (above it 503),
 //! timeouts for the handshake, the head, the body with its answer, and for a peer that does not read; a body limit. With a
-//! certificate it takes TLS only, and HTTP/2 for those who ask for it. Invariant: a request that was read before a drain is
-//! answered.
+//! certificate it takes TLS only, and HTTP/2 for those who ask for it. Invariants: a request that was read before a drain is
+//! answered; a panic of the listener ends no connection.
 //!
 //! # Limits
+//! A stop in the half second between such a panic and the next start cuts connections off.
 //! HTTP/2 without TLS is not spoken. A peer that answers pings and never opens its HTTP/2 windows keeps its connection, with
 //! at most `http.max_streams` answers of 64 KiB each waiting in it.
 
@@ -27,7 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tracing::{debug, error, info, warn};
@@ -43,13 +44,18 @@ const MAX_SEND_BUFFER: usize = 64 * 1024;
 /// Where the API listens, once it does. The port is the real one when the configuration says 0.
 pub type Bound = watch::Receiver<Option<SocketAddr>>;
 
+/// Connections that are open. They outlive a listener that panics; the next one looks after them.
+pub(crate) type Connections = Arc<Mutex<JoinSet<()>>>;
+
 pub(crate) async fn serve(
     ctx: ChildContext,
     listen: SocketAddr,
     shared: Arc<Shared>,
     bound: watch::Sender<Option<SocketAddr>>,
     files: Option<tls::Files>,
+    connections: Connections,
 ) -> Result<(), ChildError> {
+    let mut connections = connections.lock().await;
     let opened = tls::for_listener(files.as_ref(), &[H2, HTTP_1_1]).await?;
     let secure = opened.as_ref().map(|(server, _)| server.clone());
     let following = async {
@@ -79,9 +85,10 @@ pub(crate) async fn serve(
         open >= usize::try_from(most).unwrap_or(usize::MAX)
     };
     let open = metric::CONNECTIONS.with(&[]);
-    open.set(0);
-    let (draining, drain) = watch::channel(false);
-    let mut connections = JoinSet::new();
+    open.set(i64::try_from(connections.len()).unwrap_or(i64::MAX));
+    // Of a listener before this one.
+    shared.draining.send_replace(false);
+    let drain = shared.draining.subscribe();
     loop {
         tokio::select! {
             biased;
@@ -110,10 +117,12 @@ pub(crate) async fn serve(
         }
     }
     drop(listener);
-    draining.send_replace(true);
     shared.draining.send_replace(true);
     tokio::select! {
-        () = ctx.stopping() => warn!(open = connections.len(), "connections cut off at the end of the drain"),
+        () = ctx.stopping() => {
+            warn!(open = connections.len(), "connections cut off at the end of the drain");
+            connections.shutdown().await;
+        }
         () = async {
             while let Some(ended) = connections.join_next().await {
                 open.dec();
@@ -127,7 +136,9 @@ pub(crate) async fn serve(
 
 /// A connection whose request made us panic is closed without an answer; all others go on.
 fn note_panic(ended: Result<(), JoinError>) {
-    if let Err(error) = ended {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
         metric::CONNECTION_PANICS_TOTAL.with(&[]).inc();
         error!(%error, "a request panicked; its connection is closed and its client has no answer");
     }

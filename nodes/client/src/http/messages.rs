@@ -11,7 +11,7 @@ use crate::http::idempotency::Key;
 use crate::http::problem::Problem;
 use crate::http::router::{Handler, Route};
 use crate::http::view::{PriceView, SmartView};
-use crate::http::{submit, view};
+use crate::http::{search, submit, view};
 use crate::shared::{Place, Shared};
 use crate::tables::Tables;
 use hyper::header::{HeaderValue, LOCATION};
@@ -197,19 +197,45 @@ async fn show(call: Call) -> Result<Answer, Problem> {
     let id: MessageId = call.param().parse().map_err(|_| not_found())?;
     let _place = place(&call.shared, &call.tables, &call.caller).await?;
     let found = read_life(&call.shared, id, call.caller.deadline).await?;
-    let (life, told) = found
-        .filter(|(life, _)| life.message.client == call.caller.client)
+    if let Some(Read { life, told, number }) = found {
+        if life.message.client != call.caller.client {
+            return Err(not_found());
+        }
+        return Ok(document(StatusCode::OK, &view::of(&life, told.as_ref(), number)));
+    }
+    let Some(history) = &call.shared.history else {
+        return Err(not_found());
+    };
+    let found = timeout_at(call.caller.deadline, history.life(id)).await;
+    let found = found
+        .map_err(|_| search::unanswered())?
+        .map_err(|error| search::failed(&error))?;
+    let life = found
+        .filter(|life| life.message.client.as_deref() == Some(call.caller.client.as_str()))
         .ok_or_else(not_found)?;
-    Ok(document(StatusCode::OK, &view::of(&life, told.as_ref())))
+    Ok(document(StatusCode::OK, &view::of_history(&life)))
 }
 
-/// The life of a message, and when its client was told of its end; whosever it is.
+/// What is known of a message.
+pub(crate) struct Read {
+    pub(crate) life: MessageLife,
+    /// When its client was told of its end.
+    pub(crate) told: Option<Told>,
+    /// Among the messages of its client or conversation.
+    pub(crate) number: Option<i64>,
+}
+
+/// What is known of a message, whosever it is.
 pub(crate) async fn read_life(
     shared: &Shared,
     id: MessageId,
     deadline: Instant,
-) -> Result<Option<(MessageLife, Option<Told>)>, Problem> {
-    let keys = vec![names::message(id).into(), names::told(id).into()];
+) -> Result<Option<Read>, Problem> {
+    let keys = vec![
+        names::message(id).into(),
+        names::told(id).into(),
+        names::number_of(id).into(),
+    ];
     let found = timeout_at(deadline, shared.engine.get(keys)).await.map_err(|_| {
         error!(message_id = %id, "the engine did not answer within http.request_timeout");
         Problem::overloaded("the gateway could not read the message in time")
@@ -233,7 +259,8 @@ pub(crate) async fn read_life(
         .map(|told| Told::from_record(&told.value))
         .transpose()
         .map_err(broken)?;
-    Ok(Some((life, told)))
+    let number = found.next().flatten().and_then(|there| there.as_counter());
+    Ok(Some(Read { life, told, number }))
 }
 
 #[derive(Serialize, utoipa::ToSchema)]

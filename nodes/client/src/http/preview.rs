@@ -12,8 +12,7 @@ use crate::http::view::{PriceView, SmartView};
 use hyper::{Method, StatusCode};
 use serde::Serialize;
 use smsgw_config::Scope;
-use smsgw_message::{Address, MessageId, OperatorId};
-use smsgw_telemetry::ApiCode;
+use smsgw_message::{Address, MessageId};
 
 pub(crate) const ROUTES: &[Route] = &[Route {
     method: Method::POST,
@@ -42,6 +41,10 @@ pub(crate) struct Preview<'a> {
 #[derive(Serialize, utoipa::ToSchema)]
 #[schema(as = PreviewRoute)]
 pub(crate) struct RouteView<'a> {
+    /// The route that is taken, counted from 1 as in the file.
+    number: usize,
+    /// By which rule its operators stand in their order: `failover`, `weighted`, `least-cost` or `sticky`.
+    strategy: &'static str,
     /// In the order in which they are tried.
     operators: Vec<&'a str>,
 }
@@ -60,9 +63,7 @@ async fn preview(mut call: Call) -> Result<Answer, Problem> {
     let config = &tables.snapshot.config;
     let submit::Built { mut message, smart } = submit::build(&body, &caller.client, config, id, now, 0)?;
     let admitted = tables.judge(&mut message)?;
-    let decision = tables
-        .decide(&message)
-        .map_err(|_| Problem::field(ApiCode::NoRoute, "to", "no route leads to this destination"))?;
+    let decision = tables.decide(&message)?;
     let octets: usize = message.parts.iter().map(|part| part.data.len()).sum();
     let preview = Preview {
         to: message.to.as_str(),
@@ -72,7 +73,13 @@ async fn preview(mut call: Call) -> Result<Answer, Problem> {
         units: octets / message.encoding.unit_octets(),
         smart: smart.as_ref().map(SmartView::of),
         route: RouteView {
-            operators: decision.operators().iter().map(OperatorId::as_str).collect(),
+            number: decision.route,
+            strategy: decision.strategy.as_str(),
+            operators: decision
+                .operators()
+                .iter()
+                .map(|operator| operator.as_str())
+                .collect(),
         },
         price: admitted.charge.as_ref().map(PriceView::of),
     };

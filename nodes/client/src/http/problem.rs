@@ -75,6 +75,7 @@ impl Problem {
     pub(crate) fn not_stored(refusal: Refusal) -> Self {
         match refusal {
             Refusal::OverQuota(used_up) => Refused::from(used_up).into(),
+            Refusal::InsufficientCredit => Self::new(ApiCode::InsufficientCredit, refusal.words()),
             Refusal::Taken
             | Refusal::Full
             | Refusal::NoSpace

@@ -140,7 +140,7 @@ pub(crate) fn build(
         )?
         .or(account.report)
         .unwrap_or_default(),
-        callback: callback(body.callback.as_deref())?,
+        callback: callback(body.callback.as_deref(), account)?,
         reference: bounded_reference(body.reference.as_deref())?,
         origin: Origin::Http,
         message_class: fields::message_class(body)?,
@@ -151,6 +151,8 @@ pub(crate) fn build(
         bind: None,
         bundle: None,
         batch: None,
+        charge: None,
+        submitted_coding: None,
     };
     Ok(Built {
         message,
@@ -199,13 +201,19 @@ fn validity(text: Option<&str>, config: &Config) -> Result<Duration, Problem> {
     Ok(span)
 }
 
-fn callback(url: Option<&str>) -> Result<Option<String>, Problem> {
+fn callback(url: Option<&str>, account: &smsgw_config::Client) -> Result<Option<String>, Problem> {
     let Some(url) = url else { return Ok(None) };
     if url.len() > MAX_CALLBACK {
         return Err(invalid("callback", format!("has at most {MAX_CALLBACK} octets")));
     }
-    CallbackUrl::from_text(url)
+    let target = CallbackUrl::from_text(url)
         .ok_or_else(|| invalid("callback", "is a URL with http or https and a host"))?;
+    if account.callback.as_ref() != Some(&target) && !account.callback_policy.allows(target.url()) {
+        return Err(invalid(
+            "callback",
+            "leads to a host that the account may not be called at",
+        ));
+    }
     Ok(Some(url.to_owned()))
 }
 

@@ -244,7 +244,7 @@ impl Bound {
             self.serving += 1;
             let (server, bind) = (Arc::clone(&self.server), Arc::clone(&self.bind));
             match &request.asks {
-                Asks::Query(_) | Asks::Cancel(_) | Asks::Replace => {
+                Asks::Query(_) | Asks::Cancel(_) | Asks::Replace(_) => {
                     self.work
                         .spawn(async move { Done::Served(1, named::serve(server, bind, request).await) });
                 }
@@ -294,7 +294,7 @@ impl Bound {
                 self.under.insert(number, Under { job, left, attempt });
             }
             Err(misfit) => {
-                error!(client = %self.bind.client, message_id = %super::down::message(&job.down), why = %misfit, "a delivery cannot be told to its client");
+                error!(client = %self.bind.client, message_id = %job.down.message(), why = %misfit, "a delivery cannot be told to its client");
                 let under = Under {
                     job,
                     left: 0,
@@ -374,7 +374,7 @@ impl Bound {
                 SmscEvent::SubmitMulti { sequence, message } => (sequence, Asks::Multi(message)),
                 SmscEvent::Query { sequence, query } => (sequence, Asks::Query(query)),
                 SmscEvent::Cancel { sequence, cancel } => (sequence, Asks::Cancel(cancel)),
-                SmscEvent::Replace { sequence, .. } => (sequence, Asks::Replace),
+                SmscEvent::Replace { sequence, replace } => (sequence, Asks::Replace(replace)),
                 SmscEvent::DeliverAnswered { tag, status, .. } => {
                     self.ended(tag, Attempt::Answered(status));
                     continue;

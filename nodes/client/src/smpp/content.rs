@@ -31,6 +31,8 @@ pub(super) struct Content {
     pub(super) message_class: Option<u8>,
     /// data_coding, where encoding and class do not say all of it.
     pub(super) data_coding: Option<u8>,
+    /// data_coding, where `encoding` does not say how octets of the client are to be read.
+    pub(super) submitted_coding: Option<u8>,
     /// The concatenation of a part that the client cut.
     pub(super) concat: Option<Concat>,
 }
@@ -90,8 +92,19 @@ pub(super) fn read(message: &SubmitSm, alphabet: Alphabet, reference: u8) -> Res
         parts,
         message_class: coding.class().map(|class| class.bits()),
         data_coding: says_more(coding).then_some(message.data_coding),
+        submitted_coding: (coding_of(encoding) != message.data_coding).then_some(message.data_coding),
         concat,
     })
+}
+
+/// data_coding that reads octets as this encoding (SMPP 3.4 section 5.2.19); GSM 7-bit by `smpp.alphabet`.
+pub(super) const fn coding_of(encoding: Encoding) -> u8 {
+    match encoding {
+        Encoding::Gsm7 => 0,
+        Encoding::Latin1 => 3,
+        Encoding::Binary => 4,
+        Encoding::Ucs2 => 8,
+    }
 }
 
 fn units(encoded: &Encoded) -> usize {

@@ -26,6 +26,7 @@ mod orders;
 mod outbind;
 mod query;
 mod refusal;
+mod replace;
 mod requests;
 mod session;
 mod submit;

@@ -1,25 +1,30 @@
-//! Requests that name a message by the id its client was given: query_sm and cancel_sm (SMPP 3.4 sections 4.8, 4.9).
+//! Requests that name a message by the id its client was given: query_sm, cancel_sm and replace_sm (SMPP 3.4 sections 4.8 to
+//! 4.10); and groups of messages, which cancel_sm names by their addresses.
 //!
 //! The id of a submit_multi names all its messages: the first has it, the others follow from it by their place. Invariant
 //! NM-1: a client finds its own messages only, and only with the sender it gave.
 //!
 //! # Limits
 //! A message whose record has expired (`limits.message_retention`) is not found. A submit_multi whose short id was taken by
-//! another message, and that got a second one, is named by it as far as its first message goes. A group of messages
-//! (cancel_sm without message_id) is in no index, and replace_sm is refused: `ops/docs/api/smpp.md` says why.
+//! another message, and that got a second one, is named by it as far as its first message goes. Such an id cannot be replaced.
+//! A group of messages (cancel_sm without message_id) is in no index: that there are none cannot be said.
 
 use super::binds::Bind;
 use super::ident::{self, Named};
 use super::refusal::{self, Unfit};
 use super::requests::{self, Asks, Request, Served};
+use super::submit::{self, Context};
 use super::{Server, query};
-use crate::accept;
-use crate::cancel;
+use crate::accept::{self, Refusal};
+use crate::cancel::{self, GroupDenied};
+use crate::replace::{self, Denied};
 use crate::shared::Shared;
-use smsgw_message::{ClientId, MessageId, MessageLife, Npi, Origin, Record, Ton, names};
+use crate::tables::Tables;
+use smsgw_config::{Client, LimitsSection};
+use smsgw_message::{ClientId, MessageId, MessageLife, MtMessage, Npi, Origin, Record, Ton, names};
 use smsgw_queue::{StateKey, Step, Versioned};
-use smsgw_smpp::pdu::{CancelSm, QuerySmResp};
-use smsgw_smpp::{Address, COctets, CommandStatus, SmscCommand};
+use smsgw_smpp::pdu::{CancelSm, QuerySmResp, ReplaceSm};
+use smsgw_smpp::{Address, COctets, CommandId, CommandStatus, SmscCommand};
 use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 use tracing::{debug, error};
@@ -59,14 +64,22 @@ pub(super) async fn serve(server: Arc<Server>, bind: Arc<Bind>, request: Request
         }
         (Asks::Cancel(asked), Some(_), Some(_)) => {
             let status = CommandStatus::OK;
-            cancel(shared, &bind.client, asked, deadline)
+            cancel(shared, &bind.client, asked, &config.limits, deadline)
                 .await
                 .map(|()| SmscCommand::AnswerCancel { sequence, status })
         }
-        (Asks::Replace, Some(_), Some(_)) => Err(Unfit::new(
-            CommandStatus::REPLACE_FAILED,
-            "messages cannot be replaced",
-        )),
+        (Asks::Replace(asked), Some(account), Some(_)) => {
+            let status = CommandStatus::OK;
+            let find = Find {
+                shared,
+                client: &bind.client,
+                missing: NOT_REPLACED,
+                deadline,
+            };
+            replace(&find, &tables, account, asked)
+                .await
+                .map(|()| SmscCommand::AnswerReplace { sequence, status })
+        }
         (Asks::Submit(..) | Asks::Multi(_), Some(_), Some(_)) => Err(Unfit::new(
             CommandStatus::SYSTEM_ERROR,
             "a submit names no message",
@@ -99,14 +112,12 @@ async fn cancel(
     shared: &Shared,
     client: &ClientId,
     asked: &CancelSm,
+    limits: &LimitsSection,
     deadline: Instant,
 ) -> Result<(), Unfit> {
     let missing = Unfit::new(CommandStatus::CANCEL_FAILED, "no such message");
     if asked.message_id.is_empty() {
-        return Err(Unfit::new(
-            CommandStatus::CANCEL_FAILED,
-            "a group of messages, by their addresses",
-        ));
+        return cancel_group(shared, client, asked, limits, deadline).await;
     }
     let find = Find {
         shared,
@@ -149,6 +160,77 @@ async fn cancel(
         Some(unfit) if asked_for == 0 => Err(unfit),
         Some(_) | None => Ok(()),
     }
+}
+
+/// Asks for all messages from one sender to one phone to be withdrawn, those of one service type where it is given.
+async fn cancel_group(
+    shared: &Shared,
+    client: &ClientId,
+    asked: &CancelSm,
+    limits: &LimitsSection,
+    deadline: Instant,
+) -> Result<(), Unfit> {
+    let failed = |why| Unfit::new(CommandStatus::CANCEL_FAILED, why);
+    if asked.source.value.is_empty() || asked.destination.value.is_empty() {
+        return Err(failed("a group has a sender and a destination"));
+    }
+    let service_type = asked.service_type.to_string_lossy();
+    let group = cancel::Group {
+        client,
+        from: submit::source(&asked.source)?.ok_or(failed("a group has a sender"))?,
+        to: submit::destination(&asked.destination)?,
+        service_type: (!service_type.is_empty()).then_some(service_type),
+    };
+    let done = cancel::request_group(shared, &group, limits, deadline).await;
+    done.map_err(|denied| match denied {
+        GroupDenied::TooMany => failed("too many groups"),
+        GroupDenied::Refused(refusal) => refusal::not_stored(refusal),
+        GroupDenied::Unreadable => Unfit::new(
+            CommandStatus::SYSTEM_ERROR,
+            "requests for groups could not be read",
+        ),
+    })
+}
+
+const NOT_REPLACED: Unfit = Unfit::new(CommandStatus::REPLACE_FAILED, "no such message");
+
+/// Replaces a message; answered when the router has done it.
+async fn replace(find: &Find<'_>, tables: &Tables, account: &Client, asked: &ReplaceSm) -> Result<(), Unfit> {
+    let lives = find.all(&asked.message_id, &asked.source).await?;
+    let named = &lives.named.message;
+    if named.origin == Origin::Smpp && named.batch == Some(named.id) {
+        return Err(Unfit::new(
+            CommandStatus::REPLACE_FAILED,
+            "the id stands for messages to many",
+        ));
+    }
+    let context = Context {
+        client: find.client,
+        account,
+        config: &tables.snapshot.config,
+        command: CommandId::ReplaceSm,
+        bind: 0,
+        now: find.shared.clock.now(),
+        id: named.id,
+        reference: rand::random(),
+    };
+    let make = |before: &MtMessage| super::replace::apply(asked, before, &context);
+    let done = replace::request(find.shared, tables, find.client, named.id, make, find.deadline);
+    done.await.map_err(|denied| {
+        let failed = |why| Unfit::new(CommandStatus::REPLACE_FAILED, why);
+        match denied {
+            Denied::NotFound => NOT_REPLACED,
+            Denied::TooLate => failed("a part of it is sent or on its way, or it is over"),
+            Denied::Withdrawn => failed("it is withdrawn"),
+            Denied::Prepaid => failed("its price is that of another number of parts"),
+            Denied::Unanswered => failed("nobody has done it in time"),
+            Denied::Refused(Refusal::Taken) => failed("another request for the message is under way"),
+            Denied::Unfit(unfit) => unfit,
+            Denied::NotAdmitted(refused) => refusal::not_admitted(refused.why),
+            Denied::Unreadable => Unfit::new(CommandStatus::SYSTEM_ERROR, "what it needs could not be read"),
+            Denied::Refused(refusal) => refusal::not_stored(refusal),
+        }
+    })
 }
 
 /// What an id names.

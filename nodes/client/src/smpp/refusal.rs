@@ -51,6 +51,7 @@ pub(super) const fn not_admitted(why: Why) -> Unfit {
 /// Of a message that the engine does not take.
 pub(super) fn not_stored(refusal: Refusal) -> Unfit {
     let status = match refusal {
+        Refusal::InsufficientCredit => not_admitted(Why::InsufficientCredit).status,
         Refusal::OverQuota(_) | Refusal::Full | Refusal::NoSpace => CommandStatus::MESSAGE_QUEUE_FULL,
         Refusal::Taken | Refusal::Stopping | Refusal::Failed | Refusal::Late => CommandStatus::SYSTEM_ERROR,
     };

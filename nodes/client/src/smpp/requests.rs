@@ -21,7 +21,7 @@ use bytes::Bytes;
 use smsgw_config::{Client, ClientMessageId, LimitsSection};
 use smsgw_message::{ClientId, MessageId, MtMessage};
 use smsgw_queue::{Expected, Expiry, Step};
-use smsgw_smpp::pdu::{CancelSm, QuerySm, QuerySmResp};
+use smsgw_smpp::pdu::{CancelSm, QuerySm, QuerySmResp, ReplaceSm};
 use smsgw_smpp::pdu::{Destination, SubmitMulti, Unsuccess};
 use smsgw_smpp::{Address, COctets, CommandId, CommandStatus, Operation, SmscCommand, SubmitSm};
 use std::collections::VecDeque;
@@ -49,7 +49,7 @@ pub(super) enum Asks {
     Multi(SubmitMulti),
     Query(QuerySm),
     Cancel(CancelSm),
-    Replace,
+    Replace(ReplaceSm),
 }
 
 impl Asks {
@@ -60,7 +60,7 @@ impl Asks {
             Self::Multi(_) => CommandId::SubmitMulti,
             Self::Query(_) => CommandId::QuerySm,
             Self::Cancel(_) => CommandId::CancelSm,
-            Self::Replace => CommandId::ReplaceSm,
+            Self::Replace(_) => CommandId::ReplaceSm,
         }
     }
 
@@ -71,7 +71,7 @@ impl Asks {
             Self::Multi(_) => "submit_multi",
             Self::Query(_) => "query_sm",
             Self::Cancel(_) => "cancel_sm",
-            Self::Replace => "replace_sm",
+            Self::Replace(_) => "replace_sm",
         }
     }
 }
@@ -215,7 +215,7 @@ fn answer(
             answer: QuerySmResp::default(),
         },
         Asks::Cancel(_) => SmscCommand::AnswerCancel { sequence, status },
-        Asks::Replace => SmscCommand::AnswerReplace { sequence, status },
+        Asks::Replace(_) => SmscCommand::AnswerReplace { sequence, status },
     }
 }
 
@@ -229,7 +229,7 @@ impl Batch<'_> {
                 .await
                 .map(|part| (vec![part], Vec::new())),
             Asks::Multi(multi) => self.multi(&request, multi, id).await,
-            Asks::Query(_) | Asks::Cancel(_) | Asks::Replace => {
+            Asks::Query(_) | Asks::Cancel(_) | Asks::Replace(_) => {
                 Err(Unfit::new(CommandStatus::SYSTEM_ERROR, "no submit, and among submits").into())
             }
         };

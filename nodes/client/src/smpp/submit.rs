@@ -104,10 +104,12 @@ pub(super) fn build(message: &SubmitSm, context: &Context<'_>) -> Result<MtMessa
         options: options(message, content.data_coding, context.command)?,
         send_at,
         tags: None,
-        registered_delivery: (registered & REGISTERED != 0).then_some(registered),
+        registered_delivery: self::registered(registered),
         bind: Some(context.bind),
         bundle,
         batch: None,
+        charge: None,
+        submitted_coding: content.submitted_coding,
     })
 }
 
@@ -146,7 +148,7 @@ const fn is_known_npi(npi: u8) -> bool {
     matches!(npi, 0 | 1 | 3 | 4 | 6 | 8 | 9 | 10 | 14 | 18)
 }
 
-fn source(address: &WireAddress) -> Result<Option<Address>, Unfit> {
+pub(super) fn source(address: &WireAddress) -> Result<Option<Address>, Unfit> {
     if !is_known_ton(address.ton) {
         return Err(Unfit::new(CommandStatus::INVALID_SOURCE_TON, "source_addr_ton"));
     }
@@ -175,7 +177,7 @@ fn source(address: &WireAddress) -> Result<Option<Address>, Unfit> {
     Address::sender(&text).map(Some).map_err(wrong)
 }
 
-fn destination(address: &WireAddress) -> Result<Address, Unfit> {
+pub(super) fn destination(address: &WireAddress) -> Result<Address, Unfit> {
     if !is_known_ton(address.ton) {
         return Err(Unfit::new(
             CommandStatus::INVALID_DESTINATION_TON,
@@ -211,7 +213,7 @@ fn destination(address: &WireAddress) -> Result<Address, Unfit> {
 }
 
 /// Small fields with ranges of their own.
-fn flags(message: &SubmitSm) -> Result<(), Unfit> {
+pub(super) fn flags(message: &SubmitSm) -> Result<(), Unfit> {
     if message.short_message.len() > SHORT_MESSAGE {
         return Err(Unfit::new(CommandStatus::INVALID_MESSAGE_LENGTH, "short_message"));
     }
@@ -243,7 +245,7 @@ fn flags(message: &SubmitSm) -> Result<(), Unfit> {
 }
 
 /// Where the client's own times that name no zone lie.
-fn zone_offset(context: &Context<'_>) -> ZoneOffset {
+pub(super) fn zone_offset(context: &Context<'_>) -> ZoneOffset {
     let at = jiff::Timestamp::from_millisecond(context.now.as_millis()).unwrap_or_default();
     let minutes = context.account.smpp.zone().to_offset(at).seconds() / 60;
     i16::try_from(minutes)
@@ -253,7 +255,7 @@ fn zone_offset(context: &Context<'_>) -> ZoneOffset {
 }
 
 /// SMPP 3.4 section 4.4.1: empty is at once.
-fn schedule(
+pub(super) fn schedule(
     field: &COctets,
     zone: ZoneOffset,
     now: Timestamp,
@@ -277,7 +279,7 @@ fn schedule(
 
 /// Until when the message may be sent. Beyond the longest validity it is the longest: clients write 99 years for "as long
 /// as you can".
-fn validity(
+pub(super) fn validity(
     message: &SubmitSm,
     zone: ZoneOffset,
     begins: Timestamp,
@@ -305,8 +307,13 @@ fn validity(
     Ok(until.min(begins.after(limits.max_validity)))
 }
 
+/// registered_delivery where it asks for something.
+pub(super) fn registered(asked: u8) -> Option<u8> {
+    (asked & REGISTERED != 0).then_some(asked)
+}
+
 /// registered_delivery as a report level; where it asks for nothing, the account may.
-fn report_level(registered: u8, account: &Client) -> ReportLevel {
+pub(super) fn report_level(registered: u8, account: &Client) -> ReportLevel {
     match (registered & 0b11, registered & INTERMEDIATE != 0) {
         (_, true) => ReportLevel::All,
         (0, false) => account.report.unwrap_or(ReportLevel::None),

@@ -292,3 +292,103 @@ async fn a_quota_that_is_used_up_is_429_until_the_next_period_and_limits_tell_wh
         "a quota that grew holds at once"
     );
 }
+
+const PREPAID: &str = "[client.acme.credit]\nkind = \"prepaid\"\noverdraft = \"0.05\"\n[[price]]\nprice = \"0.1\"\ncurrency = \
+                       \"EUR\"\n";
+
+/// Pays into the account of `acme`, as the counter node does.
+async fn pay(node: &Node, amount: i64) {
+    let acme = ClientId::try_new("acme").unwrap();
+    let key = names::credit(&acme, "EUR", names::CREDIT_BALANCE);
+    let step = Step::new(StepId::from_bytes(rand::random())).add(key, amount, None, Expiry::Owner);
+    step.commit(node.memory.as_ref()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_prepaid_account_sends_what_it_can_pay_for_and_sees_its_balance() {
+    let node = Node::with(config("", &format!("{ACME}\n{PREPAID}"))).await;
+    let balance = async || {
+        let answer = node.ask(&get("/v1/balance", "acme-key")).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()
+    };
+    assert_eq!(
+        balance().await,
+        json!({"balance": "0", "reserved": "0", "overdraft": "0.05", "currency": "EUR"})
+    );
+    let hello = message("491700000001", "12345");
+    node.ask(&hello).await.is_problem(422, "insufficient_credit");
+    pay(&node, 250_000).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    for _ in 0..3 {
+        let answer = node.ask(&hello).await;
+        assert_eq!(answer.status, 202, "{answer:?}");
+        assert_eq!(answer.json()["price"]["total"], "0.1");
+    }
+    node.ask(&hello).await.is_problem(422, "insufficient_credit");
+    assert_eq!(
+        balance().await,
+        json!({"balance": "-0.05", "reserved": "0.3", "overdraft": "0.05", "currency": "EUR"})
+    );
+    assert_eq!(node.accepted(), 3, "what is refused is not there");
+    node.ask(&get("/v1/balance", "other-key"))
+        .await
+        .is_problem(404, "not_prepaid");
+    node.engine
+        .set(Mood::Refusing(EngineError::Read("broken".to_owned())));
+    node.ask(&get("/v1/balance", "acme-key"))
+        .await
+        .is_problem(503, "overloaded");
+}
+
+#[tokio::test]
+async fn a_message_shows_its_number_once_it_has_one() {
+    let node = Node::start("").await;
+    let id = node.ask(&message("491700000001", "12345")).await.json()["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let path = format!("/v1/messages/{id}");
+    let before = node.ask(&get(&path, "acme-key")).await.json();
+    assert!(before.get("number").is_none(), "{before}");
+    let key = names::number_of(id.parse().unwrap());
+    let step =
+        Step::new(StepId::from_bytes([9; 16])).put(key, 7_i64.to_be_bytes().to_vec().into(), Expiry::Owner);
+    step.commit(node.memory.as_ref()).await.unwrap();
+    assert_eq!(node.ask(&get(&path, "acme-key")).await.json()["number"], 7);
+}
+
+#[tokio::test]
+async fn a_batch_takes_what_the_credit_pays_for_and_refuses_the_other_lines() {
+    let node = Node::with(config("", &format!("{ACME}\n{PREPAID}"))).await;
+    pay(&node, 350_000).await;
+    let to: Vec<String> = (0..10).map(|n| format!("4917000000{n:02}")).collect();
+    let body = json!({"to": to, "from": "12345", "text": "Hello"}).to_string();
+    let request = format!(
+        "POST /v1/batches HTTP/1.1\r\nhost: t\r\nauthorization: Bearer acme-key\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let answer = node.ask(&request).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    let id = answer.json()["id"].as_str().unwrap().to_owned();
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    let end = loop {
+        let seen = node
+            .ask(&get(&format!("/v1/batches/{id}"), "acme-key"))
+            .await
+            .json();
+        if seen["state"] == "completed" {
+            break seen;
+        }
+        assert!(std::time::Instant::now() < deadline, "{seen}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    // 0.35 and an overdraft of 0.05 are four messages of 0.1.
+    assert_eq!(end["accepted"], 4, "{end}");
+    assert_eq!(node.accepted(), 4);
+    let balance = node.ask(&get("/v1/balance", "acme-key")).await.json();
+    assert_eq!(
+        (&balance["balance"], &balance["reserved"]),
+        (&json!("-0.05"), &json!("0.4"))
+    );
+}

@@ -13,6 +13,7 @@ mod faults;
 mod harness;
 mod idempotency;
 mod inboxes;
+mod replies;
 mod sending;
 mod tls;
 

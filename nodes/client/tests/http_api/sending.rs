@@ -159,6 +159,9 @@ async fn the_last_message_with_a_reference_is_found_by_its_owner_and_other_searc
         .is_problem(501, "history_required");
     node.ask(&get("/v1/messages", "acme-key"))
         .await
+        .is_problem(501, "history_required");
+    node.ask(&get("/v1/messages?reference=", "acme-key"))
+        .await
         .is_problem(422, "invalid_field");
     node.ask(&get("/v1/messages?colour=red", "acme-key"))
         .await

@@ -79,3 +79,26 @@ async fn a_quota_that_is_used_up_is_message_queue_full_for_every_bind_of_the_acc
     assert_eq!(taken, 7);
     assert_eq!(node.depth(names::MT_ACCEPTED, Place::Ready), 10);
 }
+
+#[tokio::test]
+async fn what_prepaid_credit_does_not_pay_for_is_submit_failed_and_not_one_part_more_is_taken() {
+    let prepaid =
+        "[client.acme.credit]\nkind = \"prepaid\"\n[[price]]\nprice = \"0.1\"\ncurrency = \"EUR\"\n";
+    let node = Node::start("", prepaid).await;
+    let key = names::credit(&client("acme"), "EUR", names::CREDIT_BALANCE);
+    let pay = Step::new(StepId::from_bytes([7; 16])).add(key, 1_050_000, None, Expiry::Owner);
+    pay.commit(node.engine.as_ref()).await.unwrap();
+    let mut esme = node.bind().await;
+    for tag in 0..50 {
+        esme.submit(tag, text("Hello")).await;
+    }
+    let mut taken = 0;
+    for _ in 0..50 {
+        match esme.answered().await.0 {
+            CommandStatus::OK => taken += 1,
+            status => assert_eq!(status, CommandStatus::SUBMIT_FAILED),
+        }
+    }
+    assert_eq!(taken, 10);
+    assert_eq!(node.depth(names::MT_ACCEPTED, Place::Ready), 10);
+}

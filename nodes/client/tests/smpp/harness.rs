@@ -13,7 +13,7 @@ use smsgw_smpp::{
     Address as WireAddress, BindKind, COctets, CommandStatus, DeliverSm, EsmeCommand, EsmeConfig, EsmeEvent,
     EsmeSession, Password, SubmitSm,
 };
-use smsgw_testkit::{MoodyEngine, neighbour};
+use smsgw_testkit::{MoodyClock, MoodyEngine, neighbour};
 use smsgw_transport::{DriveOptions, drive};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,6 +27,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(8);
 
 pub(crate) struct Node {
     pub(crate) engine: Arc<MoodyEngine>,
+    pub(crate) luck: Arc<MoodyClock>,
     pub(crate) config: ConfigHandle,
     pub(crate) sessions: Sessions,
     pub(crate) tree: Tree,
@@ -54,7 +55,8 @@ impl Node {
         let engine = MoodyEngine::over(MemoryEngine::new(Arc::clone(&clock)));
         let (beside, _) = neighbour();
         let config = ConfigHandle::new(config);
-        let (spec, faces) = supervise_watched(engine.clone(), config.clone(), clock);
+        let luck = MoodyClock::over(clock);
+        let (spec, faces) = supervise_watched(engine.clone(), config.clone(), luck.clone());
         let tree = Supervisor::new("t", Strategy::OneForOne)
             .child(spec)
             .child(beside)
@@ -64,6 +66,7 @@ impl Node {
         let address = faces.smpp.borrow().unwrap();
         Self {
             engine,
+            luck,
             config,
             sessions: faces.sessions,
             tree,
@@ -201,6 +204,7 @@ pub(crate) fn mo(to: &str, message: MessageId, text: &str) -> Down {
             headers: None,
             missing: None,
             byte_order: None,
+            keyword: None,
         }),
         for_bind: None,
     }

@@ -8,8 +8,10 @@
 
 mod admitting;
 mod down;
+mod faults;
 mod harness;
 mod named;
+mod replacing;
 mod sharing;
 mod tls;
 

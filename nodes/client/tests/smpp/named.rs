@@ -3,7 +3,7 @@
 use crate::harness::*;
 use smsgw_message::{CancelRequest, MessageId, MessageLife, MessageState, Record, names};
 use smsgw_queue::{Engine, Expiry, Place, Step, StepId};
-use smsgw_smpp::pdu::{CancelSm, Destination, QuerySm, QuerySmResp, ReplaceSm, SubmitMulti};
+use smsgw_smpp::pdu::{CancelSm, Destination, QuerySm, QuerySmResp, SubmitMulti};
 use smsgw_smpp::{Address, BindKind, COctets, CommandStatus, EsmeCommand, EsmeEvent, Reply, Request};
 use smsgw_testkit::Mood;
 
@@ -110,7 +110,7 @@ async fn a_message_is_withdrawn_by_its_id_in_every_form_and_only_by_its_sender()
 }
 
 #[tokio::test]
-async fn what_is_sent_over_or_no_single_message_is_not_withdrawn_and_nothing_is_replaced() {
+async fn what_is_sent_over_or_unknown_is_not_withdrawn() {
     let node = Node::start("response_timeout = \"1s\"", "").await;
     let mut esme = node.bind().await;
     let (_, given) = esme.answer(text("Hello")).await;
@@ -126,8 +126,6 @@ async fn what_is_sent_over_or_no_single_message_is_not_withdrawn_and_nothing_is_
     }
     assert_eq!(requested(&node, id).await, None);
     becomes(&node, id, MessageState::Queued, false).await;
-    let group = ask_cancel(&mut esme, "", "12345", "491700000001").await;
-    assert_eq!(group, failed, "a group");
     assert_eq!(
         ask_cancel(&mut esme, "none-of-ours", "12345", "").await,
         CommandStatus::INVALID_MESSAGE_ID
@@ -137,15 +135,6 @@ async fn what_is_sent_over_or_no_single_message_is_not_withdrawn_and_nothing_is_
         ask_cancel(&mut esme, &unknown, "12345", "").await,
         failed,
         "no such"
-    );
-    let replace = ReplaceSm {
-        message_id: COctets::try_from(given.as_str()).unwrap(),
-        source: Address::short_code("12345").unwrap(),
-        ..ReplaceSm::default()
-    };
-    assert_eq!(
-        ask(&mut esme, Request::ReplaceSm(replace)).await,
-        CommandStatus::REPLACE_FAILED
     );
     node.engine.set(Mood::Stuck);
     assert_eq!(

@@ -14,6 +14,7 @@ use super::record::{
 use super::room::has_room;
 use super::store::{Seen, seen};
 use crate::accept;
+use crate::admission::credit::Asked;
 use crate::admission::quota::Spent;
 use crate::admission::{self, Why};
 use crate::http::problem::Problem;
@@ -183,7 +184,10 @@ async fn one_by_one(shared: &Shared, delivery: &Delivery) -> Result<(), EngineEr
         // A quota that holds no more: the next turn knows it, and waits for the next period.
         Err(kind @ CommitErrorKind::Floor { .. })
             if Spent::of(&one.step).over_quota(shared, &kind).is_some() => {}
-        Err(CommitErrorKind::Floor { .. }) => {
+        Err(kind @ CommitErrorKind::Floor { .. }) => {
+            if Asked::of(&one.step).insufficient(shared, &kind).is_none() {
+                debug!(error = %kind, "a line of a batch is below a floor that is no quota's and no credit's");
+            }
             let refused = refuse_next(shared, delivery, &ticket).await?;
             if let Some(turn) = refused {
                 match turn

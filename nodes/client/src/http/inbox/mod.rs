@@ -27,10 +27,10 @@ use hyper::header::{ACCEPT, HeaderValue};
 use hyper::{Method, StatusCode};
 use serde::Serialize;
 use smsgw_config::{Scope, duration_from_text};
-use smsgw_message::{ClientId, Down, DownKind, Event, EventName, Record, Timestamp, Told, document, names};
-use smsgw_queue::{CommitErrorKind, EngineError, Entry, Expiry, Position, Step};
+use smsgw_message::{ClientId, Down, DownKind, Record, document};
+use smsgw_queue::{CommitErrorKind, EngineError, Entry, Position, told};
 use smsgw_telemetry::ApiCode;
-use state::{Head, Inbox, Refused, log, message_of};
+use state::{Head, Inbox, Refused, log};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use tracing::error;
@@ -301,7 +301,7 @@ async fn acknowledge(call: Call) -> Result<Answer, Problem> {
             .iter()
             .filter_map(|entry| Down::from_record(&entry.record).ok())
             .fold(inbox.advance(client, head), |step, down| {
-                told(step, &down, now, retention)
+                told::delivered(step, &down, None, now, 1, retention)
             });
         let committed = timeout_at(deadline, step.commit(shared.engine.as_ref()))
             .await
@@ -324,37 +324,6 @@ async fn acknowledge(call: Call) -> Result<Answer, Problem> {
 fn refused(kind: &CommitErrorKind) -> Problem {
     error!(error = %kind, "an acknowledgement could not be stored");
     Problem::overloaded("the gateway could not store the acknowledgement")
-}
-
-/// The client knows: as when a callback was answered 2xx.
-fn told(step: Step, down: &Down, now: Timestamp, retention: Duration) -> Step {
-    let message = message_of(down);
-    let mut event = Event {
-        message: Some(message),
-        client: Some(down.client.clone()),
-        ..Event::new(now, EventName::DeliveredToClient)
-    };
-    let step = match &down.what {
-        DownKind::Report(report) => {
-            event.state = Some(report.state);
-            event.age_ms = u64::try_from(now.since(report.accepted_at).as_millis()).ok();
-            let told = Told {
-                message,
-                at: now,
-                attempts: 1,
-            };
-            step.put(
-                names::told(message),
-                told.to_record(),
-                Expiry::At(now.after(retention)),
-            )
-        }
-        DownKind::Mo(mo) => {
-            event.operator = Some(mo.operator.clone());
-            step
-        }
-    };
-    step.append(names::EVENTS, event.to_record())
 }
 
 /// Held for as long as a request waits or streams.

@@ -8,7 +8,7 @@
 //! Invariant: reader and head move in one step, so each event is counted as acknowledged or as dropped, never as both.
 
 use minicbor::{Decode, Encode};
-use smsgw_message::{ClientId, Down, DownKind, MessageId, Record, names};
+use smsgw_message::{ClientId, Record, names};
 use smsgw_queue::{
     CommitErrorKind, Engine, EngineError, Expected, Expiry, LogName, Position, StateKey, Step, StepId,
 };
@@ -130,14 +130,6 @@ impl Inbox {
         Step::new(StepId::from_bytes(id))
             .compare_and_put(head_key(client), self.expected, head.to_record(), Expiry::Owner)
             .advance(log(client), READER, Position(head.first))
-    }
-}
-
-/// The message that an event is about.
-pub(crate) fn message_of(down: &Down) -> MessageId {
-    match &down.what {
-        DownKind::Report(report) => report.message,
-        DownKind::Mo(mo) => mo.message,
     }
 }
 

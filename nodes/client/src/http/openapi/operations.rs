@@ -4,7 +4,9 @@
 //! stands here; that the real daemon keeps to it is shown by `schemathesis` in the end-to-end tests.
 
 use crate::http::router::{Handler, Route};
+use crate::http::search;
 use hyper::Method;
+use smsgw_message::MessageState;
 use std::collections::BTreeMap;
 use utoipa::openapi::link::Link;
 use utoipa::openapi::path::{Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
@@ -12,7 +14,8 @@ use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
 use utoipa::openapi::response::{Response, ResponseBuilder};
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{
-    ContentBuilder, HeaderBuilder, ObjectBuilder, Ref, RefOr, Required, Schema, SchemaFormat, Type,
+    ContentBuilder, HeaderBuilder, KnownFormat, ObjectBuilder, Ref, RefOr, Required, Schema, SchemaFormat,
+    Type,
 };
 
 /// The security scheme of API keys.
@@ -145,24 +148,17 @@ fn of(label: &str) -> Option<Described> {
                 "Preview",
             )
         },
-        "search" => {
-            let name = "The message that was accepted last under your own name for it.";
-            let text = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1));
-            let reference = ParameterBuilder::from(query("reference", name, text.into()))
-                .required(Required::True)
-                .build();
-            Described {
-                parameters: vec![reference],
-                problems: &[501],
-                ..plain(
-                    "messages",
-                    "Find a message",
-                    200,
-                    "The message, or none.",
-                    "Messages",
-                )
-            }
-        }
+        "search" => Described {
+            parameters: search(),
+            problems: &[501],
+            ..plain(
+                "messages",
+                "Find messages",
+                200,
+                "A page of them, newest first.",
+                "Messages",
+            )
+        },
         "limits" => plain(
             "account",
             "What the account may do, and what is left of it",
@@ -172,7 +168,7 @@ fn of(label: &str) -> Option<Described> {
         ),
         "balance" => Described {
             problems: &[404],
-            ..plain("account", "The account's credit", 200, "The credit.", ANY)
+            ..plain("account", "The account's credit", 200, "The credit.", "Balance")
         },
         "batch" => Described {
             parameters: vec![idempotency_key()],
@@ -264,6 +260,51 @@ fn of(label: &str) -> Option<Described> {
         ),
         _ => return None,
     })
+}
+
+/// The conditions of a search; all hold together.
+fn search() -> Vec<Parameter> {
+    let text = || {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .min_length(Some(1))
+            .max_length(Some(search::LONGEST))
+    };
+    let word = |words: Vec<&str>| {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(words))
+    };
+    let time = || {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+    };
+    let states = MessageState::ALL
+        .iter()
+        .map(|state| state.as_str())
+        .chain(search::MO_STATES);
+    vec![
+        query("reference", "Your own name for the message.", text().into()),
+        query("from_time", "Accepted then or later.", time().into()),
+        query("to_time", "Accepted before.", time().into()),
+        query("to", "The recipient, with or without `+`.", text().into()),
+        query("from", "The sender, with or without `+`.", text().into()),
+        query("state", "Its state.", word(states.collect()).into()),
+        query("tag", "One of its tags.", text().into()),
+        query(
+            "text",
+            "Words that all stand in its text, where the gateway stores texts.",
+            text().into(),
+        ),
+        query(
+            "direction",
+            "`mt` to phones (when absent), `mo` from phones.",
+            word(vec!["mt", "mo"]).into(),
+        ),
+        cursor("^[0-9a-f]{32}$"),
+        limit(100),
+    ]
 }
 
 fn opt_out(summary: &'static str, meaning: &'static str) -> Described {

@@ -6,7 +6,7 @@
 //! A schema cannot say everything: whether a text fits its encoding, whether a route leads to a number. Such requests are
 //! 422 although they look right.
 
-use crate::http::account::LimitsView;
+use crate::http::account::{BalanceView, LimitsView};
 use crate::http::batch::{BatchView, BatchesView, ResultsView};
 use crate::http::body::FIELDS;
 use crate::http::inbox::{AcknowledgedView, PageView};
@@ -67,6 +67,7 @@ pub(crate) fn components(components: Components) -> Components {
     add::<Withdrawn>(&mut schemas);
     add::<Preview<'_>>(&mut schemas);
     add::<search::Page<'_>>(&mut schemas);
+    add::<BalanceView>(&mut schemas);
     add::<LimitsView>(&mut schemas);
     add::<BatchView>(&mut schemas);
     add::<BatchesView>(&mut schemas);

@@ -11,7 +11,7 @@ pub(super) mod receipt;
 pub(super) mod render;
 
 use super::binds::Slot;
-use smsgw_message::{Down, DownKind, MessageId};
+use smsgw_message::{Down, DownKind};
 use smsgw_queue::Delivery;
 
 /// A report or MO on its way to one bind.
@@ -43,14 +43,6 @@ impl Job {
     /// Gives the slot back.
     pub(super) fn without_slot(self) -> Self {
         Self { slot: None, ..self }
-    }
-}
-
-/// The message that a report or MO is about.
-pub(super) fn message(down: &Down) -> MessageId {
-    match &down.what {
-        DownKind::Report(report) => report.message,
-        DownKind::Mo(mo) => mo.message,
     }
 }
 

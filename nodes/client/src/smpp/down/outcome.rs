@@ -3,10 +3,10 @@
 //! Pure: makes steps. Invariant OU-1: what the client took is settled with its event, what may pass is tried again, what is
 //! refused for good or is too old is kept as a dead letter with its reason.
 
-use super::{kind, message};
+use super::kind;
 use crate::smpp::metric;
-use smsgw_message::{ClientId, Down, DownKind, Event, EventName, Record, Timestamp, Told, names};
-use smsgw_queue::{Cost, DeadReason, Delivery, Expiry, ReleaseReason, Step};
+use smsgw_message::{ClientId, Down, Timestamp};
+use smsgw_queue::{Cost, DeadReason, Delivery, ReleaseReason, Step, told};
 use smsgw_smpp::CommandStatus;
 use std::time::Duration;
 use tracing::{debug, warn};
@@ -102,7 +102,7 @@ pub(in crate::smpp) fn step(
     match attempt {
         Attempt::Answered(status) if status.is_ok() => delivered(delivery, down, now, keep.told),
         Attempt::Answered(status) => {
-            debug!(message_id = %message(down), client, %status, attempt = delivery.attempt(), "client refused a delivery");
+            debug!(message_id = %down.message(), client, %status, attempt = delivery.attempt(), "client refused a delivery");
             let pause = pause(delivery.attempt());
             match nature(status) {
                 Nature::Temporary => again(pause, ReleaseReason::Temporary, Cost::Counted),
@@ -130,57 +130,23 @@ pub(in crate::smpp) fn is_too_old(delivery: &Delivery, now: Timestamp, waiting: 
 
 fn delivered(delivery: &Delivery, down: &Down, now: Timestamp, retention: Duration) -> Step {
     let step = Step::from(delivery).settle(delivery);
-    let mut event = event(now, EventName::DeliveredToClient, down);
-    let step = match &down.what {
-        DownKind::Report(report) => {
-            event.state = Some(report.state);
-            event.age_ms = u64::try_from(now.since(report.accepted_at).as_millis()).ok();
-            // A message's reports go to one place, so this key has one writer; of several reports the last one counts.
-            let told = Told {
-                message: report.message,
-                at: now,
-                attempts: delivery.attempt(),
-            };
-            step.put(
-                names::told(report.message),
-                told.to_record(),
-                Expiry::At(now.after(retention)),
-            )
-        }
-        DownKind::Mo(mo) => {
-            event.operator = Some(mo.operator.clone());
-            step
-        }
-    };
-    step.append(names::EVENTS, event.to_record())
+    let class = Some(delivery.lane().class);
+    told::delivered(step, down, class, now, delivery.attempt(), retention)
 }
 
 /// Kept for people, and told to those who count.
 pub(in crate::smpp) fn give_up(delivery: &Delivery, down: &Down, reason: DeadReason, now: Timestamp) -> Step {
-    warn!(message_id = %message(down), client = %down.client, reason = reason.as_str(), attempts = delivery.attempt(),
+    warn!(message_id = %down.message(), client = %down.client, reason = reason.as_str(), attempts = delivery.attempt(),
         "delivery to a client given up and kept as a dead letter");
     count_given_up(&down.client, reason);
-    let event = Event {
-        error: Some(reason.as_str().to_owned()),
-        ..event(now, EventName::ClientUnreachable, down)
-    };
-    Step::from(delivery)
-        .dead_letter(delivery, reason)
-        .append(names::EVENTS, event.to_record())
+    let step = Step::from(delivery).dead_letter(delivery, reason);
+    told::given_up(step, down, Some(delivery.lane().class), now, reason)
 }
 
 fn count_given_up(client: &ClientId, reason: DeadReason) {
     metric::GIVEN_UP_TOTAL
         .with(&[client.as_str(), reason.as_str()])
         .inc();
-}
-
-fn event(now: Timestamp, name: EventName, down: &Down) -> Event {
-    Event {
-        message: Some(message(down)),
-        client: Some(down.client.clone()),
-        ..Event::new(now, name)
-    }
 }
 
 #[cfg(test)]

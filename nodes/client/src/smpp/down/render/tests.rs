@@ -25,6 +25,7 @@ fn mo(text: &str, encoding: Encoding, data: impl Into<Vec<u8>>, headers: Option<
             headers: headers.map(|header| vec![header.into()]),
             missing: None,
             byte_order: None,
+            keyword: None,
         }),
         for_bind: None,
     }
