@@ -90,6 +90,28 @@ impl Breaker {
         }
     }
 
+    /// The target asks not to be called for so long: only a probe goes then.
+    pub(crate) fn rest(&mut self, now: Instant, span: Duration, policy: &BreakerPolicy) {
+        let until = now + span;
+        match self.state {
+            State::Closed { .. } | State::Probing { .. } => {
+                self.state = State::Open {
+                    until,
+                    interval: policy.probe,
+                };
+            }
+            State::Open {
+                until: before,
+                interval,
+            } => {
+                self.state = State::Open {
+                    until: before.max(until),
+                    interval,
+                };
+            }
+        }
+    }
+
     /// When the next probe may go.
     pub(crate) fn open_until(&self) -> Option<Instant> {
         match self.state {

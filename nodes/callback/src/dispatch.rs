@@ -1,27 +1,33 @@
 //! The loop of the node: takes records while there is room, starts attempts, keeps bad targets from good ones.
 //!
-//! Every client is one flow of `down.callback`; which flows are left out of a checkout is for `places` to say.
-//! Invariants: at most `max_in_flight` requests are under way, `max_per_target` of them to one target, half of them for
-//! one client; a client has at most one checkout's records waiting for a place, and nothing more is taken for it then.
+//! Every client is one flow of `down.callback`; which flows are left out of a checkout is for `places` and `pace` to say.
+//! Invariants: at most `max_in_flight` requests are under way, `max_per_target` of them to one target, half of them (or as its
+//! policy says) for one client; a client has at most one checkout's records waiting for a place or for its rate, and nothing
+//! more is taken for it then.
 
-use crate::attempt::{Outcome, Poster, Target};
-use crate::breaker::BreakerPolicy;
+use crate::answer::Answer;
+use crate::batch::Batches;
 use crate::metric;
-use crate::places::{Ask, Begin, Limits, Places, Ticket, Turned};
-use crate::settle::{self, Settlement, after_attempt, give_up};
-use smsgw_config::{CallbackSection, Config, ConfigHandle};
-use smsgw_message::{Down, Record, Timestamp, names};
+use crate::order::{OVERDUE, Order};
+use crate::pace::Pace;
+use crate::places::{Ask, Places, Ticket};
+use crate::policy::{Policies, Policy, most};
+use crate::request::{Target, message};
+use crate::settle::{self, Settlement};
+use crate::take::release;
+use smsgw_config::{Config, ConfigHandle};
+use smsgw_message::{Down, DownKind, MessageId, Record, names};
 use smsgw_queue::{
-    BoxFuture, Cost, DeadReason, Delivery, Engine, EngineError, Flow, Flows, QueueName, ReleaseReason, Step,
-    Want,
+    BoxFuture, Delivery, Engine, EngineError, Flow, Flows, Look, Place, QueueName, RecordId, ReleaseReason,
+    Step, Want,
 };
 use smsgw_runtime::{ChildContext, ChildError, ChildSpec, Clock, Strategy, Supervisor};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
-use tokio::task::{Id, JoinError, JoinSet};
-use tracing::{error, info, warn};
+use tokio::task::{Id, JoinSet};
+use tracing::warn;
 
 /// Records of one checkout.
 const CHECKOUT: usize = 64;
@@ -33,6 +39,10 @@ const SETTLEMENTS: usize = 512;
 const SWEEP: Duration = Duration::from_secs(30);
 /// How long an unused target is remembered, beyond twice the longest interval of probes.
 const REMEMBERED: Duration = Duration::from_secs(60);
+/// Records of one page, where the queue is read through.
+const PAGE: usize = 256;
+/// Overdue events that are looked for in one sweep.
+const LOST: usize = 64;
 
 /// The callback node under supervision.
 pub fn supervise(engine: Arc<dyn Engine>, config: ConfigHandle, clock: Arc<dyn Clock>) -> ChildSpec {
@@ -55,22 +65,10 @@ async fn run(
     let mut settling = JoinSet::new();
     settling.spawn(settle::run(outcomes, Arc::clone(&engine)));
     ctx.shows("settlements", &settlements);
-    ctx.ready();
     metric::BREAKERS_OPEN.with(&[]).set(0);
-    let mut dispatcher = Dispatcher {
-        sweep_at: clock.instant() + SWEEP,
-        poster: Poster::new(config.clone()),
-        queue: QueueName::from(names::DOWN_CALLBACK),
-        places: Places::new(),
-        attempts: JoinSet::new(),
-        tickets: HashMap::new(),
-        resume: VecDeque::new(),
-        ctx: ctx.clone(),
-        engine,
-        config,
-        clock,
-        settlements,
-    };
+    let policies = policies(&config, None).await?;
+    let mut dispatcher = Dispatcher::new(ctx.clone(), engine, config, clock, settlements, policies);
+    ctx.ready();
     let ran = tokio::select! {
         ran = dispatcher.run() => ran,
         // Ends before its sender is gone only when the engine takes nothing any more.
@@ -84,6 +82,13 @@ async fn run(
     ran.map_err(fault)
 }
 
+/// What holds for each client in the epoch in force: reads files, so not on a worker of the runtime.
+async fn policies(config: &ConfigHandle, before: Option<Arc<Policies>>) -> Result<Arc<Policies>, ChildError> {
+    let (snapshot, config) = (config.current(), config.clone());
+    let made = tokio::task::spawn_blocking(move || Policies::of(&snapshot, &config, before.as_deref()));
+    Ok(Arc::new(made.await?))
+}
+
 /// A poisoned engine must end the process; everything else may pass with a restart.
 fn fault(error: EngineError) -> ChildError {
     match error {
@@ -92,18 +97,57 @@ fn fault(error: EngineError) -> ChildError {
     }
 }
 
-/// An attempt that ended.
-struct Done {
-    delivery: Delivery,
-    down: Down,
-    outcome: Outcome,
+/// An event under lease.
+pub(crate) struct Item {
+    pub(crate) delivery: Delivery,
+    pub(crate) down: Down,
+    /// As it is written, where it was written already.
+    pub(crate) document: Option<Vec<u8>>,
+    /// Nothing follows it.
+    pub(crate) is_final: bool,
 }
 
-/// A record that may be posted as soon as its target has room.
-struct Job {
-    delivery: Delivery,
-    down: Down,
-    target: Target,
+impl Item {
+    /// Under what its place in the order is known; `None` when nothing can wait for it.
+    pub(crate) fn ordered(&self) -> Option<(MessageId, RecordId)> {
+        (!self.is_final).then(|| (message(&self.down), self.delivery.id()))
+    }
+}
+
+/// An attempt that ended.
+pub(crate) struct Done {
+    pub(crate) items: Vec<Item>,
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) answer: Answer,
+}
+
+/// Events that may be posted in one request as soon as their target has room.
+pub(crate) struct Job {
+    pub(crate) items: Vec<Item>,
+    pub(crate) target: Target,
+    pub(crate) policy: Arc<Policy>,
+}
+
+impl Job {
+    /// The name that breaker and limits go by: what another client does to the same host is not this one's fault.
+    pub(crate) fn key(&self, flow: &Flow) -> String {
+        format!("{} of {flow}", self.target.origin)
+    }
+}
+
+/// What an attempt under way took: kept here, so that one that panics gives it back too.
+pub(crate) struct Flight {
+    pub(crate) ticket: Ticket,
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) records: Vec<(MessageId, RecordId)>,
+}
+
+/// Where records wait for what became free.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Resume {
+    /// At a target of this flow.
+    Target(String, Flow),
+    Flow(Flow),
 }
 
 /// A checkout under way and what it was asked for.
@@ -114,45 +158,88 @@ struct Asked {
     gated: Option<Flow>,
 }
 
-struct Dispatcher {
+pub(crate) struct Dispatcher {
     ctx: ChildContext,
     engine: Arc<dyn Engine>,
     config: ConfigHandle,
-    clock: Arc<dyn Clock>,
-    poster: Poster,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) policies: Arc<Policies>,
     settlements: mpsc::Sender<Settlement>,
     queue: QueueName,
-    places: Places<Job>,
-    attempts: JoinSet<Done>,
-    /// What each attempt under way took: kept here, so that one that panics gives it back too.
-    tickets: HashMap<Id, Ticket>,
-    /// Targets with room and waiting records, while `max_in_flight` requests are under way.
-    resume: VecDeque<String>,
+    pub(crate) pace: Pace<(Item, Target)>,
+    pub(crate) order: Order,
+    pub(crate) batches: Batches<(Item, Target)>,
+    /// The number of the last request.
+    pub(crate) unit: u64,
+    pub(crate) places: Places<Job>,
+    pub(crate) attempts: JoinSet<Done>,
+    pub(crate) flights: HashMap<Id, Flight>,
+    /// What has room and waiting records, while `max_in_flight` requests are under way.
+    pub(crate) resume: VecDeque<Resume>,
     sweep_at: Instant,
 }
 
 impl Dispatcher {
+    fn new(
+        ctx: ChildContext,
+        engine: Arc<dyn Engine>,
+        config: ConfigHandle,
+        clock: Arc<dyn Clock>,
+        settlements: mpsc::Sender<Settlement>,
+        policies: Arc<Policies>,
+    ) -> Self {
+        Self {
+            sweep_at: clock.instant() + SWEEP,
+            queue: QueueName::from(names::DOWN_CALLBACK),
+            pace: Pace::new(),
+            order: Order::default(),
+            batches: Batches::new(),
+            unit: 0,
+            places: Places::new(),
+            attempts: JoinSet::new(),
+            flights: HashMap::new(),
+            resume: VecDeque::new(),
+            ctx,
+            engine,
+            config,
+            clock,
+            policies,
+            settlements,
+        }
+    }
+
     async fn run(&mut self) -> Result<(), EngineError> {
         let ctx = self.ctx.clone();
         let in_flight = metric::IN_FLIGHT.with(&[]);
+        self.remember().await?;
         let mut asked: Option<Asked> = None;
         while !ctx.is_draining() {
             in_flight.set(i64::try_from(self.attempts.len()).unwrap_or(i64::MAX));
-            let config = self.config.config();
-            self.sweep(&config);
+            let snapshot = self.config.current();
+            let config = Arc::clone(&snapshot.config);
+            if snapshot.epoch != self.policies.epoch() {
+                match policies(&self.config, Some(Arc::clone(&self.policies))).await {
+                    Ok(policies) => self.policies = policies,
+                    Err(error) => {
+                        warn!(%error, "policies of callbacks could not be made anew; the old ones stay")
+                    }
+                }
+            }
+            self.sweep(&config).await?;
+            self.tick(&config).await;
             // A checkout is kept until it answers, so that busy attempts cannot keep it from ever doing so; it is asked
             // anew only when a flow that it leaves out is open again, or when it might take more than there is room.
-            let limits = limits(&config.callback);
-            let room = most(&config.callback).saturating_sub(self.attempts.len());
+            let room = most(&config).saturating_sub(self.attempts.len());
             if asked
                 .as_ref()
-                .is_some_and(|asked| asked.max > room || self.places.any_open(&asked.flows, limits))
+                .is_some_and(|asked| asked.max > room || self.any_open(&asked.flows))
             {
                 asked = None;
             }
             if asked.is_none() && room > 0 {
-                asked = Some(self.ask(room, limits));
+                asked = Some(self.ask(room));
             }
+            let wake = self.wake();
             tokio::select! {
                 () = ctx.draining() => break,
                 Some(ended) = self.attempts.join_next_with_id(), if !self.attempts.is_empty() => {
@@ -165,6 +252,7 @@ impl Dispatcher {
                     let gated = asked.take().and_then(|asked| asked.gated);
                     self.take(taken?, gated, &config).await;
                 }
+                () = tokio::time::sleep(wake.unwrap_or(LOOK_AROUND)), if wake.is_some() => {}
             }
         }
         drop(asked);
@@ -172,11 +260,47 @@ impl Dispatcher {
         Ok(())
     }
 
+    /// After how long somebody's rate or open unit wants to be looked at.
+    fn wake(&self) -> Option<Duration> {
+        let now = self.clock.instant();
+        let next = [self.pace.next(now), self.batches.next()];
+        let next = next.into_iter().flatten().min()?;
+        // Timers are no finer than that, and a turn may be a little early for the clock that is asked.
+        Some(next.saturating_duration_since(now).max(Duration::from_millis(1)))
+    }
+
+    /// What waits for its next attempt since before the start: later events of the same messages wait for it.
+    async fn remember(&mut self) -> Result<(), EngineError> {
+        let mut after = None;
+        loop {
+            let look = Look::at(Place::Deferred, PAGE).behind(after);
+            let page = self.engine.look(&self.queue, look).await?;
+            let (now, at) = (self.clock.now(), self.clock.instant());
+            for seen in &page.records {
+                if let Ok(down) = Down::from_record(&seen.record)
+                    && let DownKind::Report(report) = &down.what
+                    && !report.state.is_final()
+                {
+                    let left = seen.due.map(|due| due.since(now)).unwrap_or_default();
+                    self.order.deferred(report.message, seen.id, at + left, false);
+                }
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
     /// What was started is finished; what was not goes back as it came.
     async fn drain(&mut self) {
-        for job in self.places.take_waiting() {
-            let step = release(&job.delivery, Duration::ZERO, ReleaseReason::Stopping);
-            self.settle(step, job.delivery).await;
+        let waiting = self.places.take_waiting().into_iter().flat_map(|job| job.items);
+        let paced = self.pace.take_waiting().into_iter();
+        let open = self.batches.take_all().into_iter();
+        let back: Vec<Item> = waiting.chain(paced.chain(open).map(|(item, _)| item)).collect();
+        for item in back {
+            let step = release(&item.delivery, Duration::ZERO, ReleaseReason::Stopping);
+            self.settle(step, item.delivery).await;
         }
         let ctx = self.ctx.clone();
         let config = self.config.config();
@@ -193,11 +317,12 @@ impl Dispatcher {
 
     /// One record of a flow whose gate opens, else any of the flows that are open: a part of the room, so that one
     /// client that comes first does not fill it.
-    fn ask(&mut self, room: usize, limits: Limits) -> Asked {
+    fn ask(&mut self, room: usize) -> Asked {
         let now = self.clock.instant();
-        let (max, wait, flows, gated) = match self.places.ask(now, limits) {
+        let (max, wait, flows, gated) = match self.places.ask(now) {
             Ask::Gated(flow) => (1, Duration::ZERO, Flows::Only(flow.clone()), Some(flow)),
-            Ask::Open { closed, until } => {
+            Ask::Open { mut closed, until } => {
+                closed.extend(self.pace.closed().cloned());
                 let wait = until.map_or(LOOK_AROUND, |until| {
                     until.saturating_duration_since(now).min(LOOK_AROUND)
                 });
@@ -219,154 +344,21 @@ impl Dispatcher {
         }
     }
 
-    async fn take(&mut self, deliveries: Vec<Delivery>, gated: Option<Flow>, config: &Config) {
-        if let Some(flow) = gated {
-            // Its record, if there is one, sets the gate anew or proves that there is no need of it.
-            self.places.opened(&flow);
-        }
-        for delivery in deliveries {
-            let down = match Down::from_record(delivery.record()) {
-                Ok(down) => down,
-                Err(error) => {
-                    error!(%error, record = delivery.id().as_u64(), "record of down.callback cannot be decoded");
-                    metric::GIVEN_UP_TOTAL
-                        .with(&[delivery.lane().flow.as_str(), DeadReason::Corrupt.as_str()])
-                        .inc();
-                    let step = Step::from(&delivery).dead_letter(&delivery, DeadReason::Corrupt);
-                    self.settle(step, delivery).await;
-                    continue;
-                }
-            };
-            let Some(target) = down.url.as_deref().and_then(Target::from_url) else {
-                let step = give_up(&delivery, &down, DeadReason::NoOwner, self.clock.now());
-                self.settle(step, delivery).await;
-                continue;
-            };
-            let (origin, flow) = (target.origin.clone(), delivery.lane().flow.clone());
-            let job = Job {
-                delivery,
-                down,
-                target,
-            };
-            let now = self.clock.instant();
-            let begun = self
-                .places
-                .begin(now, &origin, &flow, job, limits(&config.callback));
-            self.go_on(begun, flow, &config.callback).await;
+    /// Whether one of the flows that a checkout leaves out may be checked out again.
+    fn any_open(&self, flows: &Flows) -> bool {
+        match flows {
+            Flows::All | Flows::Only(_) => false,
+            Flows::Except(closed) => closed
+                .iter()
+                .any(|flow| self.places.is_open(flow) && !self.pace.is_waiting(flow)),
         }
     }
 
-    /// Starts the attempt, or gives the record back until the breaker's probe.
-    async fn go_on(&mut self, begun: Begin<Job>, flow: Flow, policy: &CallbackSection) {
-        match begun {
-            Begin::Start { job, probe } => {
-                let ticket = Ticket {
-                    origin: job.target.origin.clone(),
-                    flow,
-                    probe,
-                };
-                let attempt = attempt(self.poster.clone(), job, policy.timeout);
-                self.tickets.insert(self.attempts.spawn(attempt).id(), ticket);
-            }
-            Begin::Waits => {}
-            Begin::NotBefore(job, until) => {
-                let (now, at) = (self.clock.now(), self.clock.instant());
-                // Behind an open breaker only probes go, so age alone must end the wait of the others.
-                let step = if is_too_old(&job.delivery, now, policy) {
-                    self.places.opened(&flow);
-                    give_up(&job.delivery, &job.down, DeadReason::AttemptsExhausted, now)
-                } else {
-                    release(
-                        &job.delivery,
-                        until.saturating_duration_since(at),
-                        ReleaseReason::BreakerOpen,
-                    )
-                };
-                self.settle(step, job.delivery).await;
-            }
-        }
-    }
-
-    async fn finish(&mut self, ended: Result<(Id, Done), JoinError>, config: &Config) {
-        let (id, done) = match ended {
-            Ok((id, done)) => (id, Some(done)),
-            Err(error) => {
-                // Its delivery went back when the task unwound.
-                error!(%error, "attempt at a callback panicked; the callback is sent again");
-                (error.id(), None)
-            }
-        };
-        let Some(ticket) = self.tickets.remove(&id) else {
-            error!("an attempt ended that nobody started; its record goes back");
-            return;
-        };
-        let outcome = done.as_ref().map_or(Outcome::Panicked, |done| done.outcome);
-        metric::ATTEMPTS_TOTAL
-            .with(&[ticket.flow.as_str(), outcome.as_str()])
-            .inc();
-        let policy = &config.callback;
-        let breaker = BreakerPolicy {
-            failures: policy.breaker_failures,
-            probe: policy.breaker_probe,
-            probe_max: policy.breaker_probe_max,
-        };
-        let answered = match outcome {
-            Outcome::Delivered => true,
-            Outcome::Status(_)
-            | Outcome::Timeout
-            | Outcome::Connect
-            | Outcome::Blocked
-            | Outcome::Panicked => false,
-        };
-        match self.places.end(self.clock.instant(), &ticket, answered, &breaker) {
-            Turned::Opened => {
-                warn!(target = %ticket.origin, client = %ticket.flow, outcome = outcome.as_str(), "callback breaker opened");
-                metric::BREAKERS_OPEN.with(&[]).inc();
-            }
-            Turned::Closed => {
-                info!(target = %ticket.origin, client = %ticket.flow, "callback breaker closed: the target answers again");
-                metric::BREAKERS_OPEN.with(&[]).dec();
-            }
-            Turned::Unchanged => {}
-        }
-        if let Some(Done {
-            delivery,
-            down,
-            outcome,
-        }) = done
-        {
-            if !answered && is_too_old(&delivery, self.clock.now(), policy) {
-                // Those behind it may be too old as well, and no probe is needed to give them up.
-                self.places.opened(&ticket.flow);
-            }
-            let retention = config.limits.message_retention;
-            let step = after_attempt(&delivery, &down, outcome, self.clock.now(), policy, retention);
-            self.settle(step, delivery).await;
-        }
-        if self.places.has_waiting(&ticket.origin) && !self.resume.contains(&ticket.origin) {
-            self.resume.push_back(ticket.origin);
-        }
-        self.resume_waiting(policy).await;
-    }
-
-    /// Gives places that are free to the records that wait for them, while there is room for requests at all.
-    async fn resume_waiting(&mut self, policy: &CallbackSection) {
-        while self.attempts.len() < most(policy)
-            && let Some(origin) = self.resume.front().cloned()
-        {
-            match self.places.next(self.clock.instant(), &origin, limits(policy)) {
-                Some((begun, flow)) => self.go_on(begun, flow, policy).await,
-                None => {
-                    self.resume.pop_front();
-                }
-            }
-        }
-    }
-
-    fn sweep(&mut self, config: &Config) {
+    /// Forgets what nobody needs any more.
+    async fn sweep(&mut self, config: &Config) -> Result<(), EngineError> {
         let now = self.clock.instant();
         if now < self.sweep_at {
-            return;
+            return Ok(());
         }
         self.sweep_at = now + SWEEP;
         let unused = config
@@ -378,9 +370,32 @@ impl Dispatcher {
         metric::BREAKERS_OPEN
             .with(&[])
             .sub(i64::try_from(open).unwrap_or(i64::MAX));
+        self.pace.forget(now, OVERDUE);
+        // Somebody may have dropped, moved or held an event that others wait for.
+        for (message, record) in self.order.overdue(now, LOST) {
+            if self.is_there(record).await? {
+                // Its turn to be looked for comes after that of the others.
+                self.order.deferred(message, record, now, false);
+            } else {
+                self.order.done(message, record);
+            }
+        }
+        Ok(())
     }
 
-    async fn settle(&self, step: Step, delivery: Delivery) {
+    async fn is_there(&self, record: RecordId) -> Result<bool, EngineError> {
+        let before = record.as_u64().checked_sub(1).map(RecordId::from_u64);
+        for place in [Place::Deferred, Place::Ready, Place::InFlight] {
+            let look = Look::at(place, 1).behind(before);
+            let page = self.engine.look(&self.queue, look).await?;
+            if page.records.first().is_some_and(|seen| seen.id == record) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    pub(crate) async fn settle(&self, step: Step, delivery: Delivery) {
         let settlement = Settlement { step, delivery };
         tokio::select! {
             // The receiver ends first only when the engine takes nothing any more: then the record goes back at its
@@ -399,51 +414,11 @@ async fn answer(asked: &mut Option<Asked>) -> Result<Vec<Delivery>, EngineError>
     }
 }
 
-async fn attempt(poster: Poster, job: Job, within: Duration) -> Done {
-    let Job {
-        delivery,
-        down,
-        target,
-    } = job;
-    let timer = metric::ATTEMPT_SECONDS.with(&[]).start_timer();
-    let body = smsgw_message::document::render(&down);
-    let event = down.event.to_string();
-    let outcome = poster
-        .post(&target, &event, delivery.attempt(), body, within)
-        .await;
-    timer.observe_duration();
-    Done {
-        delivery,
-        down,
-        outcome,
-    }
-}
-
-/// Back to the queue, at nobody's cost.
-fn release(delivery: &Delivery, after: Duration, reason: ReleaseReason) -> Step {
-    Step::from(delivery).release(delivery, after, reason, Cost::Free)
-}
-
-fn is_too_old(delivery: &Delivery, now: Timestamp, policy: &CallbackSection) -> bool {
-    now.since(delivery.published_at()) >= policy.give_up
-}
-
-fn most(policy: &CallbackSection) -> usize {
-    usize::try_from(policy.max_in_flight).unwrap_or(usize::MAX)
-}
-
-fn limits(policy: &CallbackSection) -> Limits {
-    Limits {
-        per_target: usize::try_from(policy.max_per_target).unwrap_or(usize::MAX),
-        per_flow: most(policy).div_ceil(2),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use smsgw_message::{Address, Class, ClientId, DownKind, MessageId, MessageState, Report};
-    use smsgw_queue::{Lane, MemoryEngine, Place, StepId};
+    use smsgw_message::{Address, Class, ClientId, MessageState, Report, Timestamp};
+    use smsgw_queue::{Lane, MemoryEngine, StepId};
     use smsgw_runtime::SystemClock;
     use tokio::sync::oneshot;
 
@@ -509,44 +484,75 @@ mod tests {
                     Step::new(StepId::from_bytes([n; 16])).publish(queue.clone(), lane, down(n).to_record());
                 step.commit(engine.as_ref()).await.unwrap();
             }
-            let mut dispatcher = Dispatcher {
-                sweep_at: clock.instant() + SWEEP,
-                poster: Poster::new(config.clone()),
-                queue: queue.clone(),
-                places: Places::new(),
-                attempts: JoinSet::new(),
-                tickets: HashMap::new(),
-                resume: VecDeque::new(),
-                ctx,
-                engine: engine.clone(),
-                config: config.clone(),
-                clock,
-                settlements,
-            };
+            let policies = policies(&config, None).await.unwrap();
+            let mut dispatcher =
+                Dispatcher::new(ctx, engine.clone(), config.clone(), clock, settlements, policies);
             let taken = engine
                 .checkout(&queue, Want::new(2, Duration::ZERO))
                 .await
                 .unwrap();
             dispatcher.take(taken, None, &config.config()).await;
-            assert_eq!(dispatcher.tickets.len(), 1, "the other one waits");
-            // The real attempt gives way to one that panics under its ticket.
-            let ticket = dispatcher.tickets.drain().next().unwrap().1;
+            assert_eq!(dispatcher.flights.len(), 1, "the other one waits");
+            // The real attempt gives way to one that panics in its place.
+            let flight = dispatcher.flights.drain().next().unwrap().1;
             dispatcher.attempts.shutdown().await;
             let id = dispatcher
                 .attempts
                 .spawn(async { panic!("a fault of ours") })
                 .id();
-            dispatcher.tickets.insert(id, ticket);
+            dispatcher.flights.insert(id, flight);
             let ended = dispatcher.attempts.join_next_with_id().await.unwrap();
             dispatcher.finish(ended, &config.config()).await;
             assert_eq!(dispatcher.attempts.len(), 1, "the waiting record goes now");
-            assert_eq!(dispatcher.tickets.len(), 1);
-            assert!(!dispatcher.places.has_waiting("http://127.0.0.1:1"));
+            assert_eq!(dispatcher.flights.len(), 1);
+            assert!(!dispatcher.places.has_waiting("http://127.0.0.1:1 of acme"));
             assert_eq!(
                 engine.depth(&queue).at(Place::Ready),
                 1,
                 "the record of the panic is in the queue again"
             );
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn what_is_gone_is_found_behind_more_that_is_there_than_one_sweep_looks_for() {
+        with_context(|ctx| async move {
+            let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+            let engine = MemoryEngine::new(Arc::clone(&clock));
+            let config = ConfigHandle::new(Config::default());
+            let (settlements, _outcomes) = mpsc::channel(SETTLEMENTS);
+            let queue = QueueName::from(names::DOWN_CALLBACK);
+            for n in 0..200 {
+                let lane = Lane::new(Class::Bulk, "acme");
+                let step =
+                    Step::new(StepId::from_bytes([n; 16])).publish(queue.clone(), lane, down(n).to_record());
+                step.commit(engine.as_ref()).await.unwrap();
+            }
+            let there = engine.look(&queue, Look::at(Place::Ready, PAGE)).await.unwrap();
+            assert_eq!(there.records.len(), 200);
+            let gone = (0..50).map(|n| RecordId::from_u64(1_000_000 + n));
+            let records = there.records.iter().map(|seen| seen.id).chain(gone);
+            let policies = policies(&config, None).await.unwrap();
+            let mut dispatcher = Dispatcher::new(
+                ctx,
+                engine.clone(),
+                config.clone(),
+                Arc::clone(&clock),
+                settlements,
+                policies,
+            );
+            let long_ago = clock.instant().checked_sub(2 * OVERDUE).unwrap();
+            for (n, record) in (0_u16..).zip(records) {
+                let message = MessageId::from_parts(Timestamp::from_millis(i64::from(n)), [0; 10]);
+                dispatcher.order.deferred(message, record, long_ago, false);
+            }
+            for _ in 0..250_usize.div_ceil(LOST) {
+                dispatcher.sweep_at = clock.instant();
+                dispatcher.sweep(&config.config()).await.unwrap();
+            }
+            let later = clock.instant() + 2 * OVERDUE;
+            assert_eq!(dispatcher.order.overdue(later, 1_000).len(), 200);
         })
         .await;
     }

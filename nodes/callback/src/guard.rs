@@ -6,8 +6,7 @@
 //!
 //! # Limits
 //! Names are resolved by the system's resolver, which cannot be cancelled: a lookup that hangs keeps its thread until the
-//! resolver gives up. Addresses are tried one after the other within `callback.timeout`, so a first address that swallows
-//! packets hides the others.
+//! resolver gives up. Addresses are tried one after the other, [`EACH`] for each but the last.
 
 use hyper::Uri;
 use hyper_util::rt::TokioIo;
@@ -18,8 +17,13 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use thiserror::Error;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// How long one of several addresses may take to take the connection.
+const EACH: Duration = Duration::from_secs(2);
 
 /// Why no connection was made.
 #[derive(Debug, Error)]
@@ -60,6 +64,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         || address.is_documentation()
         || (a == 100 && (64..128).contains(&b))
         || (a == 192 && b == 0 && c == 0)
+        || (a == 192 && b == 88 && c == 99)
         || (a == 198 && (b == 18 || b == 19)))
 }
 
@@ -116,8 +121,16 @@ impl tower_service::Service<Uri> for GuardedConnector {
                 .filter(|address| is_allowed(address.ip(), &config.callback.allow))
                 .collect();
             let mut failed = None;
-            for address in allowed {
-                match TcpStream::connect(address).await {
+            let last = allowed.len();
+            for (n, address) in (1..).zip(allowed) {
+                let connecting = TcpStream::connect(address);
+                let connected = if n < last {
+                    let late = || io::Error::from(io::ErrorKind::TimedOut);
+                    timeout(EACH, connecting).await.unwrap_or_else(|_| Err(late()))
+                } else {
+                    connecting.await
+                };
+                match connected {
                     Ok(stream) => {
                         stream.set_nodelay(true).map_err(GuardError::Unreachable)?;
                         return Ok(TokioIo::new(stream));
@@ -161,8 +174,25 @@ mod tests {
             "2001::1",
             "2001:db8::1",
             "3fff:fff::1",
+            "0.1.2.3",
+            "192.88.99.1",
+            "169.254.0.1",
+            "239.255.255.250",
+            "::127.0.0.1",
+            "::10.0.0.1",
+            "64:ff9b::a00:1",
+            "64:ff9b:1::7f00:1",
+            "2002:a00:1::1",
+            "2001:0:4136:e378:8000:63bf:3fff:fdd2",
+            "fe80::1%1",
+            "fec0::1",
+            "ff05::1",
+            "100::1",
+            "5f00::1",
+            "::ffff:169.254.169.254",
         ];
         for text in refused {
+            let text = text.split('%').next().unwrap();
             assert!(!is_allowed(text.parse().unwrap(), &[]), "{text}");
         }
         for text in [
@@ -179,5 +209,9 @@ mod tests {
         assert!(is_allowed("127.0.0.1".parse().unwrap(), &allow));
         assert!(is_allowed("::ffff:127.0.0.1".parse().unwrap(), &allow));
         assert!(!is_allowed("10.0.0.1".parse().unwrap(), &allow));
+        // What carries an allowed address inside is not that address.
+        for tunnel in ["64:ff9b::7f00:1", "2002:7f00:1::", "::127.0.0.1"] {
+            assert!(!is_allowed(tunnel.parse().unwrap(), &allow), "{tunnel}");
+        }
     }
 }

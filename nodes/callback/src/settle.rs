@@ -1,10 +1,11 @@
-//! From outcomes to durable steps: what was answered 2xx is settled and noted, the rest goes back or is given up.
+//! From outcomes to durable steps: what was answered well is settled and noted, the rest goes back or is given up.
 
-use crate::attempt::Outcome;
+use crate::answer::{self, Answer, Outcome};
 use crate::metric;
+use crate::policy::Policy;
+use crate::request::message;
 use rand::Rng;
-use smsgw_config::CallbackSection;
-use smsgw_message::{Down, DownKind, Event, EventName, Record, Timestamp, Told, names};
+use smsgw_message::{ClientRequest, Down, DownKind, Event, EventName, Record, Timestamp, Told, names};
 use smsgw_queue::{
     CommitErrorKind, Cost, DeadReason, Delivery, Engine, EngineError, Expiry, ReleaseReason, Step,
 };
@@ -26,44 +27,99 @@ pub(crate) struct Settlement {
     pub(crate) delivery: Delivery,
 }
 
-/// The step for an attempt that ended.
-pub(crate) fn after_attempt(
-    delivery: &Delivery,
-    down: &Down,
-    outcome: Outcome,
-    now: Timestamp,
-    policy: &CallbackSection,
-    retention: Duration,
-) -> Step {
-    match outcome {
-        Outcome::Delivered => delivered(delivery, down, now, retention),
-        Outcome::Status(_) | Outcome::Timeout | Outcome::Connect | Outcome::Blocked | Outcome::Panicked => {
-            let age = now.since(delivery.published_at());
-            match policy.retry.delay(delivery.attempt()) {
-                Some(delay) if age < policy.give_up => {
-                    let after = jittered(delay, policy.jitter);
-                    debug!(message = %message(down), client = %down.client, outcome = outcome.as_str(),
-                        status = outcome.status(), attempt = delivery.attempt(), ?after, "callback failed");
-                    Step::from(delivery).release(
-                        delivery,
-                        after,
-                        ReleaseReason::CallbackFailed,
-                        Cost::Counted,
-                    )
-                }
-                Some(_) | None => give_up(delivery, down, DeadReason::AttemptsExhausted, now),
+/// What becomes of an event after an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Told,
+    /// Another attempt after so long.
+    Again(Duration),
+    GivenUp(DeadReason),
+}
+
+/// What becomes of an event of this age after this attempt at it. `share` is that of the jitter, from -1 to 1: the same for all
+/// events of a request, so that they come back together.
+pub(crate) fn fate(policy: &Policy, answer: &Answer, attempt: u32, age: Duration, share: f64) -> Fate {
+    match answer.outcome {
+        Outcome::Delivered => Fate::Told,
+        // The target says that there is nobody for it, now and later (RFC 9110 section 15.5.11).
+        Outcome::Gone => Fate::GivenUp(DeadReason::Refused),
+        Outcome::Status(_)
+        | Outcome::Unmatched(_)
+        | Outcome::Timeout
+        | Outcome::Connect
+        | Outcome::Blocked
+        | Outcome::Panicked => match policy.retry.delay(attempt) {
+            Some(delay) if age < policy.give_up => {
+                let asked = rest(policy, answer).unwrap_or_default();
+                Fate::Again(delay.mul_f64(1.0 + policy.jitter * share).max(asked))
             }
-        }
+            Some(_) | None => Fate::GivenUp(DeadReason::AttemptsExhausted),
+        },
     }
 }
 
-fn delivered(delivery: &Delivery, down: &Down, now: Timestamp, retention: Duration) -> Step {
-    let step = Step::from(delivery).settle(delivery);
-    let mut event = Event {
+/// How long the target asks to be left alone, as far as the policy goes along.
+pub(crate) fn rest(policy: &Policy, answer: &Answer) -> Option<Duration> {
+    let asked = answer.retry_after?;
+    (!answer.outcome.is_answered()).then(|| asked.min(policy.own.retry_after_max))
+}
+
+/// A share of the jitter.
+pub(crate) fn share() -> f64 {
+    rand::rng().random_range(-1.0..=1.0)
+}
+
+/// The step for an event whose fate is known.
+pub(crate) fn step(
+    delivery: &Delivery,
+    down: &Down,
+    (fate, answer): (Fate, &Answer),
+    policy: &Policy,
+    now: Timestamp,
+    retention: Duration,
+) -> Step {
+    match fate {
+        Fate::Told => {
+            let body = answer.body.as_deref().unwrap_or_default();
+            let reply = answer::reply(policy, down, body, now);
+            hand_over(told(delivery, down, now, retention), delivery, reply)
+        }
+        Fate::Again(after) => {
+            debug!(message_id = %message(down), client = %down.client, outcome = answer.outcome.as_str(),
+                status = answer.outcome.status(), attempt = delivery.attempt(), ?after, "callback failed");
+            Step::from(delivery).release(delivery, after, ReleaseReason::CallbackFailed, Cost::Counted)
+        }
+        Fate::GivenUp(reason) => give_up(delivery, down, reason, now),
+    }
+}
+
+/// An event with what every event of this node says.
+fn event(delivery: &Delivery, down: &Down, name: EventName, now: Timestamp) -> Event {
+    let event = Event {
         message: Some(message(down)),
         client: Some(down.client.clone()),
-        ..Event::new(now, EventName::DeliveredToClient)
+        class: Some(delivery.lane().class),
+        ..Event::new(now, name)
     };
+    match &down.what {
+        DownKind::Report(report) => Event {
+            from: report.from.clone(),
+            to: Some(report.to.clone()),
+            reference: report.reference.clone(),
+            ..event
+        },
+        DownKind::Mo(mo) => Event {
+            from: Some(mo.from.clone()),
+            to: Some(mo.to.clone()),
+            operator: Some(mo.operator.clone()),
+            ..event
+        },
+    }
+}
+
+fn told(delivery: &Delivery, down: &Down, now: Timestamp, retention: Duration) -> Step {
+    let step = Step::from(delivery).settle(delivery);
+    let mut event = event(delivery, down, EventName::DeliveredToClient, now);
     let step = match &down.what {
         DownKind::Report(report) => {
             event.state = Some(report.state);
@@ -80,12 +136,30 @@ fn delivered(delivery: &Delivery, down: &Down, now: Timestamp, retention: Durati
                 Expiry::At(now.after(retention)),
             )
         }
-        DownKind::Mo(mo) => {
-            event.operator = Some(mo.operator.clone());
-            step
-        }
+        DownKind::Mo(_) => step,
     };
     step.append(names::EVENTS, event.to_record())
+}
+
+/// What the answer asks for goes to the client node in the same step, or is kept where it cannot.
+fn hand_over(step: Step, delivery: &Delivery, reply: Option<ClientRequest>) -> Step {
+    let Some(reply) = reply else { return step };
+    let (lane, record) = (delivery.lane().clone(), reply.to_record());
+    let outcome = if reply.refused.is_some() {
+        "malformed"
+    } else {
+        "taken"
+    };
+    metric::REPLIES_TOTAL
+        .with(&[reply.client.as_str(), outcome])
+        .inc();
+    match &reply.refused {
+        None => step.publish(names::CLIENT_REQUESTS, lane, record),
+        Some(why) => {
+            warn!(client = %reply.client, event = %reply.event, why, "reply to an MO cannot be used and is kept as a dead letter");
+            step.bury(names::CLIENT_REQUESTS, lane, record, DeadReason::Refused)
+        }
+    }
 }
 
 /// Kept for people, and told to those who count.
@@ -96,26 +170,12 @@ pub(crate) fn give_up(delivery: &Delivery, down: &Down, reason: DeadReason, now:
         .with(&[down.client.as_str(), reason.as_str()])
         .inc();
     let event = Event {
-        message: Some(message(down)),
-        client: Some(down.client.clone()),
         error: Some(reason.as_str().to_owned()),
-        ..Event::new(now, EventName::ClientUnreachable)
+        ..event(delivery, down, EventName::ClientUnreachable, now)
     };
     Step::from(delivery)
         .dead_letter(delivery, reason)
         .append(names::EVENTS, event.to_record())
-}
-
-fn message(down: &Down) -> smsgw_message::MessageId {
-    match &down.what {
-        DownKind::Report(report) => report.message,
-        DownKind::Mo(mo) => mo.message,
-    }
-}
-
-/// The delay, shorter or longer by up to this share of it.
-fn jittered(delay: Duration, share: f64) -> Duration {
-    delay.mul_f64(1.0 + rand::rng().random_range(-share..=share))
 }
 
 /// Commits settlements as they come, all that wait in one call. Ends when the last sender is gone.
@@ -185,20 +245,52 @@ async fn commit(batch: Vec<Settlement>, engine: &dyn Engine) -> Result<Vec<Settl
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixtures::policy;
+    use hyper::StatusCode;
+
+    fn failed(retry_after: Option<u64>) -> Answer {
+        Answer {
+            retry_after: retry_after.map(Duration::from_secs),
+            ..Answer::from(Outcome::Status(StatusCode::SERVICE_UNAVAILABLE))
+        }
+    }
 
     #[test]
-    fn jitter_stays_within_its_share_and_reaches_both_sides() {
-        let delay = Duration::from_secs(10);
-        let all: Vec<Duration> = (0..2000).map(|_| jittered(delay, 0.2)).collect();
-        let (least, most) = (all.iter().min().unwrap(), all.iter().max().unwrap());
-        assert!(
-            *least >= Duration::from_secs(8) && *most <= Duration::from_secs(12),
-            "{least:?} {most:?}"
+    fn a_failure_climbs_the_clients_own_ladder_and_ends_with_it() {
+        let own = policy("retry = [\"2s\", \"10s\"]\ngive_up = \"1h\"");
+        let at = |attempt, share| fate(&own, &failed(None), attempt, Duration::ZERO, share);
+        assert_eq!(at(1, 0.0), Fate::Again(Duration::from_secs(2)));
+        assert_eq!(at(2, -1.0), Fate::Again(Duration::from_secs(8)));
+        assert_eq!(at(2, 1.0), Fate::Again(Duration::from_secs(12)));
+        assert_eq!(at(3, 0.0), Fate::GivenUp(DeadReason::AttemptsExhausted));
+        let old = fate(&own, &failed(None), 1, Duration::from_secs(3600), 0.0);
+        assert_eq!(old, Fate::GivenUp(DeadReason::AttemptsExhausted));
+        let all = policy("");
+        let general = fate(&all, &failed(None), 3, Duration::ZERO, 0.0);
+        assert_eq!(general, Fate::Again(Duration::from_secs(4)));
+    }
+
+    #[test]
+    fn retry_after_is_honoured_up_to_its_bound_and_410_ends_at_once() {
+        let own = policy("retry = [\"2s\"]\nretry_after_max = \"30s\"");
+        let at = |seconds| fate(&own, &failed(Some(seconds)), 1, Duration::ZERO, 0.0);
+        assert_eq!(at(20), Fate::Again(Duration::from_secs(20)));
+        assert_eq!(
+            at(1),
+            Fate::Again(Duration::from_secs(2)),
+            "never before the ladder"
         );
-        assert!(
-            *least < Duration::from_millis(8_200) && *most > Duration::from_millis(11_800),
-            "{least:?} {most:?}"
-        );
-        assert_eq!(jittered(delay, 0.0), delay);
+        assert_eq!(at(86_400), Fate::Again(Duration::from_secs(30)));
+        let gone = fate(&own, &Outcome::Gone.into(), 1, Duration::ZERO, 0.0);
+        assert_eq!(gone, Fate::GivenUp(DeadReason::Refused));
+        assert_eq!(rest(&own, &Outcome::Gone.into()), None);
+        assert_eq!(rest(&own, &failed(Some(90))), Some(Duration::from_secs(30)));
+    }
+
+    #[test]
+    fn the_share_of_the_jitter_reaches_both_sides() {
+        let all: Vec<f64> = (0..2000).map(|_| share()).collect();
+        assert!(all.iter().all(|share| (-1.0..=1.0).contains(share)));
+        assert!(all.iter().any(|share| *share < -0.9) && all.iter().any(|share| *share > 0.9));
     }
 }

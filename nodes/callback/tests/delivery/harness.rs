@@ -29,6 +29,8 @@ pub(crate) enum Reply {
     NoBody,
     /// Not HTTP.
     Garbage,
+    /// As it stands.
+    Raw(&'static str),
 }
 
 pub(crate) struct Got {
@@ -85,13 +87,10 @@ impl Target {
                 }
             };
             let head = String::from_utf8(buffer[..end].to_vec()).unwrap().to_lowercase();
-            let length: usize = head
-                .split("content-length: ")
-                .nth(1)?
-                .split("\r\n")
-                .next()?
-                .parse()
-                .ok()?;
+            let length: usize = match head.split("content-length: ").nth(1) {
+                Some(rest) => rest.split("\r\n").next()?.parse().ok()?,
+                None => 0,
+            };
             while buffer.len() < end + length {
                 stream.read_buf(&mut buffer).await.ok()?;
             }
@@ -129,6 +128,7 @@ impl Target {
                     return None;
                 }
                 Reply::NoBody => "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n".to_owned(),
+                Reply::Raw(text) => text.to_owned(),
                 Reply::Garbage => "SSH-2.0-OpenSSH_9.6\r\n\r\n".to_owned(),
             };
             self.under_way.fetch_sub(1, Ordering::SeqCst);
@@ -162,10 +162,25 @@ pub(crate) const ALLOWED: &str = "allow = [\"127.0.0.0/8\"]\ntimeout = \"1s\"\n"
 
 impl Node {
     pub(crate) async fn start(callback: &str) -> Self {
-        let config =
-            Config::parse("t.toml", &format!("[node]\nname = \"t\"\n[callback]\n{callback}")).unwrap();
+        Self::start_with(callback, "").await
+    }
+
+    /// With lines of `[callback]`, and what else stands in the file.
+    pub(crate) async fn start_with(callback: &str, rest: &str) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let memory = MemoryEngine::new(Arc::clone(&clock));
+        Self::over(MemoryEngine::new(clock), callback, rest, 1).await
+    }
+
+    /// Another life of the node on the same engine.
+    pub(crate) async fn again(self, callback: &str, rest: &str) -> Self {
+        let next = self.next.load(Ordering::SeqCst);
+        Self::over(Arc::clone(&self.memory), callback, rest, next).await
+    }
+
+    async fn over(memory: Arc<MemoryEngine>, callback: &str, rest: &str, next: usize) -> Self {
+        let text = format!("[node]\nname = \"t\"\n[callback]\n{callback}\n{rest}");
+        let config = Config::parse("t.toml", &text).unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let engine = MoodyEngine::over(memory.clone());
         let luck = MoodyClock::over(clock);
         let (beside, neighbour) = neighbour();
@@ -181,7 +196,7 @@ impl Node {
             luck,
             neighbour,
             tree,
-            next: AtomicUsize::new(1),
+            next: AtomicUsize::new(next),
         }
     }
 
@@ -262,4 +277,4 @@ pub(crate) async fn until(what: &str, within: Duration, mut holds: impl FnMut() 
     }
 }
 
-pub(crate) const SOON: Duration = Duration::from_secs(5);
+pub(crate) const SOON: Duration = Duration::from_secs(30);
