@@ -1,290 +1,419 @@
-//! Folds events into totals. Pure: no engine, no clock.
+//! Folds events into totals. Knows the engine only to read what it adds to.
 //!
-//! Invariant FD-1: folding is a sum: however a log is cut into batches, the totals are the same.
+//! ```text
+//! event ──▶ what it adds (Effect) ──▶ the rows of its hour it belongs to: client, operator, route, country, class, sender
+//!                                      │ at the commit: a row of an hour is added to the hour, its day, and all time
+//! ```
+//! Invariant FD-1: folding is a sum: however a log is cut into batches, the totals are the same. What has room of its own
+//! in a day is decided in the order of the log.
 
-use jiff::tz::TimeZone;
+use crate::dimension::Dimension;
+use crate::period::{Hour, Period};
+use crate::row::{Count, Effect, OTHER, Row};
+use crate::sheet::{ReadError, Sheet, rows};
 use rustc_hash::FxHashMap;
-use smsgw_message::{ClientId, Event, EventName, MessageState, OperatorId, Timestamp};
-use smsgw_queue::StateKey;
-use std::fmt;
-use std::time::Duration;
+use smsgw_message::{EventName, EventView, MessageState, Timestamp};
+use smsgw_queue::{Engine, Step};
+use smsgw_routing::NumberPlan;
+use std::fmt::Write;
 
-const DAY: i64 = 86_400_000;
-/// How long the totals of a day are kept.
-const KEPT: Duration = Duration::from_secs(400 * 86_400);
+/// Most periods that are held while nothing is added to them.
+const SHEETS: usize = 8;
+/// Longest value of a dimension, in octets.
+const VALUE_OCTETS: usize = 160;
 
-/// A day of UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Day(i64);
-
-impl Day {
-    /// The day a point in time lies in.
-    pub fn of(at: Timestamp) -> Self {
-        Self(at.as_millis().div_euclid(DAY))
-    }
-
-    /// When the totals of this day go away.
-    pub fn expires_at(self) -> Timestamp {
-        Timestamp::from_millis(self.0.saturating_add(1).saturating_mul(DAY)).after(KEPT)
-    }
-}
-
-impl fmt::Display for Day {
-    /// `yyyymmdd`; a day beyond the calendar (a damaged clock) by its number.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match jiff::Timestamp::from_millisecond(self.0.saturating_mul(DAY)) {
-            Ok(start) => write!(f, "{}", start.to_zoned(TimeZone::UTC).strftime("%Y%m%d")),
-            Err(_) => write!(f, "day{}", self.0),
-        }
-    }
-}
-
-/// Whose totals.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Who {
-    /// A client's.
-    Client(ClientId),
-    /// An operator's.
-    Operator(OperatorId),
-}
-
-/// What is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum What {
-    /// How often this happened. Final states are counted by state, not here.
-    Happened(EventName),
-    /// Messages that ended in this state.
-    Ended(MessageState),
-    /// Parts of accepted messages.
-    PartsAccepted,
-}
-
-impl What {
-    /// Everything that is counted.
-    pub fn all() -> impl Iterator<Item = Self> {
-        let names = EVENTS
-            .into_iter()
-            .filter(|name| *name != EventName::MtFinal)
-            .map(Self::Happened);
-        let ends = MessageState::ALL
-            .into_iter()
-            .filter(|state| may_end(*state))
-            .map(Self::Ended);
-        names.chain(ends).chain([Self::PartsAccepted])
-    }
-
-    /// The word in keys, labels and answers.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Happened(name) => name.as_str(),
-            Self::Ended(MessageState::Sent) => "ended_sent",
-            Self::Ended(state) => state.as_str(),
-            Self::PartsAccepted => "parts_accepted",
-        }
-    }
-}
-
-const EVENTS: [EventName; 17] = [
-    EventName::MtAccepted,
-    EventName::MtRouted,
-    EventName::MtUnroutable,
-    EventName::MtSent,
-    EventName::MtRefused,
-    EventName::MtProgress,
-    EventName::MtFinal,
-    EventName::MoReceived,
-    EventName::MoRouted,
-    EventName::DrReceived,
-    EventName::DeliveredToClient,
-    EventName::ClientUnreachable,
-    EventName::DrUnknown,
-    EventName::MtInDoubt,
-    EventName::MtRecut,
-    EventName::MtRerouted,
-    EventName::MtCancelRequested,
-];
-
-/// A message may end as `sent` where no receipt can come.
-fn may_end(state: MessageState) -> bool {
-    state.is_final() || state == MessageState::Sent
-}
-
-/// The key of a total.
-pub(crate) fn key(day: Day, who: &Who, what: What) -> StateKey {
-    let (kind, id) = match who {
-        Who::Client(client) => ("client", client.as_str()),
-        Who::Operator(operator) => ("operator", operator.as_str()),
+/// What an event adds to each row it belongs to.
+fn effect<'a>(event: &EventView<'a>) -> Effect<'a> {
+    let parts = u64::from(event.parts);
+    let count = |count| Effect {
+        counts: [Some((count, 1)), None],
+        ..Effect::default()
     };
-    StateKey::from(format!("count/{day}/{kind}/{id}/{}", what.as_str()))
-}
-
-/// What a batch of events adds.
-#[derive(Debug, Default, PartialEq)]
-pub(crate) struct Folded {
-    /// For the totals.
-    pub(crate) sums: FxHashMap<(Day, Who, What), i64>,
-    /// For `/metrics`: by client and word.
-    pub(crate) shown: FxHashMap<(Option<ClientId>, What), u64>,
-    /// Ages of parts when they were sent.
-    pub(crate) sent_after: Vec<Duration>,
-    /// Ages of messages when they ended.
-    pub(crate) ended_after: Vec<Duration>,
-    /// How many events.
-    pub(crate) events: u64,
-}
-
-impl Folded {
-    /// Adds one event.
-    pub(crate) fn fold(&mut self, event: &Event) {
-        self.events += 1;
-        let age = event.age_ms.map(Duration::from_millis);
-        let what = match (event.name, event.state) {
-            (EventName::MtFinal, Some(state)) => What::Ended(state),
-            (name, _) => What::Happened(name),
-        };
-        match event.name {
-            EventName::MtSent => self.sent_after.extend(age),
-            EventName::MtFinal => self.ended_after.extend(age),
-            EventName::MtAccepted
-            | EventName::MtRouted
-            | EventName::MtUnroutable
-            | EventName::MtRefused
-            | EventName::MtProgress
-            | EventName::MoReceived
-            | EventName::MoRouted
-            | EventName::DrReceived
-            | EventName::DeliveredToClient
-            | EventName::ClientUnreachable
-            | EventName::DrUnknown
-            | EventName::MtInDoubt
-            | EventName::MtRecut
-            | EventName::MtRerouted
-            | EventName::MtCancelRequested => {}
-        }
-        self.add(event, what, 1);
-        if event.name == EventName::MtAccepted {
-            self.add(event, What::PartsAccepted, event.parts);
-        }
-    }
-
-    fn add(&mut self, event: &Event, what: What, times: u16) {
-        let day = Day::of(event.at);
-        let client = event.client.clone().map(Who::Client);
-        let operator = event.operator.clone().map(Who::Operator);
-        for who in client.into_iter().chain(operator) {
-            *self.sums.entry((day, who, what)).or_default() += i64::from(times);
-        }
-        *self.shown.entry((event.client.clone(), what)).or_default() += u64::from(times);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn event(name: EventName, millis: i64, client: Option<&str>, operator: Option<&str>) -> Event {
-        Event {
-            client: client.map(|id| ClientId::try_new(id).unwrap()),
-            operator: operator.map(|id| OperatorId::try_new(id).unwrap()),
-            ..Event::new(Timestamp::from_millis(millis), name)
-        }
-    }
-
-    #[test]
-    fn a_day_begins_at_midnight_utc_and_is_kept_400_days() {
-        assert_eq!(Day::of(Timestamp::from_millis(0)).to_string(), "19700101");
-        assert_eq!(Day::of(Timestamp::from_millis(-1)).to_string(), "19691231");
-        // 2024-02-29T23:59:59.999Z and a millisecond later.
-        let leap = Timestamp::from_millis(1_709_251_199_999);
-        assert_eq!(Day::of(leap).to_string(), "20240229");
-        assert_eq!(
-            Day::of(leap.after(Duration::from_millis(1))).to_string(),
-            "20240301"
-        );
-        assert_eq!(
-            Day::of(Timestamp::from_millis(0)).expires_at().as_millis(),
-            401 * DAY
-        );
-        assert!(
-            Day::of(Timestamp::from_millis(i64::MAX))
-                .to_string()
-                .starts_with("day")
-        );
-    }
-
-    #[test]
-    fn every_event_has_one_word_and_every_word_one_key() {
-        let mut words: Vec<&str> = What::all().map(What::as_str).collect();
-        let many = words.len();
-        words.sort_unstable();
-        words.dedup();
-        assert_eq!(words.len(), many);
-        let day = Day::of(Timestamp::from_millis(0));
-        let who = Who::Operator(OperatorId::try_new("alpha").unwrap());
-        assert_eq!(
-            key(day, &who, What::Ended(MessageState::Delivered)).as_str(),
-            "count/19700101/operator/alpha/delivered"
-        );
-    }
-
-    #[test]
-    fn a_final_event_counts_its_state_for_client_and_operator() {
-        let mut folded = Folded::default();
-        let mut end = event(EventName::MtFinal, 5, Some("acme"), Some("alpha"));
-        end.state = Some(MessageState::Failed);
-        end.age_ms = Some(1_500);
-        folded.fold(&end);
-        let day = Day::of(end.at);
-        let failed = What::Ended(MessageState::Failed);
-        assert_eq!(folded.sums.len(), 2);
-        assert_eq!(
-            folded.sums[&(day, Who::Client(end.client.clone().unwrap()), failed)],
-            1
-        );
-        assert_eq!(
-            folded.sums[&(day, Who::Operator(end.operator.clone().unwrap()), failed)],
-            1
-        );
-        assert_eq!(folded.ended_after, [Duration::from_millis(1_500)]);
-        assert!(
-            What::all().any(|what| what == failed),
-            "what is counted can be asked for"
-        );
-    }
-
-    #[test]
-    fn an_accept_counts_its_parts() {
-        let mut folded = Folded::default();
-        let mut accept = event(EventName::MtAccepted, 5, Some("acme"), None);
-        accept.parts = 3;
-        folded.fold(&accept);
-        let client = accept.client.clone();
-        assert_eq!(folded.shown[&(client.clone(), What::PartsAccepted)], 3);
-        assert_eq!(folded.shown[&(client, What::Happened(EventName::MtAccepted))], 1);
-    }
-
-    proptest! {
-        /// FD-1.
-        #[test]
-        fn cutting_the_log_elsewhere_changes_no_total(
-            log in proptest::collection::vec((0usize..13, 0i64..200_000_000, 0usize..3, 0usize..3), 0..60),
-            cut in 0usize..60,
-        ) {
-            let ids = [None, Some("a"), Some("b")];
-            let log: Vec<Event> =
-                log.into_iter().map(|(name, at, c, o)| event(EVENTS[name], at, ids[c], ids[o])).collect();
-            let fold = |events: &[Event]| {
-                let mut folded = Folded::default();
-                events.iter().for_each(|event| folded.fold(event));
-                folded.sums
-            };
-            let (left, right) = log.split_at(cut.min(log.len()));
-            let mut sum = fold(left);
-            for (key, more) in fold(right) {
-                *sum.entry(key).or_default() += more;
+    let because = |name| Effect {
+        cause: Some(event.error.unwrap_or("-")),
+        ..count(name)
+    };
+    let given = |name| Effect {
+        counts: [Some((name, 1)), Some((Count::PartsGiven, parts))],
+        ..Effect::default()
+    };
+    match event.name {
+        EventName::MtAccepted => Effect {
+            counts: [Some((Count::Accepted, 1)), Some((Count::PartsAccepted, parts))],
+            ..Effect::default()
+        },
+        EventName::MtRefusedAtAccept => Effect {
+            counts: [Some((Count::RefusedAtAccept, parts)), None],
+            ..because(Count::RefusedAtAccept)
+        },
+        EventName::MtRouted => given(Count::Routed),
+        EventName::MtRerouted => given(Count::Rerouted),
+        EventName::MtUnroutable => count(Count::Unroutable),
+        EventName::MtSent => Effect {
+            accept_to_sent: event.age_ms,
+            ..count(Count::Sent)
+        },
+        EventName::MtRefused => because(Count::Refused),
+        EventName::MtFinal => match event.state {
+            Some(MessageState::Delivered) => Effect {
+                sent_to_delivered: event.after_sent_ms,
+                ..count(Count::Delivered)
+            },
+            Some(MessageState::Failed) => because(Count::Failed),
+            Some(MessageState::Expired) => because(Count::Expired),
+            Some(MessageState::Rejected) => because(Count::Rejected),
+            Some(MessageState::Cancelled) => because(Count::Cancelled),
+            Some(MessageState::Sent) => count(Count::EndedSent),
+            // No end: the ledger will say that one is missing.
+            Some(MessageState::Accepted | MessageState::Scheduled | MessageState::Queued) | None => {
+                Effect::default()
             }
-            prop_assert_eq!(sum, fold(&log));
+        },
+        EventName::MoReceived => count(Count::MoReceived),
+        EventName::MoRouted => count(Count::MoRouted),
+        EventName::DrReceived => count(Count::Receipts),
+        EventName::DrUnknown => count(Count::UnknownReceipts),
+        EventName::DeliveredToClient => count(Count::Told),
+        EventName::ClientUnreachable => because(Count::Untold),
+        EventName::MtInDoubt => count(Count::InDoubt),
+        EventName::MtRecut => count(Count::Recut),
+        EventName::MtProgress => count(Count::Progress),
+        EventName::MtCancelRequested => count(Count::CancelRequested),
+        EventName::MtReplaced => count(Count::Replaced),
+    }
+}
+
+/// Which way a message goes: its phone is where it goes to, or where it comes from.
+fn is_from_phone(name: EventName) -> bool {
+    match name {
+        EventName::MoReceived | EventName::MoRouted | EventName::DrReceived | EventName::DrUnknown => true,
+        EventName::MtAccepted
+        | EventName::MtRouted
+        | EventName::MtUnroutable
+        | EventName::MtSent
+        | EventName::MtRefused
+        | EventName::MtProgress
+        | EventName::MtFinal
+        | EventName::DeliveredToClient
+        | EventName::ClientUnreachable
+        | EventName::MtInDoubt
+        | EventName::MtRecut
+        | EventName::MtRerouted
+        | EventName::MtCancelRequested
+        | EventName::MtRefusedAtAccept
+        | EventName::MtReplaced => false,
+    }
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    value: Box<str>,
+    more: Row,
+    touched: bool,
+}
+
+/// What came to the rows of one dimension in one hour since the last commit.
+#[derive(Debug, Default)]
+struct Column {
+    slots: FxHashMap<Box<str>, usize>,
+    held: Vec<Slot>,
+    touched: Vec<usize>,
+}
+
+impl Column {
+    fn slot(&mut self, value: &str) -> usize {
+        let place = self.held.len();
+        self.held.push(Slot {
+            value: value.into(),
+            ..Slot::default()
+        });
+        self.slots.insert(value.into(), place);
+        place
+    }
+
+    fn add(&mut self, place: usize, effect: &Effect<'_>) {
+        if let Some(slot) = self.held.get_mut(place) {
+            slot.more.add(effect);
+            if !std::mem::replace(&mut slot.touched, true) {
+                self.touched.push(place);
+            }
         }
     }
+}
+
+#[derive(Debug)]
+struct Increase {
+    hour: Hour,
+    columns: [Column; 6],
+    last: Timestamp,
+}
+
+/// The periods an event needs are not held yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Missing(pub(crate) Period);
+
+/// Totals in memory: what came since the last commit, and what it is added to.
+#[derive(Debug, Default)]
+pub(crate) struct Board {
+    increases: Vec<Increase>,
+    sheets: Vec<Sheet>,
+    /// What came and has no client, for `/metrics`.
+    unowned: Row,
+    scratch: String,
+    /// The hour of the last event, and where its increase is.
+    current: Option<(Hour, usize)>,
+}
+
+impl Board {
+    /// Reads the sheet of a period.
+    pub(crate) async fn hold(&mut self, engine: &dyn Engine, period: Period) -> Result<(), ReadError> {
+        if !self.sheets.iter().any(|sheet| sheet.period == period) {
+            self.sheets.push(Sheet::load(engine, period).await?);
+        }
+        Ok(())
+    }
+
+    fn increase(&mut self, at: Timestamp) -> Result<usize, Missing> {
+        let hour = Hour::of(at);
+        if let Some((current, place)) = self.current
+            && current == hour
+        {
+            return Ok(place);
+        }
+        for period in [Period::Hour(hour), Period::Day(hour.day()), Period::Ever] {
+            if !self.sheets.iter().any(|sheet| sheet.period == period) {
+                return Err(Missing(period));
+            }
+        }
+        let there = self.increases.iter().position(|increase| increase.hour == hour);
+        let place = there.unwrap_or_else(|| {
+            self.increases.push(Increase {
+                hour,
+                columns: Default::default(),
+                last: at,
+            });
+            self.increases.len() - 1
+        });
+        self.current = Some((hour, place));
+        Ok(place)
+    }
+
+    /// Adds one event; nothing was added when something is missing.
+    pub(crate) fn fold(&mut self, event: &EventView<'_>) -> Result<(), Missing> {
+        let increase = self.increase(event.at)?;
+        let effect = effect(event);
+        if effect.counts.iter().all(Option::is_none) {
+            return Ok(());
+        }
+        if let Some(increase) = self.increases.get_mut(increase) {
+            increase.last = increase.last.max(event.at);
+        }
+        match event.client {
+            Some(client) => self.add(increase, Dimension::Client, client, &effect),
+            None => self.unowned.add(&effect),
+        }
+        if let Some(operator) = event.operator {
+            self.add(increase, Dimension::Operator, operator, &effect);
+        }
+        if let Some(class) = event.class {
+            self.add(increase, Dimension::Class, class.as_str(), &effect);
+        }
+        let of_phone = is_from_phone(event.name);
+        if let Some(route) = event.route {
+            self.scratch.clear();
+            let face = if of_phone { "mo" } else { "mt" };
+            write!(self.scratch, "{face}.{route}").expect("writing to a String cannot fail");
+            self.add_scratch(increase, Dimension::Route, &effect);
+        }
+        let phone = if of_phone { event.from } else { event.to };
+        if let Some(phone) = phone {
+            let country = NumberPlan::builtin().country(phone.text);
+            let iso2 = country.map_or("-", |country| country.iso2);
+            self.add(increase, Dimension::Country, iso2, &effect);
+        }
+        if let (false, Some(client), Some(from)) = (of_phone, event.client, event.from) {
+            let effect = Effect {
+                accept_to_sent: None,
+                sent_to_delivered: None,
+                ..effect
+            };
+            self.scratch.clear();
+            self.scratch.push_str(client);
+            self.scratch.push('/');
+            self.scratch.push_str(from.text);
+            self.add_scratch(increase, Dimension::Sender, &effect);
+        }
+        Ok(())
+    }
+
+    fn add_scratch(&mut self, increase: usize, dimension: Dimension, effect: &Effect<'_>) {
+        let value = std::mem::take(&mut self.scratch);
+        self.add(increase, dimension, &value, effect);
+        self.scratch = value;
+    }
+
+    fn add(&mut self, increase: usize, dimension: Dimension, value: &str, effect: &Effect<'_>) {
+        let Some(increase) = self.increases.get_mut(increase) else {
+            return;
+        };
+        let Some(column) = increase.columns.get_mut(dimension.place()) else {
+            return;
+        };
+        if let Some(place) = column.slots.get(value) {
+            column.add(*place, effect);
+            return;
+        }
+        // New in this hour: the day decides whether it is told apart.
+        let day = Period::Day(increase.hour.day());
+        let sheet = self.sheets.iter_mut().find(|sheet| sheet.period == day);
+        let sheet = sheet.expect("the day of an increase is held");
+        let other;
+        let mut value = value;
+        if value.len() > VALUE_OCTETS || !sheet.has_room(dimension, value) {
+            other = match (dimension, value.split_once('/')) {
+                (Dimension::Sender, Some((client, _))) if client.len() <= VALUE_OCTETS => {
+                    format!("{client}/{OTHER}")
+                }
+                (
+                    Dimension::Client
+                    | Dimension::Operator
+                    | Dimension::Route
+                    | Dimension::Country
+                    | Dimension::Class
+                    | Dimension::Sender,
+                    _,
+                ) => OTHER.to_owned(),
+            };
+            value = &other;
+        }
+        sheet.take_room(dimension, value);
+        let place = match column.slots.get(value) {
+            Some(place) => *place,
+            None => column.slot(value),
+        };
+        column.add(place, effect);
+    }
+
+    /// What came since the last commit, by client and for those without one.
+    pub(crate) fn shown(&self) -> impl Iterator<Item = (Option<&str>, &Row)> {
+        let columns = self
+            .increases
+            .iter()
+            .filter_map(|increase| increase.columns.get(Dimension::Client.place()));
+        let touched = columns
+            .flat_map(|column| column.touched.iter().filter_map(|place| column.held.get(*place)))
+            .map(|slot| (Some(&*slot.value), &slot.more));
+        touched.chain(std::iter::once((None, &self.unowned)))
+    }
+
+    /// Adds what came to what stands in state, and writes it. After a commit that failed the board must be thrown away.
+    pub(crate) async fn settle(&mut self, engine: &dyn Engine, mut step: Step) -> Result<Step, ReadError> {
+        self.read_rows(engine).await?;
+        for increase in &mut self.increases {
+            let periods = [
+                Period::Hour(increase.hour),
+                Period::Day(increase.hour.day()),
+                Period::Ever,
+            ];
+            for sheet in self
+                .sheets
+                .iter_mut()
+                .filter(|sheet| periods.contains(&sheet.period))
+            {
+                for (dimension, column) in Dimension::ALL.into_iter().zip(&increase.columns) {
+                    if sheet.period == Period::Ever && !dimension.has_ever() {
+                        continue;
+                    }
+                    for slot in column.touched.iter().filter_map(|place| column.held.get(*place)) {
+                        let value = value_in(sheet, dimension, &slot.value);
+                        sheet.merge(dimension, value, &slot.more, increase.last);
+                    }
+                }
+            }
+        }
+        for sheet in &mut self.sheets {
+            if is_touched(&self.increases, sheet.period) {
+                step = sheet.write(step);
+            }
+        }
+        Ok(step)
+    }
+
+    async fn read_rows(&mut self, engine: &dyn Engine) -> Result<(), ReadError> {
+        let mut wanted = Vec::new();
+        for increase in &self.increases {
+            let periods = [
+                Period::Hour(increase.hour),
+                Period::Day(increase.hour.day()),
+                Period::Ever,
+            ];
+            for (sheet_place, sheet) in self.sheets.iter_mut().enumerate() {
+                if !periods.contains(&sheet.period) {
+                    continue;
+                }
+                for (dimension, column) in Dimension::ALL.into_iter().zip(&increase.columns) {
+                    if sheet.period == Period::Ever && !dimension.has_ever() {
+                        continue;
+                    }
+                    for slot in column.touched.iter().filter_map(|place| column.held.get(*place)) {
+                        let value = value_in(sheet, dimension, &slot.value);
+                        if let Some((place, key)) = sheet.unread(dimension, value) {
+                            wanted.push((sheet_place, dimension, place, key));
+                        }
+                    }
+                }
+            }
+        }
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let keys = wanted.iter().map(|(_, _, _, key)| key.clone()).collect();
+        for ((sheet, dimension, place, _), row) in wanted.into_iter().zip(rows(engine, keys).await?) {
+            if let Some(sheet) = self.sheets.get_mut(sheet) {
+                sheet.read(dimension, place, row);
+            }
+        }
+        Ok(())
+    }
+
+    /// What was written is durable: what comes is counted from zero.
+    pub(crate) fn settled(&mut self) {
+        for increase in &mut self.increases {
+            for column in &mut increase.columns {
+                for place in column.touched.drain(..) {
+                    if let Some(slot) = column.held.get_mut(place) {
+                        slot.more = Row::default();
+                        slot.touched = false;
+                    }
+                }
+            }
+        }
+        self.unowned = Row::default();
+        if self.sheets.len() > SHEETS {
+            self.increases.clear();
+            self.sheets.clear();
+            self.current = None;
+        }
+    }
+}
+
+/// Under which value a row of an hour stands in a sheet: all time has room for as many as a day.
+fn value_in<'a>(sheet: &Sheet, dimension: Dimension, value: &'a str) -> &'a str {
+    // What is told apart in a day was decided when it was folded.
+    if sheet.period != Period::Ever || sheet.has_room(dimension, value) {
+        value
+    } else {
+        OTHER
+    }
+}
+
+fn is_touched(increases: &[Increase], period: Period) -> bool {
+    increases.iter().any(|increase| {
+        let is_its = match period {
+            Period::Hour(hour) => increase.hour == hour,
+            Period::Day(day) => increase.hour.day() == day,
+            Period::Ever => true,
+        };
+        is_its && increase.columns.iter().any(|column| !column.touched.is_empty())
+    })
 }

@@ -1,0 +1,389 @@
+//! Message history: the events log as rows of SQL, each exactly once.
+//!
+//! ```text
+//! events ──▶ Batch ──▶ one transaction: rows, position ──▶ one step: position of this reader
+//! ```
+//! The database and the engine cannot commit together, so both know a position and the larger one decides: what the database
+//! has and the engine does not know of is passed over. The engine's state names the log (`history/source`), so that a
+//! database which outlives its engine does not take the new log for the old one.
+//!
+//! Knows no node; its reader has a position of its own, so that a database that is down stops nothing else: events wait in
+//! the log. A file is written to off the runtime's threads.
+//!
+//! Invariant HW-1: the reader moves over an event only after its rows are durable.
+//!
+//! # Limits
+//! What waits for a database that is down takes room on the engine's disk; when that ends (`engine.min_free_disk`), the gateway
+//! takes nothing new. While history is off, events pass and are in none later.
+
+use bytes::Bytes;
+use smsgw_history::metric::{AGE_SECONDS, LAG, PASSED_OVER_TOTAL, WRITE_FAILURES_TOTAL};
+use smsgw_history::{Batch, HistoryError, Settings, SourceId, Writer};
+use smsgw_message::{Clock, Event, Record, Timestamp, names};
+use smsgw_queue::{
+    CommitErrorKind, Engine, EngineError, Entry, Expected, Expiry, LogName, Position, Step, StepId,
+};
+use smsgw_runtime::{ChildContext, ChildError, ChildSpec, Strategy, Supervisor};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+use tracing::{debug, error, info, warn};
+
+/// The name of this reader of the events log.
+pub const READER: &str = "history";
+/// Where the identity of the log stands.
+const SOURCE: &str = "history/source";
+/// Entries of one transaction.
+const BATCH: usize = 8_192;
+/// How long one read waits.
+const WAIT: Duration = Duration::from_secs(5);
+/// Between two transactions, so that little traffic does not sync for each event.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Between two attempts when the database is down: doubles up to the second one.
+const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
+/// How long to wait when the engine's disk is full.
+const NO_SPACE_PAUSE: Duration = Duration::from_secs(1);
+/// How often a reader that writes nothing moves on.
+const PASS: Duration = Duration::from_secs(10);
+/// How often old days are looked for.
+const TIDY: Duration = Duration::from_secs(600);
+
+/// The writer of history as a child of the daemon's tree; without settings it only lets the log be trimmed.
+pub fn supervise(engine: Arc<dyn Engine>, clock: Arc<dyn Clock>, settings: Option<Settings>) -> ChildSpec {
+    let writer = ChildSpec::task("history", move |ctx| {
+        follow(ctx, Arc::clone(&engine), Arc::clone(&clock), settings.clone())
+    });
+    ChildSpec::supervisor(Supervisor::new("history", Strategy::OneForOne).child(writer.kind("history")))
+}
+
+/// Why the engine could not be followed. That a database is down is none of these.
+#[derive(Debug, thiserror::Error)]
+enum FollowError {
+    #[error("failed to follow the events log")]
+    Engine(#[from] EngineError),
+    #[error("failed to move the position: {0}")]
+    Step(CommitErrorKind),
+}
+
+impl From<CommitErrorKind> for FollowError {
+    fn from(kind: CommitErrorKind) -> Self {
+        match kind {
+            CommitErrorKind::Engine(error) => Self::Engine(error),
+            kind @ (CommitErrorKind::Stale { .. }
+            | CommitErrorKind::Conflict { .. }
+            | CommitErrorKind::Floor { .. }
+            | CommitErrorKind::NotACounter { .. }
+            | CommitErrorKind::NoRecord { .. }
+            | CommitErrorKind::Leased { .. }
+            | CommitErrorKind::Full(_)
+            | CommitErrorKind::Invalid(_)) => Self::Step(kind),
+        }
+    }
+}
+
+async fn follow(
+    ctx: ChildContext,
+    engine: Arc<dyn Engine>,
+    clock: Arc<dyn Clock>,
+    settings: Option<Settings>,
+) -> Result<(), ChildError> {
+    WRITE_FAILURES_TOTAL.register();
+    LAG.with(&[]).set(0);
+    AGE_SECONDS.with(&[]).set(0);
+    let mut is_known = false;
+    loop {
+        let worked = tokio::select! {
+            biased;
+            () = ctx.draining() => return Ok(()),
+            worked = run(&ctx, &mut is_known, &*engine, &*clock, settings.as_ref()) => worked,
+        };
+        let Err(error) = worked;
+        match error {
+            FollowError::Engine(EngineError::NoSpace) => {
+                warn!("disk is full, history waits for room");
+                tokio::select! {
+                    () = ctx.draining() => return Ok(()),
+                    () = tokio::time::sleep(NO_SPACE_PAUSE) => {}
+                }
+            }
+            FollowError::Engine(EngineError::Closed) if ctx.is_draining() => return Ok(()),
+            FollowError::Engine(EngineError::Poisoned(_)) => return Err(ChildError::fatal(error)),
+            FollowError::Engine(EngineError::Closed | EngineError::Read(_)) | FollowError::Step(_) => {
+                return Err(error.into());
+            }
+        }
+    }
+}
+
+type Never = std::convert::Infallible;
+
+async fn run(
+    ctx: &ChildContext,
+    is_known: &mut bool,
+    engine: &dyn Engine,
+    clock: &dyn Clock,
+    settings: Option<&Settings>,
+) -> Result<Never, FollowError> {
+    let log = LogName::from(names::EVENTS);
+    let Some(settings) = settings else {
+        ctx.ready();
+        return pass(engine, &log).await;
+    };
+    // The log is kept for readers it knows: it must know this one before anything is appended.
+    let position = engine.position(&log, READER).await?;
+    if !*is_known {
+        commit(engine, &log, position).await?;
+        *is_known = true;
+        ctx.ready();
+    }
+    let source = source(engine).await?;
+    let mut follower = Follower {
+        engine,
+        clock,
+        log,
+        writer: Writer::new(settings.clone()),
+        source,
+        position,
+        most: BATCH,
+        down: None,
+        tidied: None,
+    };
+    loop {
+        follower.step().await?;
+    }
+}
+
+/// Lets the log be trimmed when history was on once and is off.
+async fn pass(engine: &dyn Engine, log: &LogName) -> Result<Never, FollowError> {
+    loop {
+        let (position, end) = (engine.position(log, READER).await?, engine.log_end(log));
+        if position > Position(0) && position < end {
+            commit(engine, log, end).await?;
+        }
+        tokio::time::sleep(PASS).await;
+    }
+}
+
+/// The identity of the log, made when there is none.
+async fn source(engine: &dyn Engine) -> Result<SourceId, FollowError> {
+    loop {
+        let found = engine.get(vec![SOURCE.into()]).await?;
+        let found = found.into_iter().next().flatten();
+        if let Some(bytes) = found.and_then(|there| <[u8; 16]>::try_from(there.value.as_ref()).ok()) {
+            return Ok(SourceId::from_bytes(bytes));
+        }
+        renew(engine).await?;
+    }
+}
+
+/// Gives the log another identity.
+async fn renew(engine: &dyn Engine) -> Result<(), FollowError> {
+    let id = uuid::Uuid::new_v4().into_bytes();
+    let value = Bytes::copy_from_slice(&id);
+    let step = Step::new(StepId::from_bytes(id)).compare_and_put(SOURCE, Expected::Any, value, Expiry::Owner);
+    step.commit(engine)
+        .await
+        .map(drop)
+        .map_err(|error| error.kind.into())
+}
+
+async fn commit(engine: &dyn Engine, log: &LogName, position: Position) -> Result<(), FollowError> {
+    let mut id = *b"history\0________";
+    id.split_at_mut(8).1.copy_from_slice(&position.0.to_be_bytes());
+    let step = Step::new(StepId::from_bytes(id)).advance(log.clone(), READER, position);
+    step.commit(engine)
+        .await
+        .map(drop)
+        .map_err(|error| error.kind.into())
+}
+
+/// How long the database has been down, and how long to wait before the next attempt.
+#[derive(Debug, Clone, Copy)]
+struct Down {
+    since: Instant,
+    pause: Duration,
+}
+
+struct Follower<'a> {
+    engine: &'a dyn Engine,
+    clock: &'a dyn Clock,
+    log: LogName,
+    writer: Writer,
+    source: SourceId,
+    position: Position,
+    /// Entries of the next batch: fewer while one of them is not taken by the database.
+    most: usize,
+    down: Option<Down>,
+    tidied: Option<Instant>,
+}
+
+impl Follower<'_> {
+    /// One batch, or one failed attempt and the pause after it.
+    async fn step(&mut self) -> Result<(), FollowError> {
+        if self.writer.is_closed() && !self.open().await? {
+            return Ok(());
+        }
+        self.tidy().await;
+        let entries = self
+            .engine
+            .read(&self.log, self.position, self.most, WAIT)
+            .await?;
+        self.show(&entries);
+        let Some(last) = entries.last().map(|entry| entry.position) else {
+            return Ok(());
+        };
+        let is_whole = entries.len() >= self.most;
+        let batch = self.batch(&entries);
+        match self.writer.write(batch, self.clock.now()).await {
+            Ok(_) => {
+                self.position = last.next();
+                self.most = self.most.saturating_mul(2).min(BATCH);
+                self.up();
+            }
+            Err(error) if error.is_about_rows() => {
+                self.refused(&error, &entries);
+                if self.most > 1 {
+                    return Ok(());
+                }
+            }
+            Err(error) => {
+                self.failed(&error).await;
+                return Ok(());
+            }
+        }
+        commit(self.engine, &self.log, self.position).await?;
+        self.show(&[]);
+        if !is_whole {
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(())
+    }
+
+    /// Connects; false after a failed attempt.
+    async fn open(&mut self) -> Result<bool, FollowError> {
+        let opened = self.writer.open(self.source, self.clock.now()).await;
+        let known = match opened {
+            Ok(known) => known.unwrap_or(0),
+            Err(error) => {
+                self.show(&[]);
+                self.failed(&error).await;
+                return Ok(false);
+            }
+        };
+        if known > self.engine.log_end(&self.log).0 {
+            warn!(
+                known,
+                end = self.engine.log_end(&self.log).0,
+                "the database of history is ahead of the events log: the log is taken for a new one"
+            );
+            renew(self.engine).await?;
+            self.source = source(self.engine).await?;
+            return Ok(self.writer.open(self.source, self.clock.now()).await.is_ok());
+        }
+        if known > self.position.0 {
+            info!(
+                from = self.position.0,
+                to = known,
+                "history has what the engine does not know of"
+            );
+        }
+        self.position = self.position.max(Position(known));
+        Ok(true)
+    }
+
+    fn batch(&self, entries: &[Entry]) -> Batch {
+        let mut batch = Batch::new(self.position.0, self.writer.settings().mask);
+        for entry in entries {
+            match Event::from_record(&entry.record) {
+                Ok(event) => batch.push(entry.position.0, &event),
+                Err(error) => {
+                    PASSED_OVER_TOTAL.with(&["unreadable"]).inc();
+                    error!(position = entry.position.0, %error, "event cannot be decoded and is not in history");
+                    batch.skip(entry.position.0);
+                }
+            }
+        }
+        batch
+    }
+
+    /// The database does not take these rows: fewer at once, and the one that is left is passed over.
+    fn refused(&mut self, error: &HistoryError, entries: &[Entry]) {
+        WRITE_FAILURES_TOTAL.with(&[]).inc();
+        if let [entry] = entries {
+            PASSED_OVER_TOTAL.with(&["refused"]).inc();
+            error!(position = entry.position.0, error = %error.words(), "the database does not take an event: it is not in history");
+            self.position = entry.position.next();
+            self.most = 1;
+            return;
+        }
+        self.most = (entries.len() / 2).max(1);
+    }
+
+    async fn failed(&mut self, error: &HistoryError) {
+        WRITE_FAILURES_TOTAL.with(&[]).inc();
+        let down = match self.down {
+            None => {
+                warn!(error = %error.words(), "history cannot be written; events wait in the log");
+                Down {
+                    since: Instant::now(),
+                    pause: RETRY.0,
+                }
+            }
+            Some(down) => {
+                debug!(error = %error.words(), "history still cannot be written");
+                Down {
+                    pause: down.pause.saturating_mul(2).min(RETRY.1),
+                    ..down
+                }
+            }
+        };
+        self.down = Some(down);
+        tokio::time::sleep(down.pause).await;
+    }
+
+    fn up(&mut self) {
+        if let Some(down) = self.down.take() {
+            info!(down_for = ?down.since.elapsed(), behind = self.lag(), "history is written again");
+        }
+    }
+
+    fn lag(&self) -> u64 {
+        self.engine.log_end(&self.log).0.saturating_sub(self.position.0)
+    }
+
+    /// How far behind it is; `entries` are the next ones, when they were read.
+    fn show(&self, entries: &[Entry]) {
+        let lag = self.lag();
+        LAG.with(&[]).set(i64::try_from(lag).unwrap_or(i64::MAX));
+        let oldest = entries
+            .first()
+            .and_then(|entry| Event::from_record(&entry.record).ok());
+        match oldest {
+            Some(event) => {
+                let age = self.clock.now().since(event.at).as_secs();
+                AGE_SECONDS.with(&[]).set(i64::try_from(age).unwrap_or(i64::MAX));
+            }
+            None if lag == 0 => AGE_SECONDS.with(&[]).set(0),
+            // It was shown when it was read; it only gets older.
+            None => {}
+        }
+    }
+
+    async fn tidy(&mut self) {
+        if self.tidied.is_some_and(|tidied| tidied.elapsed() < TIDY) {
+            return;
+        }
+        self.tidied = Some(Instant::now());
+        let now: Timestamp = self.clock.now();
+        match self.writer.retain(now).await {
+            Ok(days) => {
+                for day in days {
+                    info!(%day, "a day of history is deleted: it is too old, or history too large");
+                }
+            }
+            Err(error) => {
+                warn!(error = %error.words(), "old history could not be deleted; it is tried again")
+            }
+        }
+    }
+}

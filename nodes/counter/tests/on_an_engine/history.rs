@@ -1,0 +1,244 @@
+//! History follows the log: nothing missing and nothing doubled, whatever is stopped when.
+
+use crate::append;
+use smsgw_history::{History, Query, Settings};
+use smsgw_message::{Address, ClientId, Clock, Event, EventName, MessageId, MessageState, OperatorId, names};
+use smsgw_node_counter::history::{READER, supervise};
+use smsgw_queue::{Engine, LogName, MemoryEngine, Position};
+use smsgw_runtime::{Strategy, Supervisor, SystemClock, Tree};
+use smsgw_testkit::Postgres;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+async fn start(engine: &Arc<MemoryEngine>, settings: Option<Settings>) -> Tree {
+    let engine: Arc<dyn Engine> = engine.clone();
+    let tree = Supervisor::new("test", Strategy::RestForOne)
+        .child(supervise(engine, Arc::new(SystemClock), settings))
+        .spawn()
+        .await;
+    assert!(tree.started().await);
+    tree
+}
+
+fn engine() -> Arc<MemoryEngine> {
+    MemoryEngine::new(Arc::new(SystemClock))
+}
+
+/// The life of the n-th message: four events.
+fn life(n: u16) -> Vec<Event> {
+    let at = SystemClock.now();
+    let [high, low] = n.to_be_bytes();
+    let id = MessageId::from_parts(at, [high & 0xF, low, high, low, 7, 7, 7, 7, 7, 7]);
+    let event = |name| Event {
+        message: Some(id),
+        client: Some(ClientId::try_new("acme").unwrap()),
+        operator: Some(OperatorId::try_new("alpha").unwrap()),
+        ..Event::new(at, name)
+    };
+    vec![
+        Event {
+            to: Some(Address::msisdn(&format!("4917000{n:05}")).unwrap()),
+            reference: Some(format!("order-{n}")),
+            ..event(EventName::MtAccepted)
+        },
+        event(EventName::MtRouted),
+        Event {
+            part: Some(1),
+            carrier_id: Some(format!("C{n}")),
+            ..event(EventName::MtSent)
+        },
+        Event {
+            state: Some(MessageState::Delivered),
+            ..event(EventName::MtFinal)
+        },
+    ]
+}
+
+async fn position(engine: &MemoryEngine) -> Position {
+    engine
+        .position(&LogName::from(names::EVENTS), READER)
+        .await
+        .unwrap()
+}
+
+/// Waits until the reader is at the end of the log.
+async fn caught_up(engine: &MemoryEngine) {
+    for _ in 0..1_200 {
+        if position(engine).await == engine.log_end(&LogName::from(names::EVENTS)) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("history does not catch up: {:?}", position(engine).await);
+}
+
+fn days(settings: &Settings) -> Vec<std::path::PathBuf> {
+    let smsgw_history::Place::Sqlite(directory) = &settings.place else {
+        unreachable!()
+    };
+    let files = std::fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    files
+        .filter(|path| path.extension().is_some_and(|end| end == "db"))
+        .collect()
+}
+
+/// The positions of all events, as another program reads them.
+fn positions(settings: &Settings) -> Vec<u64> {
+    let mut all = Vec::new();
+    for file in days(settings) {
+        let output = Command::new("sqlite3")
+            .arg(file)
+            .arg("SELECT position FROM event")
+            .output()
+            .unwrap();
+        assert!(output.status.success());
+        all.extend(
+            String::from_utf8(output.stdout)
+                .unwrap()
+                .lines()
+                .map(|line| line.parse::<u64>().unwrap()),
+        );
+    }
+    all.sort_unstable();
+    all
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_are_the_events_whenever_the_writer_is_stopped() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = Settings::sqlite(directory.path().join("history"));
+    let engine = engine();
+    let (mut id, mut events) = (0, 0);
+    for round in 0..12_u64 {
+        let tree = start(&engine, Some(settings.clone())).await;
+        for _ in 0..40 {
+            append(&*engine, id, &life(u16::try_from(id).unwrap())).await;
+            (id, events) = (id + 1, events + 4);
+        }
+        // Somewhere before, in or after a transaction; the last round is left alone.
+        tokio::time::sleep(Duration::from_millis(rand::random_range(0..25) * (round % 3))).await;
+        if round == 11 {
+            caught_up(&engine).await;
+        }
+        tree.stop().await;
+    }
+    assert_eq!(positions(&settings), (0..events).collect::<Vec<u64>>());
+    let history = History::new(&settings);
+    let delivered = Query {
+        state: Some("delivered".to_owned()),
+        limit: 500,
+        ..Query::default()
+    };
+    assert_eq!(history.search(delivered).await.unwrap().messages.len(), 480);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_down_holds_up_nothing_and_gets_everything_later() {
+    let mut server = Postgres::start();
+    let settings = Settings::postgres(server.url());
+    let engine = engine();
+    let tree = start(&engine, Some(settings)).await;
+    let mut id = 0;
+    for _ in 0..4 {
+        for _ in 0..100 {
+            append(&*engine, id, &life(u16::try_from(id).unwrap())).await;
+            id += 1;
+        }
+        // As often in a transaction as not.
+        tokio::time::sleep(Duration::from_millis(rand::random_range(0..40))).await;
+        server.stop();
+        let before = position(&engine).await;
+        // Traffic goes on; the log keeps what the database has not got.
+        for _ in 0..100 {
+            append(&*engine, id, &life(u16::try_from(id).unwrap())).await;
+            id += 1;
+        }
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        assert!(
+            position(&engine).await.0 <= before.0 + 400,
+            "what nobody has is not passed over"
+        );
+        server.resume();
+    }
+    caught_up(&engine).await;
+    tree.stop().await;
+    let all = id * 4;
+    let sql = "SELECT count(*), count(DISTINCT position), min(position), max(position) FROM smsgw_event";
+    assert_eq!(server.psql(sql), format!("{all}|{all}|0|{}", all - 1));
+    let sql = "SELECT count(*), count(DISTINCT reference) FROM smsgw_message WHERE state = 'delivered'";
+    assert_eq!(server.psql(sql), format!("{id}|{id}"));
+    assert_eq!(server.psql("SELECT position FROM smsgw_source"), all.to_string());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_begins_anew_is_not_taken_for_the_old_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = Settings::sqlite(directory.path().join("history"));
+    for n in 0..2 {
+        // Each time another engine: the second one's log is shorter than what the database knows of the first.
+        let engine = engine();
+        let tree = start(&engine, Some(settings.clone())).await;
+        for id in 0..(10 - 5 * n) {
+            append(&*engine, id, &life(u16::try_from(n * 100 + id).unwrap())).await;
+        }
+        caught_up(&engine).await;
+        tree.stop().await;
+    }
+    assert_eq!(positions(&settings).len(), 60);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_decoded_is_passed_over_and_off_lets_the_log_go() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = Settings::sqlite(directory.path().join("history"));
+    let engine = engine();
+    let tree = start(&engine, Some(settings.clone())).await;
+    append(&*engine, 0, &life(0)).await;
+    let step = smsgw_queue::Step::new(smsgw_queue::StepId::from_bytes([200; 16]));
+    step.append(names::EVENTS, bytes::Bytes::from_static(b"no event"))
+        .commit(&*engine)
+        .await
+        .unwrap();
+    append(&*engine, 1, &life(1)).await;
+    caught_up(&engine).await;
+    tree.stop().await;
+    assert_eq!(positions(&settings), [0, 1, 2, 3, 5, 6, 7, 8]);
+    append(&*engine, 2, &life(2)).await;
+    let tree = start(&engine, None).await;
+    caught_up(&engine).await;
+    tree.stop().await;
+    assert_eq!(positions(&settings).len(), 8);
+}
+
+/// Events a second from the log into the database, everything included. A measurement, not a judgement.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement"]
+async fn how_fast_a_backlog_goes() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Postgres::start();
+    for settings in [
+        Settings::sqlite(directory.path().join("history")),
+        Settings::postgres(server.url()),
+    ] {
+        let engine = engine();
+        // The log is kept for a reader that it knows.
+        start(&engine, Some(settings.clone())).await.stop().await;
+        for id in 0..40_000_u64 {
+            append(&*engine, id, &life(u16::try_from(id % 60_000).unwrap())).await;
+        }
+        let began = std::time::Instant::now();
+        let tree = start(&engine, Some(settings.clone())).await;
+        caught_up(&engine).await;
+        let seconds = began.elapsed().as_secs_f64();
+        tree.stop().await;
+        println!(
+            "{:?}: {:.0} events/s, {:.0} rows/s",
+            settings.place,
+            160_000.0 / seconds,
+            200_000.0 / seconds
+        );
+    }
+}
