@@ -1,21 +1,17 @@
-//! Reads the configuration file, and the files of passwords and lists that it names.
+//! Reads the configuration: its files, the environment, and the files of passwords and lists that it names.
 //!
 //! Blocks on the file system: call it outside the runtime's workers. Must not know what is in force.
 //! Invariant: nothing read here is larger than its limit, and no text of a file reaches a log.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use smsgw_config::{Config, Problem, Secret, SecretFile};
+use smsgw_config::{Config, Inputs, Problem, Secret, SecretFile, Source, Sources, key_table};
 use thiserror::Error;
 
+use crate::disk::{self, Overlay, read_limited};
 use crate::lists::Lists;
 use crate::render::{RenderStyle, render};
-
-/// Largest configuration file.
-const MAX_FILE: u64 = 16 << 20;
 
 /// Largest password file.
 const MAX_SECRET: u64 = 64 << 10;
@@ -25,6 +21,8 @@ const MAX_SECRET: u64 = 64 << 10;
 pub struct Loaded {
     /// The configuration, passwords put in, `data_dir` and TLS files counted from the file's directory.
     pub config: Config,
+    /// The files it was read from, the main one first.
+    pub sources: Sources,
     /// What is not wrong and should be put right.
     pub warnings: Vec<LoadWarning>,
 }
@@ -58,7 +56,7 @@ pub struct LoadError {
     pub file: String,
     /// Every problem, in the order of the text.
     pub problems: Vec<Problem>,
-    text: String,
+    sources: Sources,
 }
 
 /// The text of the file is left out: it holds secrets.
@@ -74,7 +72,7 @@ impl fmt::Debug for LoadError {
 impl LoadError {
     /// The problems for people, with source lines and carets.
     pub fn render(&self, style: RenderStyle) -> String {
-        render(&self.problems, &self.text, style)
+        render(&self.problems, &self.sources, style)
     }
 }
 
@@ -83,45 +81,105 @@ impl LoadError {
 /// # Errors
 /// Everything that is wrong, at once.
 pub fn load(path: &Path) -> Result<Loaded, LoadError> {
-    load_over(path, &Config::default(), &mut Lists::default())
+    load_over(path, &Overlay::new(), &Config::default(), &mut Lists::default())
 }
 
-/// The same; a list whose file did not change is not read again, and one that has the same numbers as in `current` is
-/// not kept twice.
-pub(crate) fn load_over(path: &Path, current: &Config, lists: &mut Lists) -> Result<Loaded, LoadError> {
+/// The same, with files as an overlay has them; a list whose file did not change is not read again, and one that has the same
+/// numbers as in `current` is not kept twice.
+pub(crate) fn load_over(
+    path: &Path,
+    overlay: &Overlay,
+    current: &Config,
+    lists: &mut Lists,
+) -> Result<Loaded, LoadError> {
     lists.begin(current);
-    let loaded = read(path, lists);
+    let loaded = read(path, overlay, lists);
     lists.end(loaded.is_ok());
     loaded
 }
 
-fn read(path: &Path, lists: &mut Lists) -> Result<Loaded, LoadError> {
+fn read(path: &Path, overlay: &Overlay, lists: &mut Lists) -> Result<Loaded, LoadError> {
     let file = path.display().to_string();
-    let (text, open_to_all) = match read_limited(path, MAX_FILE) {
+    let main = match disk::read(path, overlay) {
         Ok(read) => read,
         Err(error) => {
             let problem = Problem::unreadable(&file, format!("cannot be read: {error}"));
             return Err(LoadError {
                 file,
                 problems: vec![problem],
-                text: String::new(),
+                sources: Sources::default(),
             });
         }
     };
     let directory = path.parent().unwrap_or_else(|| Path::new(""));
     let mut warnings = Vec::new();
-    let mut read = |secret: &SecretFile| read_secret(&directory.join(&secret.path), &mut warnings);
-    let mut list = |path: &Path| lists.numbers(&directory.join(path));
-    match Config::parse_with_files(&file, &text, &mut read, &mut list) {
-        Ok(mut config) => {
-            if open_to_all && has_secret(&config) {
-                warnings.push(LoadWarning::ReadableByOthers(path.to_owned()));
+    let mut open_to_all: Vec<PathBuf> = main.open_to_all.then(|| path.to_owned()).into_iter().collect();
+    let mut include = |from: &Source, pattern: &str| {
+        let directory = Path::new(&from.name).parent().unwrap_or_else(|| Path::new(""));
+        let files = disk::expand(directory, pattern, overlay)?;
+        let read = files.into_iter().map(|file| {
+            let read = disk::read(&file, overlay).map_err(|error| format!("cannot be read: {error}"))?;
+            open_to_all.extend(read.open_to_all.then_some(file));
+            Ok(read.source)
+        });
+        read.collect()
+    };
+    let mut secret = |secret: &SecretFile| read_secret(&directory.join(&secret.path), &mut warnings);
+    let lists = std::cell::RefCell::new(lists);
+    let mut list = |path: &Path| lists.borrow_mut().numbers(&directory.join(path));
+    let mut ported = |path: &Path| lists.borrow_mut().ported(&directory.join(path));
+    let inputs = Inputs {
+        environment: &|name| std::env::var(name).ok(),
+        include: &mut include,
+        secret: &mut secret,
+        list: &mut list,
+        ported: &mut ported,
+    };
+    match Config::parse_sources(main.source, inputs) {
+        (sources, Ok(mut config)) => {
+            let with_secret = |path: &PathBuf| {
+                let text = sources.text_of(&path.display().to_string());
+                text.is_some_and(names_secret)
+            };
+            if has_secret(&config) {
+                open_to_all.retain(with_secret);
+                warnings.extend(open_to_all.into_iter().map(LoadWarning::ReadableByOthers));
             }
             count_from(directory, &mut config);
-            Ok(Loaded { config, warnings })
+            Ok(Loaded {
+                config,
+                sources,
+                warnings,
+            })
         }
-        Err(problems) => Err(LoadError { file, problems, text }),
+        (sources, Err(problems)) => Err(LoadError {
+            file,
+            problems,
+            sources,
+        }),
     }
+}
+
+/// Whether the key of a secret stands in a text. A line of a comment or of a longer text may look like one: then the warning
+/// is given for nothing.
+fn names_secret(text: &str) -> bool {
+    let table = key_table();
+    let leaf = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
+    let secrets: Vec<String> = table
+        .iter()
+        .filter(|row| row.secret)
+        .map(|row| leaf(&row.path))
+        .collect();
+    text.lines().any(|line| {
+        line.split(['{', ',']).any(|part| {
+            let key = part.split_once('=').map(|(key, _)| leaf(key.trim()));
+            key.is_some_and(|key| {
+                secrets
+                    .iter()
+                    .any(|secret| *secret == key.trim_matches(['"', '\'']))
+            })
+        })
+    })
 }
 
 /// Whether a secret stands in the configuration file itself.
@@ -130,10 +188,11 @@ fn has_secret(config: &Config) -> bool {
         (o.password.is_some() && o.password_file.is_none())
             || (o.outbind_password.is_some() && o.outbind_password_file.is_none())
     });
-    let clients = config
-        .client
-        .values()
-        .any(|c| c.api_key.is_some() || (c.password.is_some() && c.password_file.is_none()));
+    let clients = config.client.values().any(|c| {
+        c.api_key.is_some()
+            || (c.password.is_some() && c.password_file.is_none())
+            || c.callback_policy.has_secret()
+    });
     operators || clients
 }
 
@@ -149,6 +208,18 @@ fn count_from(directory: &Path, config: &mut Config) {
     ];
     for file in listeners.into_iter().flatten() {
         *file = directory.join(&*file);
+    }
+    for tls in config
+        .client
+        .values_mut()
+        .filter_map(|client| client.callback_policy.tls.as_mut())
+    {
+        for file in [&mut tls.ca_file, &mut tls.cert_file, &mut tls.key_file]
+            .into_iter()
+            .flatten()
+        {
+            *file = directory.join(&*file);
+        }
     }
     for tls in config
         .operator
@@ -174,36 +245,4 @@ fn read_secret(path: &Path, warnings: &mut Vec<LoadWarning>) -> Result<Secret, S
         warnings.push(LoadWarning::ReadableByOthers(path.to_owned()));
     }
     Ok(Secret::new(first))
-}
-
-/// The text of a file, and whether every user of the machine can read it.
-fn read_limited(path: &Path, limit: u64) -> io::Result<(String, bool)> {
-    let file = File::open(path)?;
-    let metadata = file.metadata()?;
-    if metadata.is_dir() {
-        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory"));
-    }
-    let mut octets = Vec::new();
-    file.take(limit + 1).read_to_end(&mut octets)?;
-    if u64::try_from(octets.len()).unwrap_or(u64::MAX) > limit {
-        return Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            format!("it is larger than {limit} bytes"),
-        ));
-    }
-    // The error of `from_utf8` would carry the octets along.
-    let text = String::from_utf8(octets)
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("{}", error.utf8_error())))?;
-    Ok((text, open_to_all(&metadata)))
-}
-
-#[cfg(unix)]
-fn open_to_all(metadata: &std::fs::Metadata) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    metadata.permissions().mode() & 0o004 != 0
-}
-
-#[cfg(not(unix))]
-fn open_to_all(_: &std::fs::Metadata) -> bool {
-    false
 }

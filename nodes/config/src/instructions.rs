@@ -3,8 +3,12 @@
 //! An instruction survives a restart: it is settled in the step that writes its result under `instruction/<id>`, where
 //! it can be asked for a day. Invariant: instructions are done one after the other, in the order they were given.
 
-use crate::node::{ConfigNode, Instruction as Verb, Outcome};
+use crate::audit;
+use crate::dead_letters;
+use crate::node::{ConfigNode, Instruction as ConfigVerb, Outcome};
 use crate::orders::{self, OperatorAct};
+use crate::proposal::{Author, Done, Proposal};
+use crate::verb::{DISCONNECT, Verb};
 use smsgw_message::{Class, Clock, Instruction, InstructionResult, MessageId, OperatorId, Record, names};
 use smsgw_queue::{
     CommitError, CommitErrorKind, DeadReason, Delivery, Engine, EngineError, Expiry, Flow, Lane, QueueName,
@@ -17,24 +21,37 @@ use tracing::{error, info, warn};
 
 /// How long the result of an instruction can be asked for.
 const RESULT_KEPT: Duration = Duration::from_secs(24 * 3600);
-/// The verb of a session of a client: done by the client node that has it.
-const DISCONNECT: &str = "disconnect";
+/// The flow of every instruction, whoever gives it.
+const ORDERED: &str = "instructions";
 /// How long a checkout waits before the loop looks around.
 const LOOK_AROUND: Duration = Duration::from_secs(1);
 /// How long to wait when the disk is full.
 const NO_SPACE_PAUSE: Duration = Duration::from_secs(1);
 
-/// Gives an instruction; returns its id once it is durable.
+/// What an instruction says beside its verb and who gives it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// What it is about: an operator, a session, a version.
+    pub target: Option<String>,
+    /// A link of the operator, from 1.
+    pub link: Option<u32>,
+    /// Why, for the audit.
+    pub reason: Option<String>,
+    /// What the verb needs beside; never a secret.
+    pub argument: Option<String>,
+}
+
+/// Gives an instruction about the configuration; returns its id once it is durable.
 ///
 /// # Errors
 /// When the engine does not take it.
 pub async fn instruct(
     engine: &dyn Engine,
     clock: &dyn Clock,
-    verb: Verb,
+    verb: ConfigVerb,
     by: &str,
 ) -> Result<MessageId, CommitError> {
-    give(engine, clock, verb.as_str(), None, None, by).await
+    give(engine, clock, Verb::Config(verb), Wanted::default(), by).await
 }
 
 /// Gives an instruction about an operator, or about one of its links (from 1); returns its id once it is durable.
@@ -49,8 +66,12 @@ pub async fn instruct_operator(
     link: Option<u32>,
     by: &str,
 ) -> Result<MessageId, CommitError> {
-    let target = Some(operator.as_str().to_owned());
-    give(engine, clock, act.as_str(), target, link, by).await
+    let wanted = Wanted {
+        target: Some(operator.as_str().to_owned()),
+        link,
+        ..Wanted::default()
+    };
+    give(engine, clock, Verb::Operator(act), wanted, by).await
 }
 
 /// Gives the instruction to disconnect a session of a client, named by its 16 hexadecimal digits; returns its id once it is
@@ -64,31 +85,41 @@ pub async fn instruct_session(
     session: &str,
     by: &str,
 ) -> Result<MessageId, CommitError> {
-    give(engine, clock, DISCONNECT, Some(session.to_owned()), None, by).await
+    let wanted = Wanted {
+        target: Some(session.to_owned()),
+        ..Wanted::default()
+    };
+    give(engine, clock, Verb::Forwarded(DISCONNECT), wanted, by).await
 }
 
-async fn give(
+/// Gives any instruction; returns its id once it is durable.
+///
+/// # Errors
+/// When the engine does not take it.
+pub async fn give(
     engine: &dyn Engine,
     clock: &dyn Clock,
-    verb: &str,
-    target: Option<String>,
-    link: Option<u32>,
+    verb: Verb,
+    wanted: Wanted,
     by: &str,
 ) -> Result<MessageId, CommitError> {
     let at = clock.now();
     let id = MessageId::from_parts(at, rand::random());
     let record = Instruction {
         id,
-        verb: verb.to_owned(),
+        verb: verb.as_str().to_owned(),
         by: by.to_owned(),
         at,
-        target,
-        link,
+        target: wanted.target,
+        link: wanted.link,
+        reason: wanted.reason,
+        argument: wanted.argument,
     };
     Step::new(StepId::accept(id))
         .publish(
             names::INSTRUCTIONS,
-            Lane::new(Class::Otp, Flow::from(by)),
+            // One flow for all: within a flow the order is kept.
+            Lane::new(Class::Otp, Flow::from(ORDERED)),
             record.to_record(),
         )
         .commit(engine)
@@ -135,16 +166,32 @@ async fn run(
 }
 
 async fn work_off(
-    node: &ConfigNode,
+    node: &Arc<ConfigNode>,
     engine: &dyn Engine,
     clock: &dyn Clock,
     deliveries: Vec<Delivery>,
 ) -> Result<(), CommitErrorKind> {
     for delivery in deliveries {
-        let step = obey(node, engine, clock, &delivery).await;
+        let step = obey(node, engine, clock, &delivery)
+            .await
+            .map_err(CommitErrorKind::Engine)?;
         step.commit(engine).await.map_err(|error| error.kind)?;
+        forget_staged(node, &delivery).await;
     }
     Ok(())
+}
+
+/// The change that a settled instruction named is of no more use. A crash before this leaves it to a later start.
+async fn forget_staged(node: &Arc<ConfigNode>, delivery: &Delivery) {
+    let staged = Instruction::from_record(delivery.record()).ok();
+    let staged = staged.filter(|instruction| instruction.verb == Verb::Apply.as_str());
+    let Some(id) = staged.and_then(|instruction| instruction.target) else {
+        return;
+    };
+    let node = Arc::clone(node);
+    if let Err(error) = tokio::task::spawn_blocking(move || node.unstage(&id)).await {
+        warn!(%error, "a change that is done could not be forgotten");
+    }
 }
 
 /// A full disk is waited for, a poisoned engine ends the process, all else restarts the task. True: the node drains.
@@ -163,39 +210,111 @@ async fn pause_or_fail(ctx: &ChildContext, error: CommitErrorKind) -> Result<boo
     }
 }
 
-async fn obey(node: &ConfigNode, engine: &dyn Engine, clock: &dyn Clock, delivery: &Delivery) -> Step {
+async fn obey(
+    node: &Arc<ConfigNode>,
+    engine: &dyn Engine,
+    clock: &dyn Clock,
+    delivery: &Delivery,
+) -> Result<Step, EngineError> {
     let step = Step::from(delivery);
     let instruction = match Instruction::from_record(delivery.record()) {
         Ok(instruction) => instruction,
         Err(error) => {
             error!(%error, "instruction cannot be decoded");
-            return step.dead_letter(delivery, DeadReason::Corrupt);
+            return Ok(step.dead_letter(delivery, DeadReason::Corrupt));
         }
     };
-    if let Some(act) = OperatorAct::from_word(&instruction.verb) {
-        let target = instruction.target.as_deref();
-        let order = orders::Order {
-            act,
-            operator: target,
-            link: instruction.link,
-        };
-        let (step, outcome, detail) = orders::obey(node, engine, order, step).await;
-        info!(operator = target, link = instruction.link, instruction = act.as_str(), by = %instruction.by, outcome, "order for an operator");
-        return with_result(step.settle(delivery), instruction.id, outcome, detail, clock);
-    }
-    if instruction.verb == DISCONNECT {
-        info!(session = instruction.target.as_deref(), by = %instruction.by, "order for a session");
-        let (lane, record) = (delivery.lane().clone(), delivery.record().clone());
-        return step
-            .settle(delivery)
-            .publish(names::INSTRUCTIONS_CLIENT, lane, record);
-    }
     let Some(verb) = Verb::from_word(&instruction.verb) else {
         error!(verb = %instruction.verb, by = %instruction.by, "instruction is not known to this version");
-        return step.dead_letter(delivery, DeadReason::Refused);
+        return Ok(step.dead_letter(delivery, DeadReason::Refused));
     };
-    let outcome = node.handle(verb).await;
-    let detail = match &outcome {
+    let author = Author {
+        verb: verb.as_str(),
+        by: instruction.by.clone(),
+        reason: instruction.reason.clone(),
+        instruction: Some(instruction.id),
+        at: instruction.at,
+    };
+    let (step, outcome, detail) = match verb {
+        Verb::Operator(act) => {
+            let target = instruction.target.as_deref();
+            let order = orders::Order {
+                act,
+                operator: target,
+                link: instruction.link,
+            };
+            let (step, outcome, detail) = orders::obey(node, engine, order, step).await;
+            info!(operator = target, link = instruction.link, instruction = act.as_str(), by = %instruction.by, outcome, "order for an operator");
+            (step, outcome, detail)
+        }
+        Verb::DeadLetters(act) => {
+            let (target, argument) = (instruction.target.as_deref(), instruction.argument.as_deref());
+            let done = dead_letters::obey(engine, clock, act, target, argument, &instruction.by).await;
+            match done {
+                Ok((outcome, detail)) => (step, outcome, detail),
+                Err(CommitErrorKind::Engine(error)) => return Err(error),
+                Err(error) => (step, "refused", error.to_string()),
+            }
+        }
+        Verb::Forwarded(forwarded) => {
+            info!(target = instruction.target.as_deref(), instruction = forwarded.word, by = %instruction.by, queue = forwarded.queue, "order for another node");
+            let (lane, record) = (delivery.lane().clone(), delivery.record().clone());
+            let step = step.settle(delivery).publish(forwarded.queue, lane, record);
+            // The node that does it writes the result; this is where it went.
+            let result = result_of("forwarded", format!("to {}", forwarded.queue), clock);
+            return audit::note(engine, step, &instruction, &result).await;
+        }
+        Verb::Config(verb) => {
+            let outcome = node.handle_by(verb, &author).await;
+            (step, outcome.as_str(), told(&outcome))
+        }
+        Verb::Apply | Verb::Restore => {
+            let done = match wanted(node, verb, &instruction).await {
+                Ok(proposal) => node.change(proposal, &author).await,
+                Err(refused) => refused,
+            };
+            (step, done.outcome, done.detail)
+        }
+    };
+    let result = result_of(outcome, detail, clock);
+    let step = step.settle(delivery).put(
+        names::instruction(instruction.id),
+        result.to_record(),
+        Expiry::At(result.at.after(RESULT_KEPT)),
+    );
+    audit::note(engine, step, &instruction, &result).await
+}
+
+/// The change that an instruction names.
+async fn wanted(node: &Arc<ConfigNode>, verb: Verb, instruction: &Instruction) -> Result<Proposal, Done> {
+    let refused = |detail: String| Done {
+        outcome: "refused",
+        detail,
+    };
+    let target = instruction.target.clone().unwrap_or_default();
+    if verb == Verb::Restore {
+        let number = target
+            .parse()
+            .map_err(|_| refused(format!("{target:?} is no version")))?;
+        return Ok(Proposal {
+            restore: Some(number),
+            base: instruction.argument.as_ref().and_then(|base| base.parse().ok()),
+            ..Proposal::default()
+        });
+    }
+    let node = Arc::clone(node);
+    match tokio::task::spawn_blocking(move || node.staged(&target)).await {
+        Ok(Ok(Some(proposal))) => Ok(proposal),
+        Ok(Ok(None)) => Err(refused(
+            "the change is not there any more: ask for it again".to_owned(),
+        )),
+        Ok(Err(error)) => Err(refused(format!("the change cannot be read: {error}"))),
+        Err(error) => Err(refused(format!("the reader ended: {error}"))),
+    }
+}
+
+fn told(outcome: &Outcome) -> String {
+    match outcome {
         Outcome::Applied { epoch, diff, waiting } => {
             format!(
                 "epoch {epoch}, {} changes, {} wait for a restart",
@@ -211,28 +330,15 @@ async fn obey(node: &ConfigNode, engine: &dyn Engine, clock: &dyn Clock, deliver
             .map(ToString::to_string)
             .collect::<Vec<_>>()
             .join("\n"),
-    };
-    with_result(
-        step.settle(delivery),
-        instruction.id,
-        outcome.as_str(),
-        detail,
-        clock,
-    )
+    }
 }
 
-fn with_result(step: Step, id: MessageId, outcome: &str, detail: String, clock: &dyn Clock) -> Step {
-    let now = clock.now();
-    let result = InstructionResult {
+fn result_of(outcome: &str, detail: String, clock: &dyn Clock) -> InstructionResult {
+    InstructionResult {
         outcome: outcome.to_owned(),
         detail,
-        at: now,
-    };
-    step.put(
-        names::instruction(id),
-        result.to_record(),
-        Expiry::At(now.after(RESULT_KEPT)),
-    )
+        at: clock.now(),
+    }
 }
 
 /// Turns changes of the file into `reload` instructions, while `[node] watch` is on.
@@ -244,7 +350,7 @@ async fn watch(
 ) -> Result<(), ChildError> {
     ctx.ready();
     let (asks, mut asked) = tokio::sync::mpsc::channel(1);
-    let watching = crate::watch(node.path(), node.config(), asks);
+    let watching = crate::watch(|| node.files(), node.config(), asks);
     tokio::pin!(watching);
     loop {
         tokio::select! {

@@ -1,4 +1,4 @@
-//! Reads the files of lists: numbers and prefixes, millions of them, one a line.
+//! Reads the files of lists and of ported numbers: millions of them, one a line.
 //!
 //! Blocks on the file system: call it outside the runtime's workers. A file whose stamp (size, time, inode) did not change
 //! is not read again, and numbers that did not change are not kept twice. The config node reads lists, and not the client
@@ -17,11 +17,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use smsgw_config::Config;
-use smsgw_routing::{NumberSet, NumberSetBuilder};
+use smsgw_routing::{NumberSet, NumberSetBuilder, PortedBuilder, PortedNumbers};
 
 use crate::watch::FileStamp;
 
-/// Largest file of a list.
+/// Largest file.
 const MAX_FILE: u64 = 1 << 30;
 /// Longest line, with its comment.
 const MAX_LINE: usize = 1024;
@@ -33,22 +33,62 @@ const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// What was read before, and need not be read again.
 #[derive(Debug, Default)]
 pub(crate) struct Lists {
-    known: BTreeMap<PathBuf, (FileStamp, Arc<NumberSet>)>,
+    numbers: Known<NumberSet>,
+    ported: Known<PortedNumbers>,
+}
+
+/// Tables of one kind, by the file that they were read from.
+#[derive(Debug)]
+struct Known<T> {
+    known: BTreeMap<PathBuf, (FileStamp, Arc<T>)>,
     /// Read in this turn.
-    read: BTreeMap<PathBuf, (FileStamp, Arc<NumberSet>)>,
-    in_force: Vec<Arc<NumberSet>>,
+    read: BTreeMap<PathBuf, (FileStamp, Arc<T>)>,
+    in_force: Vec<Arc<T>>,
+}
+
+impl<T> Default for Known<T> {
+    fn default() -> Self {
+        Self {
+            known: BTreeMap::new(),
+            read: BTreeMap::new(),
+            in_force: Vec::new(),
+        }
+    }
 }
 
 impl Lists {
     /// Begins a turn: numbers that are in force are used again where they are the same.
     pub(crate) fn begin(&mut self, config: &Config) {
         let files = config.list.values().filter_map(|list| list.file.as_ref());
-        self.in_force = files.map(|file| Arc::clone(file.numbers())).collect();
-        self.read.clear();
+        self.numbers.begin(files.map(|file| Arc::clone(file.numbers())));
+        let files = config.mnp.files.iter();
+        self.ported.begin(files.map(|file| Arc::clone(file.numbers())));
     }
 
     /// Ends a turn: what it did not read is forgotten, unless it failed.
     pub(crate) fn end(&mut self, went_well: bool) {
+        self.numbers.end(went_well);
+        self.ported.end(went_well);
+    }
+
+    /// The numbers in a file, or why it cannot be used, in a few words that name the line.
+    pub(crate) fn numbers(&mut self, path: &Path) -> Result<Arc<NumberSet>, String> {
+        self.numbers.table(path, |file| Ok(entries(file)?.build()))
+    }
+
+    /// The ported numbers in a file, or why it cannot be used, in a few words that name the line where one is wrong.
+    pub(crate) fn ported(&mut self, path: &Path) -> Result<Arc<PortedNumbers>, String> {
+        self.ported.table(path, ported)
+    }
+}
+
+impl<T: PartialEq> Known<T> {
+    fn begin(&mut self, in_force: impl Iterator<Item = Arc<T>>) {
+        self.in_force = in_force.collect();
+        self.read.clear();
+    }
+
+    fn end(&mut self, went_well: bool) {
         self.in_force.clear();
         let read = std::mem::take(&mut self.read);
         if went_well {
@@ -56,8 +96,11 @@ impl Lists {
         }
     }
 
-    /// The numbers in a file, or why it cannot be used, in a few words that name the line.
-    pub(crate) fn numbers(&mut self, path: &Path) -> Result<Arc<NumberSet>, String> {
+    fn table(
+        &mut self,
+        path: &Path,
+        table: impl FnOnce(std::io::Take<File>) -> Result<T, String>,
+    ) -> Result<Arc<T>, String> {
         if let Some((_, numbers)) = self.read.get(path) {
             return Ok(Arc::clone(numbers));
         }
@@ -74,7 +117,7 @@ impl Lists {
                 if metadata.len() > MAX_FILE {
                     return Err(format!("it is larger than {MAX_FILE} bytes"));
                 }
-                let fresh = entries(file.take(MAX_FILE))?.build();
+                let fresh = table(file.take(MAX_FILE))?;
                 let same = self.in_force.iter().find(|numbers| ***numbers == fresh);
                 same.cloned().unwrap_or_else(|| Arc::new(fresh))
             }
@@ -84,8 +127,27 @@ impl Lists {
     }
 }
 
-fn entries(mut source: impl Read) -> Result<NumberSetBuilder, String> {
+fn entries(source: impl Read) -> Result<NumberSetBuilder, String> {
     let mut builder = NumberSetBuilder::default();
+    lines(source, |line| {
+        builder.line(line).map_err(|error| error.to_string())
+    })?;
+    Ok(builder)
+}
+
+fn ported(source: impl Read) -> Result<PortedNumbers, String> {
+    let mut builder = PortedBuilder::default();
+    lines(source, |line| {
+        builder.line(line).map_err(|error| error.to_string())
+    })?;
+    builder.build().map_err(|error| error.to_string())
+}
+
+/// Gives each line to its reader; what is wrong with one is said with its number.
+fn lines(
+    mut source: impl Read,
+    mut read_line: impl FnMut(&[u8]) -> Result<(), String>,
+) -> Result<(), String> {
     let mut chunk = vec![0; CHUNK];
     let mut begun: Vec<u8> = Vec::new();
     let mut number = 1_u64;
@@ -95,10 +157,10 @@ fn entries(mut source: impl Read) -> Result<NumberSetBuilder, String> {
         while let Some(end) = rest.iter().position(|octet| *octet == b'\n') {
             let (line, behind) = rest.split_at(end);
             if begun.is_empty() {
-                take(&mut builder, line, number)?;
+                take(&mut read_line, line, number)?;
             } else {
                 begun.extend_from_slice(line);
-                take(&mut builder, &begun, number)?;
+                take(&mut read_line, &begun, number)?;
                 begun.clear();
             }
             rest = behind.get(1..).unwrap_or_default();
@@ -109,22 +171,23 @@ fn entries(mut source: impl Read) -> Result<NumberSetBuilder, String> {
             return Err(too_long(number));
         }
         if read == 0 {
-            take(&mut builder, &begun, number)?;
-            return Ok(builder);
+            return take(&mut read_line, &begun, number);
         }
     }
 }
 
-fn take(builder: &mut NumberSetBuilder, line: &[u8], number: u64) -> Result<(), String> {
+fn take(
+    read_line: &mut impl FnMut(&[u8]) -> Result<(), String>,
+    line: &[u8],
+    number: u64,
+) -> Result<(), String> {
     if line.len() > MAX_LINE {
         return Err(too_long(number));
     }
     let first = (number == 1)
         .then(|| line.strip_prefix(BYTE_ORDER_MARK))
         .flatten();
-    builder
-        .line(first.unwrap_or(line))
-        .map_err(|error| format!("line {number}: {error}"))
+    read_line(first.unwrap_or(line)).map_err(|error| format!("line {number}: {error}"))
 }
 
 fn too_long(number: u64) -> String {
@@ -171,6 +234,25 @@ mod tests {
         for piece in [7, CHUNK] {
             let error = entries(Pieces(long.as_bytes(), piece)).map(|_| ()).unwrap_err();
             assert!(error.starts_with("line 2: it is longer"), "{error}");
+        }
+    }
+
+    #[test]
+    fn ported_numbers_are_read_and_a_wrong_line_is_named() {
+        let table = ported("# all\n491701234567,26202\n491701234568\t26203\n".as_bytes()).unwrap();
+        assert_eq!(
+            table
+                .network("491701234568")
+                .map(|code| code.to_string())
+                .as_deref(),
+            Some("262-03")
+        );
+        for (text, why) in [
+            ("4917 26202\n4918\n", "line 2: a line has"),
+            ("4917 26202\n4917 26203\n", "1 numbers stand there twice"),
+        ] {
+            let error = ported(text.as_bytes()).unwrap_err();
+            assert!(error.starts_with(why), "{error}");
         }
     }
 

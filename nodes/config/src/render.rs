@@ -11,7 +11,7 @@ use miette::{
     Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents,
     SourceCode, SourceSpan, SpanContents,
 };
-use smsgw_config::{Problem, masked_line};
+use smsgw_config::{Problem, Sources, masked_line};
 
 /// Problems that are drawn at most: more helps nobody.
 const MOST: usize = 200;
@@ -37,8 +37,8 @@ impl RenderStyle {
     }
 }
 
-/// All problems as one text.
-pub fn render(problems: &[Problem], text: &str, style: RenderStyle) -> String {
+/// All problems as one text, each with its line of the file it stands in.
+pub fn render(problems: &[Problem], sources: &Sources, style: RenderStyle) -> String {
     let theme = match style {
         RenderStyle::Terminal => GraphicalTheme::unicode(),
         RenderStyle::Plain => {
@@ -54,7 +54,7 @@ pub fn render(problems: &[Problem], text: &str, style: RenderStyle) -> String {
     for problem in problems.iter().take(MOST) {
         let before = out.len();
         if handler
-            .render_report(&mut out, &Drawn::of(problem, text))
+            .render_report(&mut out, &Drawn::of(problem, sources.text_of(&problem.file)))
             .is_err()
         {
             // The place could not be drawn; the sentence says the same.
@@ -113,15 +113,15 @@ struct Drawn<'a> {
 }
 
 impl<'a> Drawn<'a> {
-    fn of(problem: &'a Problem, text: &str) -> Self {
-        if problem.line == 0 {
+    fn of(problem: &'a Problem, text: Option<&str>) -> Self {
+        let Some(text) = text.filter(|_| problem.line > 0) else {
             return Self {
                 problem,
                 source: None,
                 start: 0,
                 length: 0,
             };
-        }
+        };
         let line = text
             .split('\n')
             .nth(problem.line - 1)

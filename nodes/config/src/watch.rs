@@ -1,15 +1,16 @@
-//! `[node] watch = true`: notices a changed file and asks for a reload.
+//! `[node] watch = true`: notices a changed file of the configuration and asks for a reload.
 //!
-//! Looks at the file's stamp once a second instead of asking the kernel: it works on every file system, and a file that
+//! Looks at the files' stamps, and at those of the directories that included files lie in, once a second instead of asking the kernel: it works on every file system, and a file that
 //! an editor or a deployment replaces is seen all the same. A watch that begins asks for a reload at once, so that no
 //! change falls between the reading of the file and the first look. Must not read the file or apply anything.
 //! Invariant: a file that is still being written is not read; it must rest for `QUIET` first.
 //!
 //! # Limits
-//! Only the configuration file is watched; after a change of a password file send SIGHUP.
+//! Passwords and lists in files of their own are not watched: after a change of one send SIGHUP. Nor is a directory that a
+//! pattern names and that held no file of the configuration so far.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use smsgw_config::ConfigHandle;
@@ -98,12 +99,17 @@ impl<S: PartialEq + Clone> Quiet<S> {
     }
 }
 
-/// Watches for as long as the receiver of instructions lives; sleeps while `[node] watch` is off.
-pub async fn watch(path: &Path, config: ConfigHandle, instructions: mpsc::Sender<Instruction>) {
+/// Watches for as long as the receiver of instructions lives; sleeps while `[node] watch` is off. `files` gives the files of
+/// the configuration in force, the main one first.
+pub async fn watch(
+    files: impl Fn() -> Vec<PathBuf>,
+    config: ConfigHandle,
+    instructions: mpsc::Sender<Instruction>,
+) {
     let mut epochs = config.subscribe();
     let mut looks = tokio::time::interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut quiet: Option<Quiet<Option<FileStamp>>> = None;
+    let mut quiet: Option<Quiet<Stamps>> = None;
     loop {
         if !config.config().node.watch {
             quiet = None;
@@ -118,20 +124,21 @@ pub async fn watch(path: &Path, config: ConfigHandle, instructions: mpsc::Sender
             () = instructions.closed() => return,
         }
         let now = Instant::now();
-        let stamp = look(path).await;
+        let stamps = look(files()).await;
+        let whole = stamps.first().is_some_and(|(_, stamp)| stamp.is_some());
         match &mut quiet {
             // What changed before this look is asked for now: since the file was read at the start of the process, or
             // while a watch that failed was not there. A reload that finds nothing new changes nothing.
             None => {
-                quiet = Some(Quiet::new(stamp));
+                quiet = Some(Quiet::new(stamps));
                 if instructions.send(Instruction::Reload).await.is_err() {
                     return;
                 }
             }
-            // A file that is gone is not read: it may be on its way to be replaced.
+            // A main file that is gone is not read: it may be on its way to be replaced.
             Some(quiet) => {
-                if stamp.is_some()
-                    && quiet.handle_look(now, &stamp)
+                if whole
+                    && quiet.handle_look(now, &stamps)
                     && instructions.send(Instruction::Reload).await.is_err()
                 {
                     return;
@@ -141,18 +148,43 @@ pub async fn watch(path: &Path, config: ConfigHandle, instructions: mpsc::Sender
     }
 }
 
-async fn look(path: &Path) -> Option<FileStamp> {
-    let path = path.to_owned();
-    match tokio::task::spawn_blocking(move || (FileStamp::of(&path), path)).await {
-        Ok((Ok(stamp), _)) => Some(stamp),
-        Ok((Err(error), path)) => {
-            if error.kind() != io::ErrorKind::NotFound {
-                warn!(file = %path.display(), %error, "cannot look at the configuration file");
-            }
-            None
-        }
+/// What was looked at, and its stamp; `None` where nothing is.
+type Stamps = Vec<(PathBuf, Option<FileStamp>)>;
+
+async fn look(files: Vec<PathBuf>) -> Stamps {
+    let looking = move || {
+        let mut paths = files;
+        let mut directories: Vec<PathBuf> = paths
+            .iter()
+            .skip(1)
+            .filter_map(|file| Some(file.parent()?.to_owned()))
+            .collect();
+        directories.sort();
+        directories.dedup();
+        paths.extend(directories);
+        paths
+            .into_iter()
+            .map(|path| {
+                let stamp = look_at(&path);
+                (path, stamp)
+            })
+            .collect()
+    };
+    tokio::task::spawn_blocking(looking)
+        .await
+        .unwrap_or_else(|error| {
+            warn!(%error, "the look at the configuration files ended");
+            Stamps::new()
+        })
+}
+
+fn look_at(path: &Path) -> Option<FileStamp> {
+    match FileStamp::of(path) {
+        Ok(stamp) => Some(stamp),
         Err(error) => {
-            warn!(%error, "the look at the configuration file ended");
+            if error.kind() != io::ErrorKind::NotFound {
+                warn!(file = %path.display(), %error, "cannot look at a configuration file");
+            }
             None
         }
     }

@@ -24,7 +24,7 @@ async fn a_changed_list_is_a_change_of_the_configuration_and_a_rollback_undoes_i
     let (folder, path) = file(&text());
     let list = folder.path().join("spam.txt");
     fs::write(&list, "491701234567\n").unwrap();
-    let node = ConfigNode::start(&path).unwrap();
+    let node = Arc::new(ConfigNode::start(&path).unwrap());
     assert!(spam(&node).contains("491701234567"));
     let before = spam(&node);
     assert!(matches!(
@@ -54,7 +54,7 @@ async fn a_wrong_list_changes_nothing_and_names_the_line() {
     let (folder, path) = file(&text());
     let list = folder.path().join("spam.txt");
     fs::write(&list, "491701234567\n").unwrap();
-    let node = ConfigNode::start(&path).unwrap();
+    let node = Arc::new(ConfigNode::start(&path).unwrap());
     let before = spam(&node);
     for (wrong, why) in [
         (Some("4917\n\n49170x\n"), "line 3: octet 5 is no digit"),

@@ -1,12 +1,14 @@
 //! The node on real files: what a right file, a wrong file and a watched file do.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+mod changes;
 mod faults;
 mod lists;
 mod orders;
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use smsgw_node_config::{ConfigNode, FileStamp, Instruction, Outcome, Quiet, RenderStyle, load, watch};
@@ -37,7 +39,7 @@ fn window(node: &ConfigNode) -> u32 {
 #[tokio::test]
 async fn a_right_file_is_taken_over_and_subscribers_learn_of_it() {
     let (_folder, path) = file(&gateway(10, "gw1"));
-    let node = ConfigNode::start(&path).unwrap();
+    let node = Arc::new(ConfigNode::start(&path).unwrap());
     let mut epochs = node.config().subscribe();
     assert!(matches!(
         node.handle(Instruction::Reload).await,
@@ -70,7 +72,7 @@ async fn a_right_file_is_taken_over_and_subscribers_learn_of_it() {
 #[tokio::test]
 async fn a_wrong_file_changes_nothing_and_names_every_problem() {
     let (_folder, path) = file(&gateway(10, "gw1"));
-    let node = ConfigNode::start(&path).unwrap();
+    let node = Arc::new(ConfigNode::start(&path).unwrap());
     fs::write(&path, gateway(0, "g w")).unwrap();
     let Outcome::Refused { problems } = node.handle(Instruction::Reload).await else {
         panic!()
@@ -95,7 +97,7 @@ async fn a_wrong_file_changes_nothing_and_names_every_problem() {
 #[tokio::test]
 async fn what_needs_a_restart_waits_and_the_rest_is_taken_over() {
     let (_folder, path) = file(&gateway(10, "gw1"));
-    let node = ConfigNode::start(&path).unwrap();
+    let node = Arc::new(ConfigNode::start(&path).unwrap());
     fs::write(&path, gateway(20, "gw2")).unwrap();
     let Outcome::Applied { waiting, .. } = node.handle(Instruction::Reload).await else {
         panic!()
@@ -114,7 +116,7 @@ async fn what_needs_a_restart_waits_and_the_rest_is_taken_over() {
 #[tokio::test]
 async fn rollback_undoes_the_last_change_once() {
     let (_folder, path) = file(&gateway(10, "gw1"));
-    let node = ConfigNode::start(&path).unwrap();
+    let node = Arc::new(ConfigNode::start(&path).unwrap());
     fs::write(&path, gateway(20, "gw1")).unwrap();
     node.handle(Instruction::Reload).await;
     assert!(matches!(
@@ -144,7 +146,7 @@ async fn a_new_password_in_its_own_file_is_a_change_of_the_password() {
     );
     let secret = folder.path().join("alpha.secret");
     fs::write(&secret, "first\nrest").unwrap();
-    let node = ConfigNode::start(&path).unwrap();
+    let node = Arc::new(ConfigNode::start(&path).unwrap());
     let alpha = "alpha".parse().unwrap();
     assert_eq!(
         node.config().config().operator[&alpha]
@@ -281,11 +283,11 @@ async fn a_changed_file_must_rest_before_it_is_read() {
 #[tokio::test]
 async fn the_watch_asks_for_a_reload_only_when_it_is_on() {
     let (_folder, path) = file(&gateway(10, "gw1"));
-    let node = ConfigNode::start(&path).unwrap();
+    let node = Arc::new(ConfigNode::start(&path).unwrap());
     let (sender, mut instructions) = mpsc::channel(1);
     let watched = path.clone();
     let config = node.config();
-    let task = tokio::spawn(async move { watch(&watched, config, sender).await });
+    let task = tokio::spawn(async move { watch(move || vec![watched.clone()], config, sender).await });
     let on = |window| gateway(window, "gw1").replace("[node]", "[node]\nwatch = true");
     fs::write(&path, on(10)).unwrap();
     assert!(
