@@ -18,6 +18,7 @@ mod server;
 mod session;
 mod stats;
 mod store;
+mod ucp;
 pub(crate) mod wire;
 
 pub use chaos::{Act, ChaosArg, Director, Order, Phase, Script};
@@ -26,8 +27,8 @@ pub use machine::{Flow, Moment, SessionId, Smsc};
 pub use mo::{MoBatch, MoConcat, MoEncoding, MoOrder};
 pub use options::{
     AnswerQuirks, AnswerStrings, BindQuirks, DateForm, DeliverQuirks, Disagreement, ErrorAnswer,
-    NetworkError, OptionsError, OptionsErrorKind, ReceiptBind, ReceiptForm, ReceiptQuirks, ReceiptText,
-    ReceiptWhen, ReceiptedPart, Sequences, SmscOptions, SubmitQuirks, Tail, ValidityForm,
+    NetworkError, OptionsError, OptionsErrorKind, Protocol, ReceiptBind, ReceiptForm, ReceiptQuirks,
+    ReceiptText, ReceiptWhen, ReceiptedPart, Sequences, SmscOptions, SubmitQuirks, Tail, ValidityForm,
 };
 pub use rule::{RejectRule, RuleError, StateShare, StateWord};
 pub use server::{ServerError, SmscReport, SmscServer, WaitError};

@@ -4,6 +4,7 @@
 
 use super::account::Outgoing;
 use super::options::Sequences;
+use super::ucp::Ucp;
 use bytes::{Bytes, BytesMut};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
@@ -53,6 +54,8 @@ pub(super) struct Sent {
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Session {
+    /// Where it speaks UCP.
+    pub(super) ucp: Option<Box<Ucp>>,
     pub(super) state: State,
     pub(super) account: Option<usize>,
     pub(super) kind: Option<Kind>,
@@ -103,6 +106,7 @@ impl Session {
             Sequences::High => (window, 0x8000_0000),
         };
         Self {
+            ucp: None,
             state: State::Open,
             account: None,
             kind: None,

@@ -24,10 +24,11 @@ mod times;
 use super::account::{Account, Outgoing};
 use super::agenda::Agenda;
 use super::mo::{MoBatch, MoSource};
-use super::options::SmscOptions;
+use super::options::{Protocol, ReceiptForm, SmscOptions};
 use super::session::{Kind, Session, State};
 use super::stats::SmscStats;
 use super::store::Store;
+use super::ucp::{self, Keys, Ucp};
 use super::wire::{self, ANSWER, Cut, Head, Operation, cut, id, pdu};
 use crate::ledger::Fate;
 use crate::line::Line;
@@ -105,6 +106,21 @@ pub struct Smsc {
     dirty: VecDeque<SessionId>,
     records: Option<Vec<u8>>,
     stats: SmscStats,
+    /// Of sessions that speak UCP.
+    keys: Keys,
+    /// When something happened last.
+    wall: Timestamp,
+}
+
+/// UCP tells id and state in fields of their own.
+fn spoken(options: SmscOptions) -> SmscOptions {
+    match options.protocol {
+        Protocol::Smpp => options,
+        Protocol::Ucp => SmscOptions {
+            receipt_form: ReceiptForm::Both,
+            ..options
+        },
+    }
 }
 
 impl Smsc {
@@ -128,13 +144,15 @@ impl Smsc {
             dirty: VecDeque::new(),
             records: records.then(Vec::new),
             stats: SmscStats::default(),
-            options,
+            keys: Keys::default(),
+            wall: now.wall,
+            options: spoken(options),
         }
     }
 
     /// Changes the behaviour from now on; windows, numbers and the name count for new sessions, the seed not at all.
     pub fn set_options(&mut self, options: SmscOptions) {
-        self.options = options;
+        self.options = spoken(options);
     }
 
     /// The behaviour now.
@@ -145,11 +163,14 @@ impl Smsc {
 
     /// A connection was opened.
     pub fn handle_opened(&mut self, now: Moment, session: SessionId) {
-        let opened = Session::new(
+        let speaks_ucp = self.options.protocol == Protocol::Ucp;
+        let most = if speaks_ucp { ucp::WINDOW } else { usize::MAX };
+        let mut opened = Session::new(
             now.instant,
-            self.options.deliver_window,
+            self.options.deliver_window.min(most),
             self.options.deliveries.sequences,
         );
+        opened.ucp = speaks_ucp.then(|| Box::new(Ucp::new()));
         self.sessions.insert(session, opened);
         if self.options.binds.enquire_before_bind {
             self.request(session, id::ENQUIRE_LINK, |_| {});
@@ -163,6 +184,9 @@ impl Smsc {
             return;
         };
         known.last_received = now.instant;
+        self.wall = now.wall;
+        let translated = known.ucp.as_mut().map(|ucp| ucp.take(bytes));
+        let bytes = translated.as_deref().unwrap_or(bytes);
         let mut kept = std::mem::take(&mut known.input);
         let stream: &[u8] = if kept.is_empty() {
             bytes
@@ -262,7 +286,12 @@ impl Smsc {
         let Some(known) = self.sessions.get_mut(&session) else {
             return Flow::Closing;
         };
-        if out.is_empty() {
+        if let Some(ucp) = &mut known.ucp {
+            let pdus = std::mem::take(&mut known.out);
+            if ucp.give(&pdus, &mut self.keys, self.wall, out) {
+                return Flow::Closing;
+            }
+        } else if out.is_empty() {
             std::mem::swap(out, &mut known.out);
         } else {
             out.extend_from_slice(&known.out);

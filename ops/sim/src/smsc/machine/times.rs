@@ -11,6 +11,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 impl Smsc {
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Moment) {
+        self.wall = now.wall;
         while let Some(job) = self.agenda.take_due(now.instant) {
             match job {
                 Job::Answer {

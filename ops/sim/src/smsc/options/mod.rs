@@ -39,10 +39,24 @@ pub enum ReceiptWhen {
     Never,
 }
 
+/// What the carrier speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protocol {
+    /// SMPP.
+    #[default]
+    Smpp,
+    /// UCP/EMI: `sim ucp`.
+    Ucp,
+}
+
 /// The carrier's behaviour. Shares are from 0 to 1.
 #[derive(Debug, Clone, PartialEq, clap::Args, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SmscOptions {
+    /// What it speaks; counts for new connections. UCP has the same switches, as far as it has words for them.
+    #[arg(long, value_enum, default_value_t = Protocol::Smpp, hide = true)]
+    pub protocol: Protocol,
     /// Name of the carrier in bind answers.
     #[arg(long, default_value = "smsgw-sim")]
     pub name: String,
@@ -163,6 +177,7 @@ pub struct SmscOptions {
 impl Default for SmscOptions {
     fn default() -> Self {
         Self {
+            protocol: Protocol::Smpp,
             name: "smsgw-sim".into(),
             system_id: None,
             password: None,

@@ -9,6 +9,7 @@ mod deliveries;
 mod phones;
 mod receipts;
 mod submits;
+mod ucp;
 
 use super::wire::{self, ANSWER, Cut, cut, id, pdu, put_address, put_string, put_tlv};
 use super::*;
