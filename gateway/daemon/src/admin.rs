@@ -1,27 +1,36 @@
-//! The administrator's listener: `/metrics`, `/healthz`, `/readyz`, `/status`, `/trace/…`. Stands on loopback unless told
-//! otherwise.
+//! The administrator's listener: `/metrics`, `/healthz`, `/readyz`, `/status`, `/queues`, `/links`, `/trace/…`. Stands on
+//! loopback unless told otherwise; from other machines only who has the token is answered.
 //!
 //! Reads only (a capture of a link is a file beside the data); what changes the running gateway goes through the `instructions` queue. Carries no message content.
 
+use crate::config_api;
+use crate::counters;
+use crate::credit;
+use crate::dead_letters;
 use crate::operators::{self, Operators};
+use crate::queues;
 use crate::sessions;
 use crate::status::gather::Facts;
 use crate::status::schema::Status;
 use crate::trace::Captures;
-use crate::trace::serve::{Answer, Desk};
+use crate::trace::serve::{Answer, Caller, Desk};
 use bytes::Bytes;
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use smsgw_config::ConfigHandle;
+use smsgw_config::{ConfigHandle, Sha256Digest};
+use smsgw_history::History;
 use smsgw_node_client::{Bound, Sessions};
+use smsgw_node_config::ConfigNode;
 use smsgw_node_operator::LinkTable;
 use smsgw_node_router::IdTable;
 use smsgw_queue::{Engine, Health, Place};
-use smsgw_runtime::{ChildContext, ChildError, ChildSpec, Intensity, Strategy, Supervisor, Tree, TreeGauges};
+use smsgw_runtime::{
+    ChildContext, ChildError, ChildSpec, Clock, Intensity, Strategy, Supervisor, Tree, TreeGauges,
+};
 use smsgw_telemetry::Gauge;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -55,11 +64,14 @@ const HEAD: Duration = Duration::from_secs(5);
 pub(crate) struct Admin {
     engine: Arc<dyn Engine>,
     config: ConfigHandle,
+    clock: Arc<dyn Clock>,
     tree: OnceLock<Tree>,
     links: OnceLock<LinkTable>,
     ids: OnceLock<IdTable>,
     captures: OnceLock<Captures>,
+    history: OnceLock<Arc<History>>,
     sessions: OnceLock<Sessions>,
+    node: OnceLock<Arc<ConfigNode>>,
     /// Listeners by name, and where they are open.
     listeners: Mutex<Vec<(&'static str, Bound)>>,
     gauges: TreeGauges,
@@ -70,15 +82,18 @@ pub(crate) struct Admin {
 }
 
 impl Admin {
-    pub(crate) fn new(engine: Arc<dyn Engine>, config: ConfigHandle) -> Self {
+    pub(crate) fn new(engine: Arc<dyn Engine>, config: ConfigHandle, clock: Arc<dyn Clock>) -> Self {
         Self {
             engine,
             config,
+            clock,
             tree: OnceLock::new(),
             links: OnceLock::new(),
             ids: OnceLock::new(),
             captures: OnceLock::new(),
+            history: OnceLock::new(),
             sessions: OnceLock::new(),
+            node: OnceLock::new(),
             listeners: Mutex::default(),
             gauges: TreeGauges::default(),
             serving: AtomicBool::new(false),
@@ -102,6 +117,11 @@ impl Admin {
         self.sessions.set(sessions).unwrap_or_default();
     }
 
+    /// The owner of the configuration, when this process runs a config node.
+    pub(crate) fn configures(&self, node: Arc<ConfigNode>) {
+        self.node.set(node).unwrap_or_default();
+    }
+
     /// How carriers write their ids, when this process runs a router node.
     pub(crate) fn shows_ids(&self, ids: IdTable) {
         self.ids.set(ids).unwrap_or_default();
@@ -110,6 +130,11 @@ impl Admin {
     /// Captures of links go into this directory.
     pub(crate) fn captures_into(&self, dir: PathBuf) {
         self.captures.set(Captures::new(dir)).unwrap_or_default();
+    }
+
+    /// Messages are looked for in this history too.
+    pub(crate) fn remembers(&self, history: Arc<History>) {
+        self.history.set(history).unwrap_or_default();
     }
 
     /// A listener of this process.
@@ -140,25 +165,63 @@ impl Admin {
         (!self.serving.load(Ordering::Relaxed)).then_some("starting")
     }
 
-    async fn respond(&self, request: &Request<Incoming>, peer: Option<IpAddr>) -> Answer {
-        let path = request.uri().path();
-        let operators = path == "/operators" || path.starts_with("/operators/");
-        let sessions = path == "/sessions" || path.starts_with("/sessions/");
-        if !operators && !sessions && !path.starts_with("/trace/") {
-            return self.answer(request).map(Either::Left);
+    /// Who may ask at all. Probes need no token; else whoever has it, and this machine where there is none.
+    fn admits<B>(
+        &self,
+        request: &Request<B>,
+        peer: Option<IpAddr>,
+    ) -> Result<Caller, Box<Response<Full<Bytes>>>> {
+        let caller = Caller { peer, bearer: false };
+        if matches!(request.uri().path(), "/healthz" | "/readyz") {
+            return Ok(caller);
         }
+        let config = self.config.config();
+        let Some(token) = &config.admin.token else {
+            // A token that was taken away while the listener stays where it is: closed, not open to everybody.
+            if caller.is_here() {
+                return Ok(caller);
+            }
+            return Err(Box::new(operators::said(
+                StatusCode::FORBIDDEN,
+                "there is no [admin] token: only this machine is answered",
+            )));
+        };
+        let given = request
+            .headers()
+            .get(AUTHORIZATION)
+            .and_then(|given| given.to_str().ok())
+            .and_then(|given| given.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+            .map(|(_, given)| given.trim());
+        // Digests are compared: the time that takes tells nothing of the token.
+        if given.is_some_and(|given| Sha256Digest::of(given) == Sha256Digest::of(token.expose())) {
+            return Ok(Caller {
+                bearer: true,
+                ..caller
+            });
+        }
+        let mut refusal = operators::said(
+            StatusCode::UNAUTHORIZED,
+            "this needs the token: Authorization: Bearer ...",
+        );
+        refusal
+            .headers_mut()
+            .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        Err(Box::new(refusal))
+    }
+
+    /// Below `/config`, whose requests have bodies.
+    async fn configure(&self, request: Request<Incoming>, caller: Caller) -> Answer {
         let desk = Desk {
             engine: &self.engine,
             config: &self.config,
             links: self.links.get(),
             captures: self.captures.get(),
-            peer,
+            history: self.history.get().map(Arc::as_ref),
+            caller,
         };
-        if !operators && !sessions {
-            return desk.answer(request).await;
-        }
-        if !desk.is_near(request) {
-            let text = "/operators and /sessions answer only on this machine, under its loopback address";
+        if !desk.is_near(&request) {
+            let text = "/config answers only on this machine, under its loopback address";
             return operators::said(StatusCode::FORBIDDEN, text).map(Either::Left);
         }
         let desk = Operators {
@@ -166,6 +229,63 @@ impl Admin {
             config: &self.config,
             links: self.links.get(),
         };
+        config_api::answer(&desk, self.node.get(), request)
+            .await
+            .map(Either::Left)
+    }
+
+    async fn respond(&self, request: &Request<Incoming>, caller: Caller) -> Answer {
+        let path = request.uri().path();
+        if path == "/queues" {
+            return queues::answer(&*self.engine, &*self.clock, request)
+                .await
+                .map(Either::Left);
+        }
+        if path == "/counters" || path == "/balance" {
+            return counters::answer(&*self.engine, &*self.clock, request)
+                .await
+                .map(Either::Left);
+        }
+        let operators = path == "/operators" || path.starts_with("/operators/");
+        let sessions = path == "/sessions" || path.starts_with("/sessions/");
+        let credit = path == "/credit" || path.starts_with("/credit/");
+        let letters = path == "/dead-letters" || path.starts_with("/dead-letters/");
+        let explain = path == "/explain";
+        if !operators && !sessions && !credit && !letters && !explain && !path.starts_with("/trace/") {
+            return self.answer(request).map(Either::Left);
+        }
+        let desk = Desk {
+            engine: &self.engine,
+            config: &self.config,
+            links: self.links.get(),
+            captures: self.captures.get(),
+            history: self.history.get().map(Arc::as_ref),
+            caller,
+        };
+        if !operators && !sessions && !credit && !letters && !explain {
+            return desk.answer(request).await;
+        }
+        if !desk.is_near(request) {
+            let text = "/operators, /sessions, /credit, /dead-letters and /explain answer only on this machine, under its loopback address";
+            return operators::said(StatusCode::FORBIDDEN, text).map(Either::Left);
+        }
+        if explain {
+            let now = self.clock.now();
+            return crate::explain::answer(&self.config, now, request)
+                .await
+                .map(Either::Left);
+        }
+        let desk = Operators {
+            engine: &*self.engine,
+            config: &self.config,
+            links: self.links.get(),
+        };
+        if letters {
+            return dead_letters::answer(&desk, request).await.map(Either::Left);
+        }
+        if credit {
+            return credit::answer(&desk, request).await.map(Either::Left);
+        }
         if sessions {
             return sessions::answer(&desk, self.sessions.get(), request)
                 .await
@@ -209,9 +329,17 @@ impl Admin {
                     .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
                 answer
             }
+            "/links" => match self.status().links {
+                Some(links) => operators::json(StatusCode::OK, &links),
+                None => text(
+                    StatusCode::NOT_FOUND,
+                    "this process runs no operator node\n".to_owned(),
+                ),
+            },
             _ => text(
                 StatusCode::NOT_FOUND,
-                "try /metrics, /healthz, /readyz, /status, /trace/message or /trace/link\n".to_owned(),
+                "try /metrics, /healthz, /readyz, /status, /queues, /links, /trace/message or /trace/link\n"
+                    .to_owned(),
             ),
         }
     }
@@ -276,10 +404,17 @@ fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
 pub(crate) fn supervise(admin: Arc<Admin>, listen: Option<SocketAddr>) -> (ChildSpec, Bound) {
     let (bound, watch) = watch::channel(None);
     if let Some(listen) = listen.filter(|listen| !listen.ip().is_loopback()) {
-        warn!(%listen, "[admin] listen is not loopback: whoever reaches it sees metrics and status");
+        info!(%listen, "[admin] listen is not loopback: whoever has the token administers this gateway, and reads what goes over the net");
     }
+    let connections = Connections::default();
     let listener = ChildSpec::task("http", move |ctx| {
-        serve(ctx, Arc::clone(&admin), listen, bound.clone())
+        serve(
+            ctx,
+            Arc::clone(&admin),
+            listen,
+            bound.clone(),
+            Arc::clone(&connections),
+        )
     });
     let node = Supervisor::new("admin", Strategy::OneForOne)
         .intensity(Intensity::UNLIMITED)
@@ -287,12 +422,17 @@ pub(crate) fn supervise(admin: Arc<Admin>, listen: Option<SocketAddr>) -> (Child
     (ChildSpec::supervisor(node), watch)
 }
 
+/// Connections that are open. They outlive a listener that panics; the next one looks after them.
+type Connections = Arc<tokio::sync::Mutex<JoinSet<()>>>;
+
 async fn serve(
     ctx: ChildContext,
     admin: Arc<Admin>,
     listen: Option<SocketAddr>,
     bound: watch::Sender<Option<SocketAddr>>,
+    connections: Connections,
 ) -> Result<(), ChildError> {
+    let mut connections = connections.lock().await;
     let Some(listen) = listen else {
         ctx.ready();
         ctx.draining().await;
@@ -311,11 +451,10 @@ async fn serve(
     bound.send_replace(Some(address));
     info!(listen = %address, "admin listens");
     ctx.ready();
-    let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             biased;
-            () = ctx.draining() => return Ok(()),
+            () = ctx.draining() => break,
             Some(ended) = connections.join_next(), if !connections.is_empty() => if let Err(error) = ended {
                 error!(%error, "an answer of the admin listener panicked; its connection is closed");
             },
@@ -328,17 +467,112 @@ async fn serve(
             },
         }
     }
+    connections.shutdown().await;
+    Ok(())
 }
 
 async fn connection(stream: TcpStream, admin: Arc<Admin>) {
     let peer = stream.peer_addr().ok().map(|peer| peer.ip());
     let service = service_fn(move |request: Request<Incoming>| {
         let admin = Arc::clone(&admin);
-        async move { Ok::<_, Infallible>(admin.respond(&request, peer).await) }
+        async move {
+            let answer = match admin.admits(&request, peer) {
+                Ok(caller) if request.uri().path().starts_with("/config/") => {
+                    admin.configure(request, caller).await
+                }
+                Ok(caller) => admin.respond(&request, caller).await,
+                Err(refusal) => (*refusal).map(Either::Left),
+            };
+            Ok::<_, Infallible>(answer)
+        }
     });
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD);
     if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
         debug!(%error, "admin connection ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use smsgw_config::Config;
+    use smsgw_queue::MemoryEngine;
+    use smsgw_runtime::SystemClock;
+    use std::sync::atomic::AtomicUsize;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tracing::{Event, Subscriber};
+    use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+
+    /// Whoever logs here panics, so many times: the accept loop calls nothing else that a test could break.
+    struct Fuse(Arc<AtomicUsize>);
+
+    impl<S: Subscriber> Layer<S> for Fuse {
+        fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+            let is_ours = event.metadata().target() == "smsgw::admin";
+            let burns = |left: usize| left.checked_sub(1);
+            if is_ours
+                && self
+                    .0
+                    .fetch_update(Ordering::SeqCst, Ordering::SeqCst, burns)
+                    .is_ok()
+            {
+                std::panic::resume_unwind(Box::new("the fuse has burnt"));
+            }
+        }
+    }
+
+    async fn ask(stream: &mut TcpStream, request: &str) -> String {
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut octets = [0; 4096];
+        let count = stream.read(&mut octets).await.unwrap();
+        String::from_utf8(octets[..count].to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_panic_of_the_listener_opens_the_same_port_again_and_ends_no_connection() {
+        const HEALTH: &str = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
+        let fuse = Arc::new(AtomicUsize::new(0));
+        let subscriber = tracing_subscriber::registry().with(Fuse(Arc::clone(&fuse)));
+        let _default = tracing::subscriber::set_default(subscriber);
+        let engine = MemoryEngine::new(Arc::new(SystemClock));
+        let config = ConfigHandle::new(Config::parse("t.toml", "[node]\nname = \"t\"\n").unwrap());
+        let admin = Arc::new(Admin::new(engine, config, Arc::new(SystemClock)));
+        let (spec, bound) = supervise(admin, Some(([127, 0, 0, 1], 0).into()));
+        let tree = Supervisor::new("t", Strategy::OneForOne)
+            .child(spec)
+            .spawn()
+            .await;
+        assert!(tree.started().await);
+        let address = bound.borrow().unwrap();
+        let listener = || tree.status().find(&["admin", "http"]).unwrap().clone();
+        let reached = async |state: smsgw_runtime::ChildState| {
+            let waiting = async {
+                while listener().state != state {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            let waited = tokio::time::timeout(Duration::from_secs(10), waiting).await;
+            assert!(waited.is_ok(), "{:#?}", tree.status());
+        };
+        let mut bystander = TcpStream::connect(address).await.unwrap();
+        assert!(ask(&mut bystander, HEALTH).await.starts_with("HTTP/1.1 200"));
+        // The first in the task of a connection, the second where the listener tells of that.
+        fuse.store(2, Ordering::SeqCst);
+        let mut hostile = TcpStream::connect(address).await.unwrap();
+        ask(&mut hostile, "\0\r\n\r\n").await;
+        reached(smsgw_runtime::ChildState::BackingOff).await;
+        assert_eq!(fuse.load(Ordering::SeqCst), 0);
+        assert_eq!(
+            listener().last_error.as_deref(),
+            Some("panicked: the fuse has burnt")
+        );
+        assert!(ask(&mut bystander, HEALTH).await.starts_with("HTTP/1.1 200"));
+        reached(smsgw_runtime::ChildState::Running).await;
+        let mut next = TcpStream::connect(address).await.unwrap();
+        assert!(ask(&mut next, HEALTH).await.starts_with("HTTP/1.1 200"));
+        assert_eq!(listener().restarts, 1);
+        tree.drain().await;
+        assert_eq!(bystander.read(&mut [0; 16]).await.unwrap(), 0);
     }
 }

@@ -5,8 +5,10 @@
 
 use crate::admin::{self, Admin};
 use crate::bounds;
+use crate::history;
 use smsgw_config::{Config, ConfigHandle, EngineKind, Role};
 use smsgw_engine_embedded::{EmbeddedConfig, EmbeddedEngine, OpenError};
+use smsgw_history::History;
 use smsgw_node_client::Bound;
 use smsgw_node_config::ConfigNode;
 use smsgw_node_router::RouteError;
@@ -103,6 +105,18 @@ pub(crate) fn data_dir(config: &Config, file: &Path) -> PathBuf {
         .join(&config.node.data_dir)
 }
 
+/// `[cdr]`, its directory relative to the configuration file; `None` where it is off.
+fn call_detail_records(config: &Config, file: &Path) -> Option<smsgw_node_counter::cdr::Settings> {
+    let section = config.cdr.clone();
+    let dir = match &section.dir {
+        Some(dir) => file.parent().unwrap_or_else(|| Path::new("")).join(dir),
+        None => data_dir(config, file).join("cdr"),
+    };
+    section
+        .enabled
+        .then_some(smsgw_node_counter::cdr::Settings { dir, section })
+}
+
 impl Gateway {
     /// Starts the nodes, and what keeps the log level when there is one; [`Gateway::started`] waits until they run.
     pub(crate) async fn start(
@@ -113,9 +127,18 @@ impl Gateway {
     ) -> Result<Self, RouteError> {
         let config = node.config();
         let snapshot = config.current();
-        let admin = Arc::new(Admin::new(Arc::clone(&engine), config.clone()));
+        let admin = Arc::new(Admin::new(
+            Arc::clone(&engine),
+            config.clone(),
+            Arc::clone(&clock),
+        ));
         let (admin_child, admin_bound) = admin::supervise(Arc::clone(&admin), snapshot.config.admin.listen);
         admin.listens("admin", admin_bound.clone());
+        let settings = history::settings(&snapshot.config, node.path());
+        let history = settings.as_ref().map(|settings| Arc::new(History::new(settings)));
+        if let Some(history) = &history {
+            admin.remembers(Arc::clone(history));
+        }
         admin.captures_into(data_dir(&snapshot.config, node.path()).join("traces"));
         let node = Arc::new(node);
         let mut http_bound = None;
@@ -130,12 +153,33 @@ impl Gateway {
         }
         for role in BTreeSet::from_iter(&snapshot.config.node.roles) {
             let (engine, config, clock) = (Arc::clone(&engine), config.clone(), Arc::clone(&clock));
+            if *role == Role::Counter {
+                let (engine, config) = (&engine, &config);
+                for child in [
+                    smsgw_node_counter::credit::supervise(Arc::clone(engine), config.clone(), clock.clone()),
+                    smsgw_node_counter::numbers::supervise(Arc::clone(engine), config.clone()),
+                    smsgw_node_counter::history::supervise(
+                        Arc::clone(engine),
+                        clock.clone(),
+                        settings.clone(),
+                    ),
+                ] {
+                    tree = tree.child(child.order(Stage::Counter.order()).start_timeout(START));
+                }
+            }
             let (stage, child) = match role {
-                Role::Config => (
-                    Stage::Config,
-                    smsgw_node_config::supervise(Arc::clone(&node), engine, clock),
-                ),
-                Role::Counter => (Stage::Counter, smsgw_node_counter::supervise(engine)),
+                Role::Config => {
+                    admin.configures(Arc::clone(&node));
+                    let child = smsgw_node_config::supervise(Arc::clone(&node), engine, clock);
+                    (Stage::Config, child)
+                }
+                Role::Counter => {
+                    let records = call_detail_records(&snapshot.config, node.path());
+                    (
+                        Stage::Counter,
+                        smsgw_node_counter::supervise(engine, clock, records),
+                    )
+                }
                 Role::Callback => (
                     Stage::Callback,
                     smsgw_node_callback::supervise(engine, config, clock),
@@ -151,7 +195,8 @@ impl Gateway {
                     (Stage::Operator, operator)
                 }
                 Role::Client => {
-                    let (client, faces) = smsgw_node_client::supervise_watched(engine, config, clock);
+                    let (client, faces) =
+                        smsgw_node_client::supervise_with_history(engine, config, clock, history.clone());
                     admin.listens("http", faces.http.clone());
                     admin.listens("smpp", faces.smpp.clone());
                     http_bound = Some(faces.http);

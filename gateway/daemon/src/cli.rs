@@ -1,14 +1,26 @@
 //! The command line: verbs, options, and what each verb returns to the shell.
 
+mod balance;
+mod completions;
+mod config;
+mod counters;
+mod credit;
+mod dead_letters;
+mod explain;
 mod judge;
+mod links;
 mod offline;
 mod operator;
+mod queues;
+mod send;
 mod session;
+mod sessions_list;
+mod top;
 mod trace;
 mod transfer;
 mod verify;
 
-use crate::{check, demo, exit::Exit, run, status};
+use crate::{check, demo, exit::Exit, reach, run, status};
 use clap::{Parser, Subcommand};
 use smsgw_sim::bench::BenchOptions;
 use smsgw_sim::cli::{CliError, Compare, Load, Sim};
@@ -21,6 +33,9 @@ use std::time::Duration;
 #[derive(Debug, Parser)]
 #[command(name = "smsgw", version, max_term_width = 100, arg_required_else_help = true)]
 pub(crate) struct Cli {
+    /// File with the token of [admin] in its first line; else SMSGW_ADMIN_TOKEN, else that of --config.
+    #[arg(long, value_name = "FILE", global = true)]
+    token_file: Option<PathBuf>,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -41,12 +56,31 @@ enum Verb {
     },
     /// Show how a running gateway is: alarms, links, queues, or the supervision tree.
     Status(status::StatusOptions),
+    Top(top::TopOptions),
+    Queues(queues::QueuesOptions),
+    Links(links::LinksOptions),
+    Sessions(sessions_list::SessionsOptions),
+    Send(send::SendOptions),
+    Explain(explain::ExplainOptions),
     Trace(trace::TraceOptions),
+    Plan(config::PlanOptions),
+    Apply(config::ApplyOptions),
+    Rollback(config::RollbackOptions),
+    Reload(config::ReloadOptions),
+    Set(config::SetOptions),
+    History(config::HistoryOptions),
     Operator(operator::OperatorOptions),
+    Client(config::ClientOptions),
     Session(session::SessionOptions),
+    Credit(credit::CreditOptions),
+    Counters(counters::CountersOptions),
+    Balance(balance::BalanceOptions),
+    DeadLetters(dead_letters::DeadLettersOptions),
     Verify(verify::VerifyOptions),
     Export(transfer::ExportOptions),
     Import(transfer::ImportOptions),
+    Completions(completions::CompletionsOptions),
+    Man(completions::ManOptions),
     /// Start a gateway with a simulated carrier and a callback receiver, and send one message through it.
     Demo {
         /// End after the message has made its trip instead of staying up.
@@ -68,13 +102,38 @@ enum Verb {
 impl Cli {
     /// Does what was asked.
     pub(crate) fn execute(self) -> ExitCode {
+        if let Some(file) = &self.token_file
+            && let Err(error) = reach::use_token_file(file)
+        {
+            eprintln!("smsgw: {error:#}");
+            return Exit::Config.into();
+        }
         match self.verb {
             Verb::Run { config } => on_runtime(async { Ok(run::run(&config).await) }),
             Verb::Check { file } => check::check(&file).into(),
             Verb::Status(options) => on_runtime(async { Ok(status::status(&options).await) }),
+            Verb::Top(options) => on_runtime(top::run(options)),
+            Verb::Queues(options) => on_runtime(queues::run(options)),
+            Verb::Links(options) => on_runtime(links::run(options)),
+            Verb::Sessions(options) => on_runtime(sessions_list::run(options)),
+            Verb::Send(options) => on_runtime(send::run(options)),
+            Verb::Completions(options) => completions::run(&options).into(),
+            Verb::Man(options) => completions::run_man(&options).into(),
+            Verb::Explain(options) => on_runtime(explain::run(options)),
             Verb::Trace(options) => on_runtime(trace::run(options)),
+            Verb::Plan(options) => on_runtime(config::plan(options)),
+            Verb::Apply(options) => on_runtime(config::apply(options)),
+            Verb::Rollback(options) => on_runtime(config::rollback(options)),
+            Verb::Reload(options) => on_runtime(config::reload(options)),
+            Verb::Set(options) => on_runtime(config::set(options)),
+            Verb::History(options) => on_runtime(config::history(options)),
+            Verb::Client(options) => on_runtime(config::client(options)),
             Verb::Operator(options) => on_runtime(operator::run(options)),
             Verb::Session(options) => on_runtime(session::run(options)),
+            Verb::Credit(options) => on_runtime(credit::run(options)),
+            Verb::Counters(options) => on_runtime(counters::run(options)),
+            Verb::Balance(options) => on_runtime(balance::run(options)),
+            Verb::DeadLetters(options) => on_runtime(dead_letters::run(options)),
             Verb::Verify(options) => verify::run(options).into(),
             Verb::Export(options) => transfer::run_export(&options).into(),
             Verb::Import(options) => transfer::run_import(&options).into(),

@@ -56,7 +56,7 @@ pub(crate) async fn demo(once: bool) -> anyhow::Result<Exit> {
     let engine = boot::open_engine(&loaded.config, &file, clock.clone())
         .await
         .context("engine")?;
-    let gateway = Gateway::start(ConfigNode::with(&file, loaded.config), engine, clock, None).await?;
+    let gateway = Gateway::start(ConfigNode::with(&file, loaded), engine, clock, None).await?;
     if !gateway.started().await {
         bail!("the gateway did not start: {:?}", gateway.ended().await);
     }

@@ -12,8 +12,12 @@ pub(crate) enum Exit {
     Config,
     /// Something was looked for and found: a check is not passed.
     Found,
+    /// `plan`: there are changes.
+    Changes,
     /// What was given to be read is not what it has to be, or damaged.
     Input,
+    /// The gateway wants another token, or asks from here are not answered.
+    Denied,
     /// Nothing answers where a running gateway was to be asked.
     Unreachable,
     /// A part could not be kept alive, or the tree ended by itself; a restart is right.
@@ -31,6 +35,7 @@ impl Exit {
         match self {
             Self::Stopped => 0,
             Self::Config => 2,
+            Self::Changes => 2,
             Self::Found => 1,
             Self::Input => 65,
             Self::Unreachable => 69,
@@ -38,6 +43,7 @@ impl Exit {
             Self::Data => 73,
             Self::Poisoned => 74,
             Self::Locked => 75,
+            Self::Denied => 77,
         }
     }
 }

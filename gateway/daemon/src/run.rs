@@ -19,6 +19,11 @@ const HEALTH: Duration = Duration::from_millis(250);
 
 /// Runs until SIGTERM, SIGINT or a failure.
 pub(crate) async fn run(file: &Path) -> Exit {
+    // A change of several files that a crash cut off is brought to its end first: half of it is nobody's configuration.
+    if let Err(error) = smsgw_node_config::finish(file) {
+        eprintln!("smsgw: a change of the configuration files was cut off and cannot be finished: {error}");
+        return Exit::Config;
+    }
     let Some(loaded) = load_or_explain(file) else {
         return Exit::Config;
     };
@@ -35,7 +40,7 @@ pub(crate) async fn run(file: &Path) -> Exit {
             return if locked { Exit::Locked } else { Exit::Data };
         }
     };
-    let node = ConfigNode::with(file, loaded.config);
+    let node = ConfigNode::with(file, loaded);
     // Before anything connects: what was stopped by order stays closed.
     if let Err(error) = node.restore(&*engine).await {
         let error = anyhow::Error::from(error);

@@ -5,8 +5,8 @@
 
 use smsgw_engine_embedded::offline::{Judge, Verdict};
 use smsgw_message::{
-    Dispatch, Down, Event, Instruction, InstructionResult, MessageLife, MtMessage, Record, RecordError, Told,
-    Up, names,
+    CreditAccounts, CreditOrder, Dispatch, Down, Event, Instruction, InstructionResult, LedgerPage,
+    MessageLife, MtMessage, Record, RecordError, Told, Up, names,
 };
 use std::error::Error;
 
@@ -38,7 +38,7 @@ impl Judge for Decoder {
             names::MT_ACCEPTED => decodes::<MtMessage>(octets),
             names::DOWN_CALLBACK | names::DOWN_SMPP => decodes::<Down>(octets),
             names::ALARMS => is_key(octets),
-            names::INSTRUCTIONS => decodes::<Instruction>(octets),
+            names::INSTRUCTIONS | names::INSTRUCTIONS_CREDIT => decodes::<Instruction>(octets),
             queue if queue.starts_with("mt.operator.") => decodes::<Dispatch>(octets),
             queue if queue.starts_with("up.") => decodes::<Up>(octets),
             _others => Verdict::Fits,
@@ -50,6 +50,7 @@ impl Judge for Decoder {
             Some("msg") => decodes::<MessageLife>(octets),
             Some("told") => decodes::<Told>(octets),
             Some("instruction") => decodes::<InstructionResult>(octets),
+            None if key == names::CREDIT => decodes::<CreditAccounts>(octets),
             Some(_) | None => Verdict::Fits,
         }
     }
@@ -57,6 +58,8 @@ impl Judge for Decoder {
     fn entry(&self, log: &str, octets: &[u8]) -> Verdict {
         match log {
             names::EVENTS => decodes::<Event>(octets),
+            names::CREDIT_ORDERS => decodes::<CreditOrder>(octets),
+            log if log.starts_with("ledger.") => decodes::<LedgerPage>(octets),
             _others => Verdict::Fits,
         }
     }

@@ -3,12 +3,14 @@
 //!
 //! Talks to the administrator's listener; knows no state itself.
 
+use super::config::{self, AccountAct};
 use crate::exit::Exit;
 use crate::operators::{ORDER_HEADER, OperatorRow, Ordered};
+use crate::reach::Bearing;
 use crate::status;
 use bytes::Bytes;
 use clap::{Args, Subcommand};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::header::HOST;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -46,6 +48,12 @@ enum Act {
         #[arg(long)]
         json: bool,
     },
+    /// Add one to the configuration: NAME KEY=VALUE …
+    Add(config::Keys),
+    /// Change some of its keys: NAME KEY=VALUE …
+    Set(config::Keys),
+    /// Remove one from the configuration; its parts wait in its queue (`smsgw status` shows an alarm).
+    Remove(config::Gone),
     /// Take nothing new, wait for what is unanswered at most node.drain_timeout, unbind; its parts wait in the queue.
     Stop(Target),
     /// Take nothing new, wait until all is answered (or has passed response_timeout), unbind; its parts wait in the queue.
@@ -80,8 +88,23 @@ impl Target {
 
 /// Asks, and says what was answered.
 pub(super) async fn run(options: OperatorOptions) -> anyhow::Result<Exit> {
-    if options.config.is_none() && options.admin.is_none() {
-        eprintln!("smsgw: name the gateway with --config FILE or --admin ADDR");
+    let target = config::Target {
+        config: options.config.clone(),
+        admin: options.admin,
+    };
+    let options = match options.act {
+        Act::Add(keys) => return config::account("operator", AccountAct::Add(keys), &target).await,
+        Act::Set(keys) => return config::account("operator", AccountAct::Set(keys), &target).await,
+        Act::Remove(gone) => return config::account("operator", AccountAct::Remove(gone), &target).await,
+        act @ (Act::List { .. }
+        | Act::Stop(_)
+        | Act::Drain(_)
+        | Act::Start(_)
+        | Act::Hold(_)
+        | Act::Release(_)) => OperatorOptions { act, ..options },
+    };
+    if crate::reach::is_unnamed(options.admin, options.config.as_deref()) {
+        eprintln!("smsgw: name the gateway with --config FILE, --admin ADDR or SMSGW_ADMIN");
         return Ok(Exit::Config);
     }
     let address = match status::listener(options.admin, options.config.as_deref()) {
@@ -95,6 +118,8 @@ pub(super) async fn run(options: OperatorOptions) -> anyhow::Result<Exit> {
         Act::Start(target) => (Method::POST, target.path("start")),
         Act::Hold(target) => (Method::POST, target.path("hold")),
         Act::Release(target) => (Method::POST, target.path("release")),
+        // Done above.
+        Act::Add(_) | Act::Set(_) | Act::Remove(_) => return Ok(Exit::Failed),
     };
     let asked = tokio::time::timeout(PATIENCE, ask(address, method, &path)).await;
     let (code, body) = match asked {
@@ -172,12 +197,22 @@ pub(super) async fn ask(
     method: Method,
     path: &str,
 ) -> anyhow::Result<(StatusCode, Bytes)> {
+    ask_with(address, method, path, Bytes::new()).await
+}
+
+pub(super) async fn ask_with(
+    address: SocketAddr,
+    method: Method,
+    path: &str,
+    body: Bytes,
+) -> anyhow::Result<(StatusCode, Bytes)> {
     let request = Request::builder()
         .method(method)
         .uri(path)
         .header(HOST, address.to_string())
+        .bearing()
         .header(ORDER_HEADER, "1")
-        .body(Empty::<Bytes>::new())?;
+        .body(Full::new(body))?;
     let stream = TcpStream::connect(address).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let exchange = async move {

@@ -45,8 +45,8 @@ enum Act {
 
 /// Asks, and says what was answered.
 pub(super) async fn run(options: SessionOptions) -> anyhow::Result<Exit> {
-    if options.config.is_none() && options.admin.is_none() {
-        eprintln!("smsgw: name the gateway with --config FILE or --admin ADDR");
+    if crate::reach::is_unnamed(options.admin, options.config.as_deref()) {
+        eprintln!("smsgw: name the gateway with --config FILE, --admin ADDR or SMSGW_ADMIN");
         return Ok(Exit::Config);
     }
     let address = match status::listener(options.admin, options.config.as_deref()) {
@@ -87,7 +87,7 @@ pub(super) async fn run(options: SessionOptions) -> anyhow::Result<Exit> {
     Ok(Exit::Stopped)
 }
 
-fn table(rows: &[SessionRow]) -> String {
+pub(super) fn table(rows: &[SessionRow]) -> String {
     let widest = rows.iter().map(|row| row.client.len()).max().unwrap_or(0).max(6);
     let mut text = format!(
         "{:16}  {:widest$}  {:11}  {:4}  {:21}  {:24}  {:>9}  {:>9}\n",

@@ -3,6 +3,7 @@
 //! Talks to the administrator's listener and draws; knows no state itself.
 
 use crate::exit::Exit;
+use crate::reach::Bearing;
 use crate::status;
 use crate::trace::query::encode;
 use crate::trace::schema::{Found, Progress};
@@ -28,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Most octets of an answer about a message.
 const LARGEST: usize = 8 * 1024 * 1024;
 
-/// Show all of a message found by any of its ids, or record what goes over a link.
+/// Show all of a message found by any of its ids or numbers, or record what goes over a link.
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -38,7 +39,8 @@ const LARGEST: usize = 8 * 1024 * 1024;
 pub(super) struct TraceOptions {
     #[command(subcommand)]
     what: Option<What>,
-    /// Our id of the message, or one that a carrier gave to one of its parts, as answers or receipts write it.
+    /// Our id of the message, one that a carrier gave to one of its parts as answers or receipts write it, the client's reference,
+    /// or a phone number.
     #[arg(required = true)]
     id: Option<String>,
     #[command(flatten)]
@@ -133,8 +135,8 @@ async fn message(id: &str, gateway: &Gateway, json: bool) -> anyhow::Result<Exit
     let Some(drawn) = draw::found(&found) else {
         eprintln!(
             "smsgw: nothing is known of {id:?}: no message of this gateway has that id, and no carrier gave it to a part, \
-             however it is written. A record is kept for limits.message_retention after the end of its message. There is no \
-             index by the client's reference or by phone number."
+             however it is written. A record is kept for limits.message_retention after the end of its message. By \
+             reference or phone number, and afterwards, the message history finds it for history.keep_days; it is about a second behind."
         );
         return Ok(Exit::Found);
     };
@@ -282,7 +284,7 @@ fn refused(status: StatusCode, body: &[u8]) -> Exit {
 }
 
 async fn ask(gateway: &Gateway, method: Method, path: &str) -> Result<Response<Incoming>, Exit> {
-    let (None, None) = (&gateway.admin, &gateway.config) else {
+    if !crate::reach::is_unnamed(gateway.admin, gateway.config.as_deref()) {
         let address = status::listener(gateway.admin, gateway.config.as_deref())?;
         let answer = tokio::time::timeout(PATIENCE, send(address, method, path)).await;
         return match answer {
@@ -296,8 +298,8 @@ async fn ask(gateway: &Gateway, method: Method, path: &str) -> Result<Response<I
                 Err(Exit::Unreachable)
             }
         };
-    };
-    eprintln!("smsgw: say which gateway: --config FILE or --admin ADDR");
+    }
+    eprintln!("smsgw: say which gateway: --config FILE, --admin ADDR or SMSGW_ADMIN");
     Err(Exit::Config)
 }
 
@@ -310,6 +312,7 @@ async fn send(address: SocketAddr, method: Method, path: &str) -> anyhow::Result
         .method(method)
         .uri(path)
         .header(HOST, address.to_string())
+        .bearing()
         .body(Empty::<Bytes>::new())?;
     Ok(sender.send_request(request).await?)
 }

@@ -1,6 +1,7 @@
 //! One question to the administrator's listener, with a deadline and a bound on the answer.
 
 use super::schema::Status;
+use crate::reach::Bearing;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::header::HOST;
@@ -25,6 +26,8 @@ pub(crate) enum FetchError {
     Late,
     #[error("it does not speak HTTP as the gateway does")]
     Http(#[from] hyper::Error),
+    #[error("it wants another token: --token-file FILE or SMSGW_ADMIN_TOKEN")]
+    Denied,
     #[error("it answered {0} to /status: another program, or another version")]
     Status(StatusCode),
     #[error("the answer could not be read whole")]
@@ -46,9 +49,13 @@ async fn exchange(address: SocketAddr) -> Result<(Value, Status), FetchError> {
     let ask = async move {
         let request = Request::get("/status")
             .header(HOST, address.to_string())
+            .bearing()
             .body(Empty::<Bytes>::new())
             .expect("a fixed path and an address make a request");
         let answer = sender.send_request(request).await?;
+        if answer.status() == StatusCode::UNAUTHORIZED {
+            return Err(FetchError::Denied);
+        }
         if answer.status() != StatusCode::OK {
             return Err(FetchError::Status(answer.status()));
         }

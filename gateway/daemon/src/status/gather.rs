@@ -40,6 +40,7 @@ impl Facts<'_> {
         }
         for (queue, depth) in &queues {
             of_queue(queue, depth, &mut alarms);
+            of_removed(queue, depth, &self.snapshot.config, &mut alarms);
             for held in self.engine.holds(queue) {
                 of_hold(queue, &held, &mut alarms);
             }
@@ -216,6 +217,23 @@ fn of_queue(queue: &QueueName, depth: &Depth, alarms: &mut Vec<Alarm>) {
                 format!("{count} {meaning}"),
             ));
         }
+    }
+}
+
+/// Parts of an operator that the configuration does not have any more: nobody takes them.
+fn of_removed(queue: &QueueName, depth: &Depth, config: &smsgw_config::Config, alarms: &mut Vec<Alarm>) {
+    let Some(operator) = names::operator_of(queue.as_str()) else {
+        return;
+    };
+    let waiting: u64 = [Place::Ready, Place::InFlight, Place::Deferred, Place::Held]
+        .into_iter()
+        .map(|place| depth.at(place))
+        .sum();
+    if waiting > 0 && !config.operator.keys().any(|id| id.as_str() == operator) {
+        let text = format!(
+            "{waiting} parts wait for it, and the configuration does not have it: add it again, or see reload.md"
+        );
+        alarms.push(alarm(WARNING, "no_operator", operator, text));
     }
 }
 

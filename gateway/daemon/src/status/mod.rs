@@ -13,6 +13,7 @@ mod tree;
 
 use crate::check::load_or_explain;
 use crate::exit::Exit;
+use crate::reach;
 use clap::{ArgGroup, Args};
 use draw::Glyphs;
 use fetch::fetch;
@@ -22,7 +23,7 @@ use std::path::{Path, PathBuf};
 
 /// Options of the verb.
 #[derive(Debug, Args)]
-#[command(group(ArgGroup::new("gateway").required(true).args(["config", "admin"])))]
+#[command(group(ArgGroup::new("gateway").args(["config", "admin"])))]
 pub(crate) struct StatusOptions {
     /// The gateway's configuration file: its [admin] listen is asked.
     #[arg(long, short, value_name = "FILE")]
@@ -46,6 +47,10 @@ pub(crate) async fn status(options: &StatusOptions) -> Exit {
     };
     let (raw, status) = match fetch(address).await {
         Ok(answer) => answer,
+        Err(error @ fetch::FetchError::Denied) => {
+            eprintln!("smsgw: {address}: {error}");
+            return Exit::Denied;
+        }
         Err(error) => {
             eprintln!(
                 "smsgw: no gateway answers at {address}: {:#}",
@@ -77,13 +82,17 @@ pub(crate) fn listener(admin: Option<SocketAddr>, config: Option<&Path>) -> Resu
     match (admin, config) {
         (Some(address), _) => Ok(address),
         (None, Some(file)) => of_file(file),
-        // clap asks for one of them.
-        (None, None) => Err(Exit::Config),
+        (None, None) if reach::is_unnamed(None, None) => {
+            eprintln!("smsgw: name the gateway with --config FILE, --admin ADDR or SMSGW_ADMIN");
+            Err(Exit::Config)
+        }
+        (None, None) => reach::address_of_environment().ok_or(Exit::Config),
     }
 }
 
 fn of_file(file: &Path) -> Result<SocketAddr, Exit> {
     let loaded = load_or_explain(file).ok_or(Exit::Config)?;
+    reach::use_configured(loaded.config.admin.token.clone());
     let mut listen = match loaded.config.admin.listen {
         None => {
             eprintln!(

@@ -19,6 +19,12 @@ pub(crate) fn found(found: &Found) -> Option<String> {
             &format!("message {gone}: a carrier's id still points at it; its record has expired"),
         );
     }
+    if let Some(error) = &found.history_error {
+        line(
+            &mut out,
+            &format!("the message history could not be asked: {error}"),
+        );
+    }
     (!out.is_empty()).then_some(out)
 }
 
@@ -37,6 +43,9 @@ fn message(out: &mut String, message: &Message) {
             out,
             &format!("  found by the id {id} that {group} gave to part {part}{written}"),
         );
+    }
+    if ["reference", "number"].contains(&by.kind.as_str()) {
+        line(out, &format!("  found by its {}", by.kind));
     }
     let reference = message
         .reference
@@ -196,6 +205,7 @@ mod tests {
             messages: vec![message],
             parked: Vec::new(),
             gone: vec!["0199".to_owned()],
+            history_error: Some("no answer".to_owned()),
         };
         let drawn = super::found(&found).unwrap();
         assert!(drawn.starts_with("message 0198  sent (not final)\n"), "{drawn}");
@@ -212,6 +222,7 @@ mod tests {
         let nothing = Found {
             messages: Vec::new(),
             gone: Vec::new(),
+            history_error: None,
             ..found
         };
         assert_eq!(super::found(&nothing), None);

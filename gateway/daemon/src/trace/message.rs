@@ -1,14 +1,16 @@
-//! Finds all of a message by any id: ours, or one that a carrier gave to one of its parts.
+//! Finds all of a message by any id: ours, one that a carrier gave to one of its parts, the client's reference, a number.
 //!
 //! Reads the message's record and the router's correlations and changes nothing. Invariant: what is shown holds no text of
 //! a message, and of addresses what `log.bodies` allows.
 //!
 //! # Limits
-//! There is no index by the client's reference or by number. A message is found while its record lives (`limits.retention`
-//! after its end), by a carrier's id while its correlation does.
+//! Without a message history a message is found while its record lives (`limits.message_retention` after its end), by a
+//! carrier's id while its correlation does, and not by reference or number.
 
+use super::past;
 use super::schema::{Event, Found, FoundBy, Message, Parked, Part};
 use smsgw_config::Config;
+use smsgw_history::{History, HistoryError};
 use smsgw_message::{Address, LinkGroup, MessageId, MessageLife, Record, Told, names};
 use smsgw_node_router::lookup::{self, LookupError, Meaning};
 use smsgw_queue::{Engine, EngineError, StateKey};
@@ -32,12 +34,77 @@ pub(crate) enum FindError {
 }
 
 /// Everything that an id may mean.
-pub(crate) async fn find(engine: &dyn Engine, config: &Config, id: &str) -> Result<Found, FindError> {
+pub(crate) async fn find(
+    engine: &dyn Engine,
+    config: &Config,
+    history: Option<&History>,
+    id: &str,
+) -> Result<Found, FindError> {
+    let mut found = here(engine, config, id).await?;
+    if let Some(history) = history
+        && let Err(error) = before(engine, config, history, &mut found).await?
+    {
+        found.history_error = Some(error.words());
+    }
+    Ok(found)
+}
+
+/// Adds what the history knows; a message whose record lives is told from that.
+async fn before(
+    engine: &dyn Engine,
+    config: &Config,
+    history: &History,
+    found: &mut Found,
+) -> Result<Result<(), HistoryError>, FindError> {
+    let mut ids = match past::ids(history, &found.id).await {
+        Ok(ids) => ids,
+        Err(error) => return Ok(Err(error)),
+    };
+    // What a carrier's id still points at.
+    for gone in found
+        .gone
+        .iter()
+        .filter_map(|gone| gone.parse::<MessageId>().ok())
+    {
+        let by = FoundBy {
+            kind: "carrier_id".to_owned(),
+            group: None,
+            part: None,
+            carrier_id: Some(found.id.clone()),
+            form: None,
+        };
+        ids.push((gone, by));
+    }
+    for (id, by) in ids {
+        let known = id.to_string();
+        let seen = found.messages.iter().any(|there| there.message_id == known);
+        if seen || found.messages.len() >= MOST {
+            continue;
+        }
+        if let Some(message) = message(engine, config, id, by.clone()).await? {
+            found.messages.push(message);
+            continue;
+        }
+        match history.life(id).await {
+            Ok(Some(life)) => {
+                found.gone.retain(|gone| *gone != known);
+                found.messages.push(past::shown(&life, config.log.bodies, by));
+            }
+            Ok(None) => {}
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// What the engine's state knows.
+async fn here(engine: &dyn Engine, config: &Config, id: &str) -> Result<Found, FindError> {
     let mut found = Found {
         id: id.to_owned(),
         messages: Vec::new(),
         parked: Vec::new(),
         gone: Vec::new(),
+        history_error: None,
     };
     if let Ok(ours) = id.parse::<MessageId>() {
         let by = FoundBy {

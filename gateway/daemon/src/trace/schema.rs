@@ -30,8 +30,11 @@ pub(crate) struct Found {
     pub(crate) messages: Vec<Message>,
     /// Receipts that wait for the answer to their submit.
     pub(crate) parked: Vec<Parked>,
-    /// Messages whose record has expired, though a carrier's id still points at them.
+    /// Messages whose record has expired and that no history knows, though a carrier's id still points at them.
     pub(crate) gone: Vec<String>,
+    /// Why the message history could not be asked, when it could not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) history_error: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -62,7 +65,7 @@ pub(crate) struct Message {
 /// Which id led to the message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct FoundBy {
-    /// `message_id` or `carrier_id`.
+    /// `message_id`, `carrier_id`, `reference` or `number`; what only the history knows has no group, part and form.
     pub(crate) kind: String,
     /// Of a carrier's id.
     pub(crate) group: Option<String>,

@@ -11,6 +11,7 @@ use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 use smsgw_config::ConfigHandle;
+use smsgw_history::History;
 use smsgw_message::LinkId;
 use smsgw_node_operator::{CaptureError, LinkTable};
 use smsgw_queue::Engine;
@@ -29,7 +30,24 @@ pub(crate) struct Desk<'a> {
     /// Absent when this process runs no operator node.
     pub(crate) links: Option<&'a LinkTable>,
     pub(crate) captures: Option<&'a Captures>,
+    /// Absent when there is none.
+    pub(crate) history: Option<&'a History>,
+    pub(crate) caller: Caller,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Caller {
     pub(crate) peer: Option<IpAddr>,
+    /// It has the token of `[admin]`, which no web page of another site has.
+    pub(crate) bearer: bool,
+}
+
+impl Caller {
+    /// From this machine.
+    pub(crate) fn is_here(self) -> bool {
+        self.peer.is_some_and(|peer| peer.to_canonical().is_loopback())
+    }
 }
 
 impl Desk<'_> {
@@ -52,8 +70,11 @@ impl Desk<'_> {
         }
     }
 
-    /// The caller is on this machine, and no web page under another name.
+    /// The caller has the token; or is on this machine, and no web page under another name.
     pub(crate) fn is_near<B>(&self, request: &Request<B>) -> bool {
+        if self.caller.bearer {
+            return true;
+        }
         let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
         let named = host.is_some_and(|host| {
             let name = match host.rsplit_once(':') {
@@ -63,16 +84,19 @@ impl Desk<'_> {
             let name = name.trim_start_matches('[').trim_end_matches(']');
             name == "localhost" || name.parse::<IpAddr>().is_ok()
         });
-        named && self.peer.is_some_and(|peer| peer.to_canonical().is_loopback())
+        named && self.caller.is_here()
     }
 
     async fn message(&self, asked: &str) -> Answer {
         let Some(id) = query::value(asked, "id").filter(|id| !id.is_empty()) else {
             return said(StatusCode::UNPROCESSABLE_ENTITY, "id is missing or no text");
         };
-        match message::find(self.engine.as_ref(), &self.config.config(), &id).await {
+        match message::find(self.engine.as_ref(), &self.config.config(), self.history, &id).await {
             Ok(found) => {
-                let nothing = found.messages.is_empty() && found.parked.is_empty() && found.gone.is_empty();
+                let nothing = found.messages.is_empty()
+                    && found.parked.is_empty()
+                    && found.gone.is_empty()
+                    && found.history_error.is_none();
                 let status = if nothing {
                     StatusCode::NOT_FOUND
                 } else {
@@ -170,7 +194,11 @@ mod tests {
             config: &config,
             links: Some(&links),
             captures: Some(&captures),
-            peer: peer.parse().ok(),
+            history: None,
+            caller: Caller {
+                peer: peer.parse().ok(),
+                bearer: false,
+            },
         };
         let mut request = Request::builder().method(method).uri(uri);
         if let Some(host) = host {

@@ -28,14 +28,14 @@ const AT_ONCE: usize = 16;
 
 /// What Kannel asks of us: path and query of each GET.
 #[derive(Debug)]
-struct Asked {
-    port: u16,
-    ledger: Arc<Ledger<String>>,
+pub(crate) struct Asked {
+    pub(crate) port: u16,
+    pub(crate) ledger: Arc<Ledger<String>>,
     _server: JoinSet<()>,
 }
 
 impl Asked {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let ledger = Ledger::new("what Kannel asked");
@@ -68,7 +68,7 @@ impl Asked {
 }
 
 /// A box of Kannel on its configuration.
-fn kannel(program: &str, config: &Path) -> Process {
+pub(crate) fn kannel(program: &str, config: &Path) -> Process {
     let mut command = Command::new(program);
     command.arg("-v").arg("1").arg(config);
     Process::spawn(program, command)
@@ -120,7 +120,7 @@ get-url = "http://127.0.0.1:{asked}/mo?from=%p&to=%P&text=%a"
 }
 
 /// A text as a query has it.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     text.bytes().fold(String::new(), |mut out, octet| {
         if octet.is_ascii_alphanumeric() {
             out.push(char::from(octet));
@@ -132,7 +132,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// The octets that a query has escaped.
-fn octets(text: &str) -> Vec<u8> {
+pub(crate) fn octets(text: &str) -> Vec<u8> {
     let mut rest = text.as_bytes();
     let mut out = Vec::new();
     while let Some((first, more)) = rest.split_first() {
@@ -150,7 +150,7 @@ fn octets(text: &str) -> Vec<u8> {
 }
 
 /// The value of a field of a query.
-fn field<'a>(asked: &'a str, name: &str) -> Option<&'a str> {
+pub(crate) fn field<'a>(asked: &'a str, name: &str) -> Option<&'a str> {
     let (_, query) = asked.split_once('?')?;
     query
         .split('&')
@@ -281,7 +281,7 @@ async fn kannel_sends_a_thousand_messages_and_gets_their_reports_and_mo() {
 }
 
 /// One request; the whole answer.
-async fn get(port: u16, path: &str) -> String {
+pub(crate) async fn get(port: u16, path: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let request = format!("GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();

@@ -38,7 +38,8 @@ async fn the_daemon_keeps_to_its_description() {
         .arg(root().join("ops/peers/schemathesis.toml"))
         .args(["run", &format!("{}/v1/openapi.json", gateway.api.base())])
         .args(["--header", "Authorization: Bearer acme-key"])
-        .args(["--max-examples", "20", "--seed", "20261121", "--workers", "2"])
+        // One worker: Python 3.11 before 3.11.8 fails in `ast.parse` of two threads at once (gh-106905).
+        .args(["--max-examples", "20", "--seed", "20261121", "--workers", "1"])
         .current_dir(dir.path())
         .stdin(Stdio::null())
         .kill_on_drop(true);

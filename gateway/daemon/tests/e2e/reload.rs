@@ -1,7 +1,9 @@
 //! SIGHUP puts a changed file in force without touching what did not change; a wrong file changes nothing.
 
-use crate::harness::{Carrier, World};
-use serde_json::json;
+use crate::harness::{Carrier, Gateway, Process, Settings, World, compare, eventually, free_port, peer};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 #[tokio::test]
 async fn sighup_adds_clients_and_routes_and_leaves_other_links_alone() {
@@ -72,6 +74,17 @@ async fn sighup_adds_clients_and_routes_and_leaves_other_links_alone() {
     let id = world.gateway.api.text("491700000001", "as before").await;
     world.receiver.report(&id).await;
 
+    // One session numbers its requests upwards from 1 (SMPP 3.4 section 3.2): a link that was opened again begins anew.
+    let numbers: Vec<u64> = world
+        .carrier
+        .submits()
+        .iter()
+        .map(|submit| submit["sequence"].as_u64().unwrap())
+        .collect();
+    assert!(
+        numbers.len() >= 2 && numbers.is_sorted_by(|a, b| a < b),
+        "{numbers:?}"
+    );
     assert_eq!(
         (world.carrier.events("bind"), world.carrier.events("closed")),
         (1, 0),
@@ -145,4 +158,192 @@ async fn a_watched_file_is_read_by_itself() {
     world.receiver.report(accepted["id"].as_str().unwrap()).await;
     world.gateway.stop().await;
     assert_eq!(world.carrier.events("bind"), 1);
+}
+
+/// How large a storm is.
+#[derive(Debug, Clone, Copy)]
+struct Storm {
+    links: usize,
+    /// Of each client; there is a client for each link.
+    binds: usize,
+    reloads: u32,
+    /// Submits a second.
+    rate: u32,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_storm_of_reloads_under_load_touches_no_link_and_no_session_and_loses_nothing() {
+    storm(Storm {
+        links: 20,
+        binds: 5,
+        reloads: 10,
+        rate: 200,
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes minutes: 100 links, 1,000 sessions, 50 reloads"]
+async fn a_long_storm_of_reloads_touches_no_link_and_no_session_and_loses_nothing() {
+    storm(Storm {
+        links: 100,
+        binds: 10,
+        reloads: 50,
+        rate: 300,
+    })
+    .await;
+}
+
+/// Sessions of clients and links of operators as the gateway tells them, each with when it began.
+async fn standing(gateway: &Gateway) -> (BTreeSet<String>, BTreeSet<String>) {
+    let sessions: Value = serde_json::from_slice(&gateway.admin("/sessions").await.body).unwrap();
+    let status: Value = serde_json::from_slice(&gateway.admin("/status").await.body).unwrap();
+    let text = |row: &Value, keys: [&str; 3]| keys.map(|key| row[key].to_string()).join(" ");
+    let sessions = sessions.as_array().unwrap().iter();
+    let links = status["links"].as_array().unwrap().iter();
+    (
+        sessions
+            .map(|row| text(row, ["session", "client", "since"]))
+            .collect(),
+        links
+            .filter(|row| row["state"] == "bound")
+            .map(|row| text(row, ["link", "since", "peer"]))
+            .collect(),
+    )
+}
+
+async fn stats(carrier: &mut Process) -> Value {
+    let seen = carrier.out.read(<[String]>::len);
+    carrier.tell("stats").await;
+    carrier
+        .out
+        .wait("the carrier's counts", |lines| {
+            serde_json::from_str(lines.get(seen)?).ok()
+        })
+        .await
+}
+
+/// The file of the n-th reload: what comes, goes and changes has nothing to do with the load. Every third is wrong.
+fn changed(usual: &Settings, n: u32) -> (Settings, &'static str) {
+    let fresh = usual.clone().line("limits", &format!("max_parts = {}", 10 + n));
+    match n % 3 {
+        0 => (fresh.line("limits", "max_parts = 0"), "refused"),
+        1 => (
+            fresh
+                .operator("spare", 1)
+                .line("operator.spare", "enabled = false")
+                .line("client.spare", "api_key = \"spare\"")
+                .route_mt(&["999"], &["spare"]),
+            "applied",
+        ),
+        _ => (
+            fresh.line("client.spare", &format!("api_key = \"spare-{n}\"")),
+            "applied",
+        ),
+    }
+}
+
+async fn storm(storm: Storm) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let (mut carrier, carrier_port) = peer(&[
+        "sim",
+        "smsc",
+        "--listen",
+        "127.0.0.1:0",
+        "--control",
+        "--ledger",
+        &path("carrier"),
+        "--receipt-delay",
+        "50ms",
+    ])
+    .await;
+    let port = free_port();
+    let mut usual = Settings::new().line("smpp", &format!("listen = \"127.0.0.1:{port}\""));
+    for n in 1..=storm.links {
+        let operator = format!("operator.op{n}");
+        usual = usual
+            .operator(&format!("op{n}"), carrier_port)
+            .line(&operator, &format!("system_id = \"op{n}\""))
+            .line(&format!("client.esme{n}"), &format!("system_id = \"esme{n}\""))
+            .line(&format!("client.esme{n}"), "password = \"secret\"")
+            .route(&format!(
+                "[[route.mt]]\nclient = [\"esme{n}\"]\noperators = [\"op{n}\"]\n"
+            ));
+    }
+    usual.write(dir.path());
+    let mut gateway = Gateway::start(dir.path()).await;
+    let (links, sessions) = (storm.links, storm.links * storm.binds);
+    eventually("every link is bound", || async {
+        (standing(&gateway).await.1.len() == links).then_some(())
+    })
+    .await;
+    // Longer than the reloads take: it ends when its receipts are there.
+    let seconds = storm.reloads + 15;
+    let mut load = Gateway::tool(&[
+        "load",
+        "smpp",
+        "--host",
+        &format!("127.0.0.1:{port}"),
+        "--system-id",
+        "esme*",
+        "--password",
+        "secret",
+        "--clients",
+        &links.to_string(),
+        "--binds",
+        &storm.binds.to_string(),
+        "--rate",
+        &storm.rate.to_string(),
+        "--duration",
+        &format!("{seconds}s"),
+        "--registered-delivery",
+        "1",
+        "--linger",
+        "60s",
+        "--until-receipts",
+        "--ledger",
+        &path("sent"),
+        "--received",
+        &path("callbacks"),
+    ]);
+    eventually("every session is bound", || async {
+        (standing(&gateway).await.0.len() == sessions).then_some(())
+    })
+    .await;
+    let before = standing(&gateway).await;
+    let mut counts = [("applied", 0.0), ("refused", 0.0)];
+    for n in 1..=storm.reloads {
+        let (settings, outcome) = changed(&usual, n);
+        settings.write(dir.path());
+        gateway.hang_up();
+        let (_, count) = counts.iter_mut().find(|(word, _)| *word == outcome).unwrap();
+        *count += 1.0;
+        gateway
+            .metric_at_least("smsgw_config_changes_total", &[("result", outcome)], *count)
+            .await;
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    assert!(load.has_ended().is_none(), "the load went on all the while");
+    let after = standing(&gateway).await;
+    assert_eq!(after, before, "every link and every session stands as it did");
+    let status = tokio::time::timeout(Duration::from_secs(180), load.ended())
+        .await
+        .unwrap();
+    assert!(status.success(), "{:?}", load.err.read(<[String]>::to_vec));
+    let counted = stats(&mut carrier).await;
+    assert_eq!(
+        (counted["binds"].as_u64(), counted["binds_refused"].as_u64()),
+        (Some(links as u64), Some(0)),
+        "no link was ever opened again: {counted}"
+    );
+    let said = compare(dir.path()).await.unwrap_or_else(|why| panic!("{why}"));
+    println!("{storm:?}: {said}");
+    let compared: Value = serde_json::from_str(&said).unwrap();
+    let accepted = compared["mt"]["accepted"].as_u64().unwrap();
+    assert!(
+        accepted > u64::from(storm.rate * seconds) / 3,
+        "the load was one: {said}"
+    );
+    gateway.stop().await;
 }

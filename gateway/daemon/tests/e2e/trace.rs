@@ -286,11 +286,11 @@ async fn a_message_is_found_whole_by_any_of_its_ids() {
         "{drawn}"
     );
 
-    for nobody in ["no-such-id", "order-7", "01983c5e-0000-7000-8000-000000000000"] {
+    for nobody in ["no-such-id", "order-8", "01983c5e-0000-7000-8000-000000000000"] {
         let (code, drawn, said) = tool(&["trace", nobody, "--admin", &admin]).await;
         assert_eq!((code.code(), drawn.as_str()), (Some(1), ""), "{said}");
         assert!(
-            said.contains("nothing is known of") && said.contains("no index by the client's reference"),
+            said.contains("nothing is known of") && said.contains("the message history finds it"),
             "{said}"
         );
     }

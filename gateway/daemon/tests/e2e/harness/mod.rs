@@ -18,6 +18,7 @@ mod world;
 
 pub(crate) use carrier::{Carrier, Relay, content, dissect};
 pub(crate) use gateway::{Api, Gateway};
+pub(crate) use http::Http;
 pub(crate) use ledger::Ledger;
 pub(crate) use metrics::Metrics;
 pub(crate) use process::Process;

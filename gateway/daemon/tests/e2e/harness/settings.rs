@@ -68,6 +68,12 @@ impl Settings {
         self
     }
 
+    /// A route as it stands in the file.
+    pub(crate) fn route(mut self, text: &str) -> Self {
+        self.routes.push(text.to_owned());
+        self
+    }
+
     /// A route from phones to a client.
     pub(crate) fn route_mo(mut self, to: &[&str], client: &str) -> Self {
         self.routes
