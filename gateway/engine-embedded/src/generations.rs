@@ -137,6 +137,12 @@ impl FoundGenerations {
         Ok(())
     }
 
+    /// The lowest number a new record may have. A generation may begin behind numbers that no record ever got, those of
+    /// steps that failed, and then `meta` knows less.
+    pub(crate) fn next_record(&self) -> u64 {
+        self.all.last().map_or(1, |last| last.first)
+    }
+
     /// Every record that is not gone, in order; counts what is left of each generation.
     pub(crate) fn each_record(&self, store: &Store, next_record: u64, take: Take<'_>) -> Fails<()> {
         let kept = store.records.range(..RECORDS_HEAD);

@@ -61,6 +61,8 @@ pub(crate) fn recover(
     let epoch = head(&store.meta, META_OPENED)?.unwrap_or(0).saturating_add(1);
     let next_record = head(&store.meta, META_NEXT)?;
     let next_record = next_record.max(head(&store.records, &RECORDS_HEAD)?).unwrap_or(1);
+    let generations = crate::generations::find(store)?;
+    let next_record = next_record.max(generations.next_record());
     let next_version = head(&store.state, &STATE_HEAD)?.unwrap_or(1);
     let numbers = store.meta.get(META_NUMBERS).map_err(store_error)?;
     let next_number = numbers.map_or(Ok(1), |entry| Reader(&entry).u32());
@@ -91,7 +93,6 @@ pub(crate) fn recover(
     hold(store, &queues)?;
     let mut live = FxHashSet::default();
     let mut count = 0u64;
-    let generations = crate::generations::find(store)?;
     generations.each_record(store, next_record, &mut |id, entry| {
         let (header, octets) = decode_record(entry).map_err(|broken| damaged("a record", broken.0))?;
         let change = moves.remove(&id);

@@ -2,12 +2,12 @@
 //! any of it finds everything.
 
 use super::support::raw::Raw;
-use super::support::tenths::{number, numbers, pass, publish, settle_most, tenths};
+use super::support::tenths::{number, numbers, pass, publish, record, settle_most, tenths};
 use super::{Arc, Duration, EmbeddedEngine, OpenErrorKind, Path, fs, support};
 use smsgw_engine_embedded::offline::{export, import, repair, verify};
-use smsgw_message::{Clock, Timestamp};
+use smsgw_message::{Class, Clock, Timestamp};
 use smsgw_queue::conformance::ManualClock;
-use smsgw_queue::{Engine, Place, Step, Want};
+use smsgw_queue::{CommitErrorKind, Engine, Expected, Lane, Place, Step, StepId, Want};
 use smsgw_runtime::SystemClock;
 
 fn directories(dir: &Path) -> usize {
@@ -206,6 +206,37 @@ async fn an_export_has_the_records_of_all_generations_and_an_import_makes_them_a
         0,
         "they lie in a generation"
     );
+}
+
+/// Steps that fail use up numbers of which nothing is written; a generation that begins behind them says how far they went.
+#[tokio::test]
+async fn a_generation_that_begins_behind_failed_steps_keeps_its_numbers_over_a_crash() {
+    let dirs = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let clock = ManualClock::new();
+    let engine = support::open(dirs[0].path(), clock.clone());
+    publish(&engine, 0..3).await;
+    let lane = Lane::new(Class::Bulk, "acme");
+    for n in 0..5 {
+        let step = Step::new(StepId::from_bytes([100 + n; 16]))
+            .publish("q", lane.clone(), record(9))
+            .delete("k/absent", Expected::Version(7));
+        let error = step.commit(engine.as_ref()).await.unwrap_err();
+        assert!(
+            matches!(error.kind, CommitErrorKind::Conflict { .. }),
+            "{error:?}"
+        );
+    }
+    pass(&clock, &engine, Duration::from_secs(3600), 3).await;
+    support::copy(dirs[0].path(), dirs[1].path());
+    let raw = Raw::open(dirs[1].path());
+    assert_eq!(raw.generations().len(), 2, "the next one has begun");
+    drop(raw);
+
+    let engine = support::open(dirs[1].path(), clock.clone());
+    publish(&engine, 3..6).await;
+    support::copy(dirs[1].path(), dirs[2].path());
+    let engine = support::open(dirs[2].path(), clock.clone());
+    assert_eq!(numbers(&engine, Place::Ready).await, (0..6).collect());
 }
 
 #[tokio::test]
