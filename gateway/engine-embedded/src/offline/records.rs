@@ -33,6 +33,18 @@ struct Run {
     keyspace: Keyspace,
 }
 
+impl Run {
+    /// Whether a record of it is in `records` now.
+    fn moved(&self, id: u64) -> bool {
+        (self.first..self.from).contains(&id)
+    }
+}
+
+/// The number that a key begins with.
+fn at(key: &[u8]) -> u64 {
+    Reader(key).u64().unwrap_or(0)
+}
+
 /// A record, or what is in the place of some.
 enum Piece {
     Record(u64, UserValue),
@@ -58,7 +70,6 @@ impl Piece {
 
     /// Where it stands among the others.
     fn position(&self) -> u64 {
-        let at = |key: &[u8]| Reader(key).u64().unwrap_or(0);
         match self {
             Self::Record(id, _) => *id,
             Self::Odd(key) => at(key),
@@ -85,7 +96,9 @@ fn pieces<'a>(keyspace: &'a Keyspace, from: u64) -> Peekable<Pieces<'a>> {
 type Marks = FxHashMap<(u32, u32), [u64; 8]>;
 
 fn is_gone(run: &Run, id: u64, marks: &Marks) -> bool {
-    let offset = id.saturating_sub(run.first);
+    let Some(offset) = id.checked_sub(run.first) else {
+        return false;
+    };
     let Ok(chunk) = u32::try_from(offset / CHUNK) else {
         return false;
     };
@@ -104,12 +117,21 @@ impl Scan<'_> {
         let mut kept = pieces(&held.store.records, 0);
         let mut reading = Reading::new(held);
         for run in &runs {
-            for piece in pieces(&run.keyspace, run.from) {
+            // From the first key on: a record that is not of it was written there by mistake, and counts.
+            for piece in pieces(&run.keyspace, 0) {
                 while let Some(before) = kept.next_if(|kept| kept.position() <= piece.position()) {
                     self.piece(before, &mut reading, sink)?;
                 }
                 match &piece {
-                    Piece::Record(id, _) if is_gone(run, *id, &marks) => {}
+                    Piece::Record(id, _) if run.moved(*id) || is_gone(run, *id, &marks) => {}
+                    Piece::Gap { after, until, .. } if run.moved(at(after)) && at(until) <= run.from => {}
+                    Piece::Record(id, _) if *id < run.first => {
+                        let number = run.number;
+                        self.report.add(What::Misplaced, || {
+                            format!("record {id} in {}", generation_name(number))
+                        });
+                        self.piece(piece, &mut reading, sink)?;
+                    }
                     // An anchor.
                     Piece::Odd(key) if key.len() == 9 => {}
                     Piece::Record(..) | Piece::Odd(_) | Piece::Gap { .. } => {

@@ -101,6 +101,7 @@ pub(super) enum What {
     Table,
     Generation,
     GenerationEntry,
+    Misplaced,
     Gone,
     Record,
     RecordOctets,
@@ -159,6 +160,12 @@ impl What {
                 Wrong,
                 "a run of records is there and what is known of it is not readable; the gateway does not start. --repair \
                  keeps its records",
+            ),
+            Self::Misplaced => (
+                "record-misplaced",
+                Wrong,
+                "a record lies in a run that begins behind it; the gateway does not start. --repair keeps it: if it was \
+                 settled meanwhile it may be sent a second time",
             ),
             Self::Gone => (
                 "marks-unreadable",

@@ -131,6 +131,30 @@ async fn damage_to_generations_is_told_and_repaired() {
     );
     assert_eq!(engine.depth(&"q".into()).ready, 0, "what was gone stays gone");
     drop(engine);
+    // The last record of a generation lies in the one behind it.
+    let misplaced = tempfile::tempdir().unwrap();
+    support::copy(dir.path(), misplaced.path());
+    {
+        let raw = Raw::open(misplaced.path());
+        let own = raw.keyspace("g2");
+        let waits = |octets: &[u8]| (0..RECORDS).step_by(10).any(|n| octets.ends_with(&record(n)));
+        let (key, octets) = own
+            .iter()
+            .map(|item| item.into_inner().unwrap())
+            .filter(|(key, octets)| key.len() == 8 && waits(octets))
+            .last()
+            .unwrap();
+        own.remove(key.clone()).unwrap();
+        raw.keyspace("g3").insert(key, octets).unwrap();
+        raw.db.persist(fjall::PersistMode::SyncAll).unwrap();
+    }
+    EmbeddedEngine::open(support::config(misplaced.path()), clock.clone()).unwrap_err();
+    assert_eq!(codes(misplaced.path()), ["record-misplaced"]);
+    let repaired = repair(misplaced.path(), judge, Timestamp::from_millis(0), &mut |_| {}).unwrap();
+    assert!(repaired.lost.is_empty(), "{:?}", repaired.lost);
+    let engine = support::open(misplaced.path(), clock.clone());
+    assert_eq!(numbers(&engine, Place::Deferred).await, tenths(RECORDS));
+    drop(engine);
     // Marks that cannot be read: records come back rather than get lost.
     let unmarked = tempfile::tempdir().unwrap();
     support::copy(dir.path(), unmarked.path());
