@@ -21,6 +21,12 @@ def verifies(secret, body, headers):
     return True
 
 
+def say(line):
+    """One line in one write: requests are answered by threads, and `print` writes a line and its end one after the other."""
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+
+
 def main():
     words = sys.argv[1:]
     reply = None
@@ -45,7 +51,7 @@ def main():
                 "type": event["type"],
                 "message": event["message"]["id"],
             }
-            print(json.dumps(line), flush=True)
+            say(line)
             answer = b"{}"
             if reply is not None and event["type"] == "mo":
                 answer = json.dumps({"reply": {"text": reply}}).encode()
@@ -59,7 +65,7 @@ def main():
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Endpoint)
-    print(json.dumps({"port": server.server_address[1]}), flush=True)
+    say({"port": server.server_address[1]})
     server.serve_forever()
 
 

@@ -22,9 +22,9 @@ async fn line(endpoint: &Process, what: &str, judge: impl Fn(&Value) -> bool) ->
     endpoint
         .out
         .wait(what, |lines| {
-            let read = lines
-                .iter()
-                .map(|line| serde_json::from_str::<Value>(line).unwrap());
+            let read = lines.iter().map(|line| {
+                serde_json::from_str::<Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+            });
             read.skip(1).find(|line| judge(line))
         })
         .await

@@ -2,7 +2,7 @@
 
 use super::PATIENCE;
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 /// Entries shown when a wait fails.
@@ -25,14 +25,19 @@ impl<T: Debug> Ledger<T> {
     }
 
     pub(crate) fn push(&self, entry: T) {
-        let mut entries = self.entries.lock().unwrap();
+        let mut entries = self.lock();
         entries.push(entry);
         self.count.send_replace(entries.len());
     }
 
     /// What stands there now.
     pub(crate) fn read<R>(&self, read: impl FnOnce(&[T]) -> R) -> R {
-        read(&self.entries.lock().unwrap())
+        read(&self.lock())
+    }
+
+    /// Also after a judge of the entries has panicked: what it found wrong is the news, not the poison.
+    fn lock(&self) -> MutexGuard<'_, Vec<T>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until the entries hold an answer; asked again after each new one.
