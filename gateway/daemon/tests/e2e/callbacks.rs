@@ -91,8 +91,11 @@ async fn the_answer_to_an_mo_becomes_a_message_and_a_loop_ends() {
     gateway.stop().await;
 }
 
+/// `SMSGW_CALLBACK_KILLS` sets how often (3).
 #[tokio::test]
 async fn every_event_arrives_in_spite_of_kills() {
+    let kills =
+        std::env::var("SMSGW_CALLBACK_KILLS").map_or(3, |text| text.parse().expect("a number of kills"));
     let mut world = World::start(&["--receipt-delay", "5"], |settings| {
         settings
             .line("callback", "retry = [\"100ms for 10m\"]")
@@ -100,7 +103,7 @@ async fn every_event_arrives_in_spite_of_kills() {
     })
     .await;
     let mut ids = Vec::new();
-    for round in 0..4 {
+    for round in 0..=kills {
         // Some of what is under way fails, some is killed in the middle.
         world.receiver.answer_badly(503, 5);
         for n in 0..40 {
@@ -112,11 +115,12 @@ async fn every_event_arrives_in_spite_of_kills() {
                     .await,
             );
         }
-        if round < 3 {
+        if round < kills {
             world.gateway.kill().await;
             world.restart().await;
         }
     }
+    println!("{kills} kills, {} messages", ids.len());
     for id in &ids {
         let report = world.receiver.report(id).await;
         assert_eq!(report.body["message"]["state"], "delivered");
