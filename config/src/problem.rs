@@ -45,11 +45,13 @@ pub enum Code {
     Environment,
     /// A key that stands in two files.
     DefinedTwice,
+    /// A certificate's own file, or its key's, that cannot be used.
+    CertificateFile,
 }
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Syntax,
         Self::UnknownKey,
         Self::MissingKey,
@@ -68,6 +70,7 @@ impl Code {
         Self::Include,
         Self::Environment,
         Self::DefinedTwice,
+        Self::CertificateFile,
     ];
 
     /// The code as it is printed; never given to another meaning.
@@ -91,6 +94,7 @@ impl Code {
             Self::Include => "SMSGW-C016",
             Self::Environment => "SMSGW-C017",
             Self::DefinedTwice => "SMSGW-C018",
+            Self::CertificateFile => "SMSGW-C019",
         }
     }
 }

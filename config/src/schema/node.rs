@@ -88,17 +88,50 @@ section! {
     }
 }
 
+words! {
+    /// Whether an administrator has to show a certificate.
+    ClientCert {
+        /// The handshake fails without one, for probes too.
+        Required = "required",
+        /// Without one the token is wanted; probes need neither.
+        Optional = "optional",
+    }
+}
+
 section! {
     /// `[admin]`: metrics, health and the admin API.
     AdminSection {
         /// Address and port of `/metrics`, `/healthz`, `/readyz` and the admin API; absent: no listener; port 0: any free port. Other
-        /// than loopback it needs a token. Since 0.1.
+        /// than loopback it needs a token or `client_ca_file`, and should have a certificate. Since 0.1.
         listen: Option<SocketAddr> = None, Restart;
         /// What every request but those for `/healthz` and `/readyz` has to carry (`Authorization: Bearer ...`): 16 to 256 letters,
-        /// digits and signs. Absent: none, and only this machine is answered. Since 0.1.
+        /// digits and signs. Absent: none, and only this machine is answered, or who shows a certificate. Since 0.1.
         token: Option<Secret> = None, Live;
         /// File with the token in its first line. Since 0.1.
         token_file: Option<PathBuf> = None, Live;
+        /// Our certificate with those that lead to its root (PEM): from then on the listener takes TLS only. Since 0.1.
+        cert_file: Option<PathBuf> = None, Restart;
+        /// Its private key (PEM). These files and `client_ca_file` are looked at every 10 s and read again when they change.
+        /// Since 0.1.
+        key_file: Option<PathBuf> = None, Restart;
+        /// Certificates (PEM) of those who sign the certificates of administrators: who shows one is an administrator. Absent: no
+        /// certificate is asked for. Since 0.1.
+        client_ca_file: Option<PathBuf> = None, Restart;
+        /// Whether a certificate has to be shown, beside the token where there is one; or one of the two will do. Since 0.1.
+        client_cert: ClientCert = ClientCert::Required, Restart;
+    }
+}
+
+impl AdminSection {
+    /// Whether other machines reach the listener.
+    pub fn is_open(&self) -> bool {
+        self.listen
+            .is_some_and(|listen| !listen.ip().to_canonical().is_loopback())
+    }
+
+    /// Whether it takes TLS only.
+    pub fn is_tls(&self) -> bool {
+        self.cert_file.is_some() && self.key_file.is_some()
     }
 }
 

@@ -1,7 +1,11 @@
 //! The administrator's listener: `/metrics`, `/healthz`, `/readyz`, `/status`, `/queues`, `/links`, `/trace/…`. Stands on
-//! loopback unless told otherwise; from other machines only who has the token is answered.
+//! loopback unless told otherwise; from other machines only who has the token or a certificate is answered.
 //!
-//! Reads only (a capture of a link is a file beside the data); what changes the running gateway goes through the `instructions` queue. Carries no message content.
+//! `listener` takes the connections. Reads only (a capture of a link is a file beside the data); what changes the running gateway goes through the `instructions` queue. Carries no message content.
+
+mod listener;
+
+pub(crate) use listener::supervise;
 
 use crate::config_api;
 use crate::counters;
@@ -18,31 +22,21 @@ use bytes::Bytes;
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
-use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use smsgw_config::{ConfigHandle, Sha256Digest};
+use smsgw_config::{ClientCert, ConfigHandle, Secret, Sha256Digest};
 use smsgw_history::History;
 use smsgw_node_client::{Bound, Sessions};
 use smsgw_node_config::ConfigNode;
 use smsgw_node_operator::LinkTable;
 use smsgw_node_router::IdTable;
 use smsgw_queue::{Engine, Health, Place};
-use smsgw_runtime::{
-    ChildContext, ChildError, ChildSpec, Clock, Intensity, Strategy, Supervisor, Tree, TreeGauges,
-};
+use smsgw_runtime::{Clock, Tree, TreeGauges};
 use smsgw_telemetry::Gauge;
 use std::collections::BTreeSet;
-use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tracing::{debug, error, info, warn};
+use tracing::error;
 
 /// Records of a queue at a place. `ready` that grows means that its consumer is slower than its producers; `dead_letter`
 /// and `corrupt` wait for a person.
@@ -54,10 +48,14 @@ static QUEUE_DEPTH: Gauge = Gauge::new(
 /// 1 while the gateway is ready to take messages.
 static READY: Gauge = Gauge::new("smsgw_ready", "1 while /readyz answers 200.", &[]);
 
-/// Most connections at once: people and scrapers, not traffic.
-const CONNECTIONS: usize = 64;
-/// How long a request's head may take.
-const HEAD: Duration = Duration::from_secs(5);
+/// A connection to the listener.
+#[derive(Debug)]
+struct Visit {
+    /// Before anything is asked.
+    caller: Caller,
+    /// Whether the listener asks for certificates, as it was opened: the configuration in force may wait for a restart.
+    asks: Option<ClientCert>,
+}
 
 /// What the listener shows.
 #[derive(Debug)]
@@ -165,27 +163,14 @@ impl Admin {
         (!self.serving.load(Ordering::Relaxed)).then_some("starting")
     }
 
-    /// Who may ask at all. Probes need no token; else whoever has it, and this machine where there is none.
-    fn admits<B>(
-        &self,
-        request: &Request<B>,
-        peer: Option<IpAddr>,
-    ) -> Result<Caller, Box<Response<Full<Bytes>>>> {
-        let caller = Caller { peer, bearer: false };
+    /// Who may ask at all. Probes need no token; else whoever has it or shows a certificate, as the listener asks for them, and
+    /// this machine where it asks for neither.
+    fn admits<B>(&self, request: &Request<B>, visit: &Visit) -> Result<Caller, Box<Response<Full<Bytes>>>> {
+        let mut caller = visit.caller.clone();
         if matches!(request.uri().path(), "/healthz" | "/readyz") {
             return Ok(caller);
         }
         let config = self.config.config();
-        let Some(token) = &config.admin.token else {
-            // A token that was taken away while the listener stays where it is: closed, not open to everybody.
-            if caller.is_here() {
-                return Ok(caller);
-            }
-            return Err(Box::new(operators::said(
-                StatusCode::FORBIDDEN,
-                "there is no [admin] token: only this machine is answered",
-            )));
-        };
         let given = request
             .headers()
             .get(AUTHORIZATION)
@@ -194,19 +179,40 @@ impl Admin {
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
             .map(|(_, given)| given.trim());
         // Digests are compared: the time that takes tells nothing of the token.
-        if given.is_some_and(|given| Sha256Digest::of(given) == Sha256Digest::of(token.expose())) {
-            return Ok(Caller {
-                bearer: true,
-                ..caller
-            });
-        }
-        let mut refusal = operators::said(
-            StatusCode::UNAUTHORIZED,
-            "this needs the token: Authorization: Bearer ...",
-        );
-        refusal
-            .headers_mut()
-            .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        let bears = |token: &Secret| {
+            given.is_some_and(|given| Sha256Digest::of(given) == Sha256Digest::of(token.expose()))
+        };
+        caller.bearer = config.admin.token.as_ref().is_some_and(bears);
+        let refusal = match (&config.admin.token, visit.asks) {
+            (Some(_), None | Some(ClientCert::Required)) if caller.bearer => return Ok(caller),
+            (Some(_), Some(ClientCert::Optional)) if caller.bearer || caller.certificate.is_some() => {
+                return Ok(caller);
+            }
+            (None, Some(_)) if caller.certificate.is_some() => return Ok(caller),
+            // A token that was taken away while the listener stays where it is: closed, not open to everybody.
+            (None, None) if caller.is_here() => return Ok(caller),
+            (None, None) => operators::said(
+                StatusCode::FORBIDDEN,
+                "there is no [admin] token: only this machine is answered",
+            ),
+            (None, Some(_)) => operators::said(
+                StatusCode::FORBIDDEN,
+                "this needs the certificate of an administrator",
+            ),
+            (Some(_), asks) => {
+                let text = match asks {
+                    Some(ClientCert::Optional) => {
+                        "this needs the token (Authorization: Bearer ...) or the certificate of an administrator"
+                    }
+                    None | Some(ClientCert::Required) => "this needs the token: Authorization: Bearer ...",
+                };
+                let mut refusal = operators::said(StatusCode::UNAUTHORIZED, text);
+                refusal
+                    .headers_mut()
+                    .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+                refusal
+            }
+        };
         Err(Box::new(refusal))
     }
 
@@ -218,7 +224,7 @@ impl Admin {
             links: self.links.get(),
             captures: self.captures.get(),
             history: self.history.get().map(Arc::as_ref),
-            caller,
+            caller: &caller,
         };
         if !desk.is_near(&request) {
             let text = "/config answers only on this machine, under its loopback address";
@@ -228,6 +234,7 @@ impl Admin {
             engine: &*self.engine,
             config: &self.config,
             links: self.links.get(),
+            caller: &caller,
         };
         config_api::answer(&desk, self.node.get(), request)
             .await
@@ -260,7 +267,7 @@ impl Admin {
             links: self.links.get(),
             captures: self.captures.get(),
             history: self.history.get().map(Arc::as_ref),
-            caller,
+            caller: &caller,
         };
         if !operators && !sessions && !credit && !letters && !explain {
             return desk.answer(request).await;
@@ -271,7 +278,7 @@ impl Admin {
         }
         if explain {
             let now = self.clock.now();
-            return crate::explain::answer(&self.config, now, request)
+            return crate::explain::answer(&*self.engine, &self.config, now, request)
                 .await
                 .map(Either::Left);
         }
@@ -279,6 +286,7 @@ impl Admin {
             engine: &*self.engine,
             config: &self.config,
             links: self.links.get(),
+            caller: &caller,
         };
         if letters {
             return dead_letters::answer(&desk, request).await.map(Either::Left);
@@ -398,181 +406,4 @@ fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
         HeaderValue::from_static("text/plain; charset=utf-8"),
     );
     answer
-}
-
-/// The listener under supervision; ready at once when there is none to open. It never gives up: traffic does not need it.
-pub(crate) fn supervise(admin: Arc<Admin>, listen: Option<SocketAddr>) -> (ChildSpec, Bound) {
-    let (bound, watch) = watch::channel(None);
-    if let Some(listen) = listen.filter(|listen| !listen.ip().is_loopback()) {
-        info!(%listen, "[admin] listen is not loopback: whoever has the token administers this gateway, and reads what goes over the net");
-    }
-    let connections = Connections::default();
-    let listener = ChildSpec::task("http", move |ctx| {
-        serve(
-            ctx,
-            Arc::clone(&admin),
-            listen,
-            bound.clone(),
-            Arc::clone(&connections),
-        )
-    });
-    let node = Supervisor::new("admin", Strategy::OneForOne)
-        .intensity(Intensity::UNLIMITED)
-        .child(listener.kind("listener"));
-    (ChildSpec::supervisor(node), watch)
-}
-
-/// Connections that are open. They outlive a listener that panics; the next one looks after them.
-type Connections = Arc<tokio::sync::Mutex<JoinSet<()>>>;
-
-async fn serve(
-    ctx: ChildContext,
-    admin: Arc<Admin>,
-    listen: Option<SocketAddr>,
-    bound: watch::Sender<Option<SocketAddr>>,
-    connections: Connections,
-) -> Result<(), ChildError> {
-    let mut connections = connections.lock().await;
-    let Some(listen) = listen else {
-        ctx.ready();
-        ctx.draining().await;
-        return Ok(());
-    };
-    let address = (*bound.borrow()).unwrap_or(listen);
-    let listener = TcpListener::bind(address).await.map_err(|error| {
-        let why = format!("failed to listen on {address} ([admin] listen): {error}");
-        // A port that was never ours is not worth waiting for; one that was is freed by whoever took it meanwhile.
-        match *bound.borrow() {
-            None => ChildError::fatal(why),
-            Some(_) => ChildError::new(why),
-        }
-    })?;
-    let address = listener.local_addr()?;
-    bound.send_replace(Some(address));
-    info!(listen = %address, "admin listens");
-    ctx.ready();
-    loop {
-        tokio::select! {
-            biased;
-            () = ctx.draining() => break,
-            Some(ended) = connections.join_next(), if !connections.is_empty() => if let Err(error) = ended {
-                error!(%error, "an answer of the admin listener panicked; its connection is closed");
-            },
-            accepted = listener.accept(), if connections.len() < CONNECTIONS => match accepted {
-                Ok((stream, _)) => { connections.spawn(connection(stream, Arc::clone(&admin))); }
-                Err(error) => {
-                    warn!(%error, "admin connection could not be accepted");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-            },
-        }
-    }
-    connections.shutdown().await;
-    Ok(())
-}
-
-async fn connection(stream: TcpStream, admin: Arc<Admin>) {
-    let peer = stream.peer_addr().ok().map(|peer| peer.ip());
-    let service = service_fn(move |request: Request<Incoming>| {
-        let admin = Arc::clone(&admin);
-        async move {
-            let answer = match admin.admits(&request, peer) {
-                Ok(caller) if request.uri().path().starts_with("/config/") => {
-                    admin.configure(request, caller).await
-                }
-                Ok(caller) => admin.respond(&request, caller).await,
-                Err(refusal) => (*refusal).map(Either::Left),
-            };
-            Ok::<_, Infallible>(answer)
-        }
-    });
-    let mut builder = hyper::server::conn::http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD);
-    if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
-        debug!(%error, "admin connection ended");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use smsgw_config::Config;
-    use smsgw_queue::MemoryEngine;
-    use smsgw_runtime::SystemClock;
-    use std::sync::atomic::AtomicUsize;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tracing::{Event, Subscriber};
-    use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
-
-    /// Whoever logs here panics, so many times: the accept loop calls nothing else that a test could break.
-    struct Fuse(Arc<AtomicUsize>);
-
-    impl<S: Subscriber> Layer<S> for Fuse {
-        fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-            let is_ours = event.metadata().target() == "smsgw::admin";
-            let burns = |left: usize| left.checked_sub(1);
-            if is_ours
-                && self
-                    .0
-                    .fetch_update(Ordering::SeqCst, Ordering::SeqCst, burns)
-                    .is_ok()
-            {
-                std::panic::resume_unwind(Box::new("the fuse has burnt"));
-            }
-        }
-    }
-
-    async fn ask(stream: &mut TcpStream, request: &str) -> String {
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut octets = [0; 4096];
-        let count = stream.read(&mut octets).await.unwrap();
-        String::from_utf8(octets[..count].to_vec()).unwrap()
-    }
-
-    #[tokio::test]
-    async fn a_panic_of_the_listener_opens_the_same_port_again_and_ends_no_connection() {
-        const HEALTH: &str = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
-        let fuse = Arc::new(AtomicUsize::new(0));
-        let subscriber = tracing_subscriber::registry().with(Fuse(Arc::clone(&fuse)));
-        let _default = tracing::subscriber::set_default(subscriber);
-        let engine = MemoryEngine::new(Arc::new(SystemClock));
-        let config = ConfigHandle::new(Config::parse("t.toml", "[node]\nname = \"t\"\n").unwrap());
-        let admin = Arc::new(Admin::new(engine, config, Arc::new(SystemClock)));
-        let (spec, bound) = supervise(admin, Some(([127, 0, 0, 1], 0).into()));
-        let tree = Supervisor::new("t", Strategy::OneForOne)
-            .child(spec)
-            .spawn()
-            .await;
-        assert!(tree.started().await);
-        let address = bound.borrow().unwrap();
-        let listener = || tree.status().find(&["admin", "http"]).unwrap().clone();
-        let reached = async |state: smsgw_runtime::ChildState| {
-            let waiting = async {
-                while listener().state != state {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
-            };
-            let waited = tokio::time::timeout(Duration::from_secs(10), waiting).await;
-            assert!(waited.is_ok(), "{:#?}", tree.status());
-        };
-        let mut bystander = TcpStream::connect(address).await.unwrap();
-        assert!(ask(&mut bystander, HEALTH).await.starts_with("HTTP/1.1 200"));
-        // The first in the task of a connection, the second where the listener tells of that.
-        fuse.store(2, Ordering::SeqCst);
-        let mut hostile = TcpStream::connect(address).await.unwrap();
-        ask(&mut hostile, "\0\r\n\r\n").await;
-        reached(smsgw_runtime::ChildState::BackingOff).await;
-        assert_eq!(fuse.load(Ordering::SeqCst), 0);
-        assert_eq!(
-            listener().last_error.as_deref(),
-            Some("panicked: the fuse has burnt")
-        );
-        assert!(ask(&mut bystander, HEALTH).await.starts_with("HTTP/1.1 200"));
-        reached(smsgw_runtime::ChildState::Running).await;
-        let mut next = TcpStream::connect(address).await.unwrap();
-        assert!(ask(&mut next, HEALTH).await.starts_with("HTTP/1.1 200"));
-        assert_eq!(listener().restarts, 1);
-        tree.drain().await;
-        assert_eq!(bystander.read(&mut [0; 16]).await.unwrap(), 0);
-    }
 }

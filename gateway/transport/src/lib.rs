@@ -13,9 +13,10 @@ mod tls;
 pub use connect::{Attempt, AttemptError, ConnectError, ConnectOptions, Connection, connect};
 pub use driver::{DriveEnd, DriveOptions, Driven, drive};
 pub use listen::{ListenError, Listener};
-pub use metric::{BYTES_TOTAL, EVENTS_STALLED_TOTAL, WRITE_STALLS_TOTAL};
+pub use metric::{BYTES_TOTAL, CERTIFICATES_TOTAL, EVENTS_STALLED_TOTAL, WRITE_STALLS_TOTAL};
 pub use tap::{Tap, Tapped};
 pub use tls::{
-    SPKI_PIN_BYTES, TlsClient, TlsError, TlsErrorKind, TlsIdentity, TlsOptions, TlsRoots, TlsServer,
-    TlsVerify, spki_pin,
+    SPKI_PIN_BYTES, TlsClient, TlsClientFiles, TlsClients, TlsError, TlsErrorKind, TlsFile, TlsFiles,
+    TlsFilesError, TlsIdentity, TlsMaterial, TlsOptions, TlsPeers, TlsRoots, TlsServer, TlsTrouble,
+    TlsVerify, certificate_name, spki_pin,
 };

@@ -1,4 +1,5 @@
-//! What the driver counts. The label `role` is a fixed word of the caller, such as `link` or `bind`.
+//! What the driver and listeners with TLS count. The labels `role` and `listener` are fixed words of the caller, such as `link`
+//! or `http`.
 
 use smsgw_telemetry::Counter;
 
@@ -24,4 +25,12 @@ pub static WRITE_STALLS_TOTAL: Counter = Counter::new(
     "smsgw_transport_write_stalls_total",
     "Sessions ended because the peer took no bytes for too long, by role.",
     &["role"],
+);
+
+/// Certificates that were found changed, by listener and whether they are `used` or `refused`. A rise of `refused`: the files
+/// are broken or do not belong together, and the certificate before will run out.
+pub static CERTIFICATES_TOTAL: Counter = Counter::new(
+    "smsgw_tls_certificates_total",
+    "Certificates of listeners exchanged while running.",
+    &["listener", "outcome"],
 );

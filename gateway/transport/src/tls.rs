@@ -1,17 +1,23 @@
 //! TLS: whom we trust, which name and key we expect, and who we say we are. The client side is here, the server side in
 //! [`server`].
 //!
-//! rustls with ring, TLS 1.2 and 1.3. Knows no socket and reads no file but those of the system's roots. Nothing of a
-//! private key is shown by `Debug` or an error.
+//! rustls with ring, TLS 1.2 and 1.3. Knows no socket; reads the system's roots, and in [`files`] those of a listener. Nothing
+//! of a private key is shown by `Debug` or an error.
 //!
 //! # Limits
 //! Revocation is not checked: neither CRLs nor OCSP.
 
+mod files;
 mod pin;
 mod server;
+mod subject;
+mod trouble;
 
+pub use files::{TlsClientFiles, TlsFile, TlsFiles, TlsFilesError, TlsMaterial};
 pub use pin::{SPKI_PIN_BYTES, spki_pin};
-pub use server::TlsServer;
+pub use server::{TlsClients, TlsPeers, TlsServer};
+pub use subject::certificate_name;
+pub use trouble::TlsTrouble;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
@@ -20,8 +26,12 @@ use rustls::pki_types::{CertificateDer, InvalidDnsNameError, PrivateKeyDer, Serv
 use rustls::server::VerifierBuilderError;
 use rustls::{ClientConfig, RootCertStore};
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tracing::warn;
 
 /// Whose certificates are trusted.
@@ -83,6 +93,25 @@ impl Default for TlsOptions {
             pins: Vec::new(),
             verify: TlsVerify::Full,
         }
+    }
+}
+
+impl TlsOptions {
+    /// Trusts one peer: the one with the key of the first certificate of a chain (PEM), whatever name is in it.
+    ///
+    /// # Errors
+    /// What is no certificate.
+    pub fn only(chain: &[u8]) -> Result<Self, TlsError> {
+        let no_certificate = || TlsErrorKind::Certificate(rustls::pki_types::pem::Error::NoItemsFound);
+        let first = CertificateDer::pem_slice_iter(chain)
+            .next()
+            .ok_or_else(no_certificate)?
+            .map_err(TlsErrorKind::Certificate)?;
+        Ok(Self {
+            pins: vec![spki_pin(&first).ok_or_else(no_certificate)?],
+            verify: TlsVerify::PinOnly,
+            ..Self::default()
+        })
     }
 }
 
@@ -215,6 +244,23 @@ impl TlsClient {
     /// connects names the server.
     pub fn config(&self) -> &ClientConfig {
         &self.config
+    }
+
+    /// The handshake with a host, which is also the name to expect unless the options said another. Waits for the peer as long
+    /// as the caller lets it. With TLS 1.3 a server that does not take our certificate says so only at the first read.
+    ///
+    /// # Errors
+    /// What the peer did or is ([`TlsTrouble::of`] tells), a host that is no name, or the network.
+    pub async fn connect<IO>(&self, host: &str, stream: IO) -> io::Result<TlsStream<IO>>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
+        let name = self
+            .name_for(host)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        TlsConnector::from(Arc::clone(&self.config))
+            .connect(name, stream)
+            .await
     }
 
     pub(crate) fn name_for(&self, host: &str) -> Result<ServerName<'static>, InvalidDnsNameError> {

@@ -34,4 +34,5 @@ mod tls;
 pub use explain::{Amount, Asked, Explained, RouteSeen, Way, explain};
 pub use http::listener::Bound;
 pub use node::{Faces, supervise, supervise_watched, supervise_with_history};
+pub use requests::auto_replies_key;
 pub use sessions::{SessionStatus, Sessions};

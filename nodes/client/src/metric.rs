@@ -120,14 +120,6 @@ pub(crate) static HANDSHAKES_FAILED_TOTAL: Counter = Counter::new(
     &[],
 );
 
-/// Certificates that were found changed, by listener and whether they are `used` or `refused`. A rise of `refused`: the files
-/// are broken or do not belong together, and the certificate before will run out.
-pub(crate) static CERTIFICATES_TOTAL: Counter = Counter::new(
-    "smsgw_tls_certificates_total",
-    "Certificates of listeners exchanged while running.",
-    &["listener", "outcome"],
-);
-
 /// Replies to MO from the answers to callbacks, and of routes and keywords, by client and outcome: `accepted`, `repeated` (the event was answered before),
 /// `waits` (for the rate or a quota), or why they were refused and kept as dead letters of `client.requests`: the code of the HTTP API,
 /// `too_many_replies`, `not_allowed`, `no_account`, `malformed`; `loop_guard` (above `reply_max` of a route or keyword) is kept

@@ -6,11 +6,11 @@ use crate::http::listener::{self, Bound, Connections};
 use crate::refusals;
 use crate::sessions::Sessions;
 use crate::shared::Shared;
-use crate::tls;
 use smsgw_config::ConfigHandle;
 use smsgw_history::History;
 use smsgw_queue::Engine;
 use smsgw_runtime::{ChildSpec, Clock, Strategy, Supervisor};
+use smsgw_transport::TlsFiles;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -53,7 +53,7 @@ pub fn supervise_with_history(
     let snapshot = config.current();
     let http = &snapshot.config.http;
     let listen = http.listen;
-    let files = tls::Files::of(http.cert_file.as_ref(), http.key_file.as_ref());
+    let files = TlsFiles::of(http.cert_file.as_ref(), http.key_file.as_ref());
     let shared = Arc::new(Shared::new(engine, config.clone(), clock).with_history(history));
     let batches = Arc::clone(&shared);
     let mut node = Supervisor::new("client", Strategy::OneForOne)

@@ -21,7 +21,7 @@ use crate::shared::Shared;
 use crate::tables::Tables;
 use sha2::{Digest, Sha256};
 use smsgw_config::CallbackPolicy;
-use smsgw_message::{ClientRequest, MessageId, Record, Timestamp, names};
+use smsgw_message::{Address, ClientId, ClientRequest, MessageId, Record, Timestamp, names};
 use smsgw_queue::{
     CommitErrorKind, Cost, DeadReason, Delivery, EngineError, Expiry, QueueName, ReleaseReason, StateKey,
     Step, Want,
@@ -287,11 +287,9 @@ fn one_more(step: Step, request: &ClientRequest, policy: &CallbackPolicy, now: T
         Some(auto) => (Duration::from_millis(auto.period_millis), auto.max),
         None => (policy.replies_period, policy.replies_max),
     };
-    let millis = i64::try_from(period.as_millis()).unwrap_or(i64::MAX).max(1);
-    let number = u64::try_from(now.as_millis().div_euclid(millis)).unwrap_or(0);
     let key = match request.auto {
-        Some(_) => names::auto_replies(&request.client, &request.phone, &request.number, number),
-        None => names::replies(&request.client, &request.phone, number),
+        Some(_) => auto_replies_key(&request.client, &request.phone, &request.number, period, now),
+        None => names::replies(&request.client, &request.phone, period_of(period, now)),
     };
     let floor = i64::from(most).saturating_neg();
     step.add(
@@ -300,6 +298,23 @@ fn one_more(step: Step, request: &ClientRequest, policy: &CallbackPolicy, now: T
         Some(floor),
         Expiry::At(now.after(period.saturating_mul(2))),
     )
+}
+
+/// The counter of answers of the gateway itself from a number to a phone, in the period that `at` lies in: it counts down from 0.
+pub fn auto_replies_key(
+    client: &ClientId,
+    phone: &Address,
+    number: &Address,
+    period: Duration,
+    at: Timestamp,
+) -> String {
+    names::auto_replies(client, phone, number, period_of(period, at))
+}
+
+/// Periods since 1970.
+fn period_of(period: Duration, at: Timestamp) -> u64 {
+    let millis = i64::try_from(period.as_millis()).unwrap_or(i64::MAX).max(1);
+    u64::try_from(at.as_millis().div_euclid(millis)).unwrap_or(0)
 }
 
 fn refused(delivery: &Delivery, request: &ClientRequest, refusal: Refusal) -> Step {

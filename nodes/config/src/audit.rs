@@ -10,13 +10,15 @@
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 use smsgw_message::{Instruction, InstructionResult, Record, names};
-use smsgw_queue::{Engine, EngineError, Expiry, StateKey, Step};
+use smsgw_queue::{Engine, EngineError, Expiry, StateKey, Step, Versioned};
 use tracing::error;
 
 /// How many entries are kept.
 const KEPT: u64 = 10_000;
 /// Characters of a result that are kept; all of it stands under `instruction/<id>` for a day.
 const DETAIL: usize = 2000;
+/// The outcome of an order that another node does.
+pub(crate) const FORWARDED: &str = "forwarded";
 /// How many are read at once.
 const PAGE: usize = 500;
 
@@ -73,7 +75,7 @@ pub struct AuditRow {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// `applied`, `unchanged`, `refused`; `forwarded` to the node that does it.
+    /// `applied`, `unchanged`, `refused`; `forwarded` to the node that does it, until that has answered and a day after.
     pub outcome: String,
     /// What came of it.
     pub detail: String,
@@ -138,16 +140,40 @@ pub async fn audit(engine: &dyn Engine, most: usize) -> Result<Vec<AuditRow>, En
         let found = engine
             .get(page.iter().map(|number| key(*number)).collect())
             .await?;
+        let mut entries = Vec::new();
         for found in found.into_iter().flatten() {
             match Entry::from_record(&found.value) {
-                Ok(entry) => rows.push(row(entry)),
+                Ok(entry) => entries.push(entry),
                 Err(error) => error!(%error, "an audit entry cannot be decoded"),
             }
         }
+        let known = results(engine, &entries).await?;
+        rows.extend(entries.into_iter().zip(known).map(|(entry, known)| {
+            row(Entry {
+                result: known.unwrap_or(entry.result),
+                ..entry
+            })
+        }));
     }
     // One that was overwritten meanwhile belongs to a later turn of the ring.
     rows.retain(|row| row.number < end);
     Ok(rows)
+}
+
+/// What the nodes that orders were forwarded to say of them, as long as that is kept.
+async fn results(
+    engine: &dyn Engine,
+    entries: &[Entry],
+) -> Result<Vec<Option<InstructionResult>>, EngineError> {
+    let keys = entries
+        .iter()
+        .map(|entry| StateKey::from(names::instruction(entry.instruction.id)));
+    let found = engine.get(keys.collect()).await?;
+    let of = |(entry, found): (&Entry, Option<Versioned>)| {
+        let found = found.filter(|_| entry.result.outcome == FORWARDED)?;
+        InstructionResult::from_record(&found.value).ok()
+    };
+    Ok(entries.iter().zip(found).map(of).collect())
 }
 
 fn row(entry: Entry) -> AuditRow {

@@ -170,13 +170,13 @@ pub(crate) fn read_limited(path: &Path, limit: u64) -> io::Result<(String, bool)
 }
 
 #[cfg(unix)]
-fn open_to_all(metadata: &std::fs::Metadata) -> bool {
+pub(crate) fn open_to_all(metadata: &std::fs::Metadata) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
     metadata.permissions().mode() & 0o004 != 0
 }
 
 #[cfg(not(unix))]
-fn open_to_all(_: &std::fs::Metadata) -> bool {
+pub(crate) fn open_to_all(_: &std::fs::Metadata) -> bool {
     false
 }
 

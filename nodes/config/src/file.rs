@@ -4,9 +4,13 @@
 //! Invariant: nothing read here is larger than its limit, and no text of a file reaches a log.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use smsgw_config::{Config, Inputs, Problem, Secret, SecretFile, Source, Sources, key_table};
+use smsgw_config::{
+    AdminSection, ClientCert, Config, Inputs, Problem, Secret, SecretFile, Source, Sources, key_table,
+};
+use smsgw_transport::{TlsClientFiles, TlsFile, TlsFiles};
 use thiserror::Error;
 
 use crate::disk::{self, Overlay, read_limited};
@@ -32,6 +36,8 @@ pub struct Loaded {
 pub enum LoadWarning {
     /// A file with a secret can be read by every user of the machine.
     ReadableByOthers(PathBuf),
+    /// The administrator's listener is reached by other machines, and takes no TLS.
+    AdminInTheClear(SocketAddr),
 }
 
 impl fmt::Display for LoadWarning {
@@ -42,6 +48,13 @@ impl fmt::Display for LoadWarning {
                     f,
                     "{} holds a secret and every user of this machine can read it",
                     path.display()
+                )
+            }
+            Self::AdminInTheClear(listen) => {
+                write!(
+                    f,
+                    "[admin] listen {listen} is reached by other machines in the clear: token and texts can be read on the way; \
+                     cert_file and key_file make it TLS"
                 )
             }
         }
@@ -134,6 +147,7 @@ fn read(path: &Path, overlay: &Overlay, lists: &mut Lists) -> Result<Loaded, Loa
         secret: &mut secret,
         list: &mut list,
         ported: &mut ported,
+        certificates: &mut |admin| certificates(directory, admin),
     };
     match Config::parse_sources(main.source, inputs) {
         (sources, Ok(mut config)) => {
@@ -146,6 +160,17 @@ fn read(path: &Path, overlay: &Overlay, lists: &mut Lists) -> Result<Loaded, Loa
                 warnings.extend(open_to_all.into_iter().map(LoadWarning::ReadableByOthers));
             }
             count_from(directory, &mut config);
+            if let Some(listen) = config.admin.listen
+                && config.admin.is_open()
+                && !config.admin.is_tls()
+            {
+                warnings.push(LoadWarning::AdminInTheClear(listen));
+            }
+            if let Some(files) = admin_files(&config.admin)
+                && std::fs::metadata(&files.key).is_ok_and(|found| disk::open_to_all(&found))
+            {
+                warnings.push(LoadWarning::ReadableByOthers(files.key));
+            }
             Ok(Loaded {
                 config,
                 sources,
@@ -186,7 +211,9 @@ fn names_secret(text: &str) -> bool {
 fn has_secret(config: &Config) -> bool {
     let operators = config.operator.values().any(|o| {
         (o.password.is_some() && o.password_file.is_none())
-            || (o.outbind_password.is_some() && o.outbind_password_file.is_none())
+            || o.calls
+                .as_ref()
+                .is_some_and(|calls| calls.password.is_some() && calls.password_file.is_none())
     });
     let clients = config.client.values().any(|c| {
         c.api_key.is_some()
@@ -201,6 +228,9 @@ fn count_from(directory: &Path, config: &mut Config) {
     // `join` leaves an absolute path as it is.
     config.node.data_dir = directory.join(&config.node.data_dir);
     let listeners = [
+        &mut config.admin.cert_file,
+        &mut config.admin.key_file,
+        &mut config.admin.client_ca_file,
         &mut config.http.cert_file,
         &mut config.http.key_file,
         &mut config.smpp.cert_file,
@@ -233,6 +263,60 @@ fn count_from(directory: &Path, config: &mut Config) {
             *file = directory.join(&*file);
         }
     }
+    for calls in config
+        .operator
+        .values_mut()
+        .filter_map(|operator| operator.calls.as_mut())
+    {
+        for file in [&mut calls.ca_file, &mut calls.cert_file, &mut calls.key_file]
+            .into_iter()
+            .flatten()
+        {
+            *file = directory.join(&*file);
+        }
+    }
+}
+
+/// The files of the administrator's listener, when it takes TLS.
+pub fn admin_files(admin: &AdminSection) -> Option<TlsFiles> {
+    let files = TlsFiles::of(admin.cert_file.as_ref(), admin.key_file.as_ref())?;
+    Some(TlsFiles {
+        clients: admin.client_ca_file.as_ref().map(|ca| TlsClientFiles {
+            ca: ca.clone(),
+            required: match admin.client_cert {
+                ClientCert::Required => true,
+                ClientCert::Optional => false,
+            },
+        }),
+        ..files
+    })
+}
+
+/// Whether a listener could be opened with these files; else the key of the one that is wrong, and why.
+fn certificates(directory: &Path, admin: &AdminSection) -> Result<(), (&'static str, String)> {
+    let Some(named) = admin_files(admin) else {
+        return Ok(());
+    };
+    let files = TlsFiles {
+        cert: directory.join(&named.cert),
+        key: directory.join(&named.key),
+        clients: named.clients.clone().map(|clients| TlsClientFiles {
+            ca: directory.join(&clients.ca),
+            ..clients
+        }),
+    };
+    files.open(&[]).map(drop).map_err(|error| {
+        let clients = named.clients.as_ref().map(|clients| &clients.ca);
+        let (key, path) = match error.file() {
+            TlsFile::Cert => ("cert_file", &named.cert),
+            TlsFile::Key => ("key_file", &named.key),
+            TlsFile::ClientCa => ("client_ca_file", clients.unwrap_or(&named.cert)),
+        };
+        (
+            key,
+            format!("{} cannot be used: {}", path.display(), error.reason()),
+        )
+    })
 }
 
 fn read_secret(path: &Path, warnings: &mut Vec<LoadWarning>) -> Result<Secret, String> {

@@ -261,7 +261,7 @@ async fn obey(
             let (lane, record) = (delivery.lane().clone(), delivery.record().clone());
             let step = step.settle(delivery).publish(forwarded.queue, lane, record);
             // The node that does it writes the result; this is where it went.
-            let result = result_of("forwarded", format!("to {}", forwarded.queue), clock);
+            let result = result_of(audit::FORWARDED, format!("to {}", forwarded.queue), clock);
             return audit::note(engine, step, &instruction, &result).await;
         }
         Verb::Config(verb) => {

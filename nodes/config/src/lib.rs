@@ -29,13 +29,13 @@ pub use dead_letters::{
     Acted, DeadLetterAct, DeadLetterFilter, STRIDE, Selection, host_of, select as select_dead_letters,
 };
 pub use edit::{Edit, EditAct, EditError};
-pub use file::{LoadError, LoadWarning, Loaded, load};
+pub use file::{LoadError, LoadWarning, Loaded, admin_files, load};
 pub use instructions::{Wanted, give, instruct, instruct_operator, instruct_session, supervise};
 pub use journal::finish;
 pub use node::{ConfigNode, Instruction, Outcome};
 pub use orders::{OperatorAct, RestoreError};
 pub use proposal::{Author, Done, Plan, PlannedChange, Proposal};
 pub use render::{RenderStyle, render};
-pub use verb::{CORRECT, DISCONNECT, FORWARDED, Forwarded, TOP_UP, Verb};
+pub use verb::{CORRECT, DISCONNECT, FORWARDED, Forwarded, MOVE, TOP_UP, Verb};
 pub use versions::{FileHead, VersionHead};
 pub use watch::{FileStamp, Quiet, watch};

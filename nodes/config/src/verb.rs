@@ -52,8 +52,15 @@ pub const CORRECT: Forwarded = Forwarded {
     queue: names::INSTRUCTIONS_CREDIT,
 };
 
+/// `move`: gives what waits for the operator that the target names to another one; the argument is a `MoveOrder` of the router
+/// as JSON.
+pub const MOVE: Forwarded = Forwarded {
+    word: names::MOVE,
+    queue: names::INSTRUCTIONS_ROUTER,
+};
+
 /// Every verb that another node does.
-pub const FORWARDED: &[Forwarded] = &[DISCONNECT, TOP_UP, CORRECT];
+pub const FORWARDED: &[Forwarded] = &[DISCONNECT, TOP_UP, CORRECT, MOVE];
 
 /// The word of [`Verb::Apply`].
 const APPLY: &str = "apply";

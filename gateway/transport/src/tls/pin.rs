@@ -7,7 +7,8 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
@@ -24,15 +25,15 @@ pub fn spki_pin(certificate: &[u8]) -> Option<[u8; SPKI_PIN_BYTES]> {
 
 /// Another check first, if there is one, then the pins.
 #[derive(Debug)]
-pub(super) struct Pinned {
-    inner: Option<Arc<dyn ServerCertVerifier>>,
+pub(super) struct Pinned<V: ?Sized> {
+    inner: Option<Arc<V>>,
     pins: Vec<[u8; SPKI_PIN_BYTES]>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl Pinned {
+impl<V: ?Sized> Pinned<V> {
     pub(super) fn new(
-        inner: Option<Arc<dyn ServerCertVerifier>>,
+        inner: Option<Arc<V>>,
         pins: Vec<[u8; SPKI_PIN_BYTES]>,
         algorithms: WebPkiSupportedAlgorithms,
     ) -> Self {
@@ -42,9 +43,44 @@ impl Pinned {
             algorithms,
         }
     }
+
+    fn has_pin(&self, end_entity: &CertificateDer<'_>) -> Result<(), Error> {
+        match spki_pin(end_entity) {
+            Some(pin) if self.pins.contains(&pin) => Ok(()),
+            Some(_) => Err(CertificateError::ApplicationVerificationFailure.into()),
+            None => Err(CertificateError::BadEncoding.into()),
+        }
+    }
 }
 
-impl ServerCertVerifier for Pinned {
+/// How signatures over the handshake are checked: the same from either end.
+macro_rules! signatures {
+    () => {
+        fn verify_tls12_signature(
+            &self,
+            message: &[u8],
+            certificate: &CertificateDer<'_>,
+            signature: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            verify_tls12_signature(message, certificate, signature, &self.algorithms)
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            certificate: &CertificateDer<'_>,
+            signature: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            verify_tls13_signature(message, certificate, signature, &self.algorithms)
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            self.algorithms.supported_schemes()
+        }
+    };
+}
+
+impl ServerCertVerifier for Pinned<dyn ServerCertVerifier> {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -56,32 +92,32 @@ impl ServerCertVerifier for Pinned {
         if let Some(inner) = &self.inner {
             inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
         }
-        match spki_pin(end_entity) {
-            Some(pin) if self.pins.contains(&pin) => Ok(ServerCertVerified::assertion()),
-            Some(_) => Err(CertificateError::ApplicationVerificationFailure.into()),
-            None => Err(CertificateError::BadEncoding.into()),
+        self.has_pin(end_entity)?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    signatures!();
+}
+
+impl ClientCertVerifier for Pinned<dyn ClientCertVerifier> {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.inner
+            .as_ref()
+            .map_or(&[], |inner| inner.root_hint_subjects())
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        if let Some(inner) = &self.inner {
+            inner.verify_client_cert(end_entity, intermediates, now)?;
         }
+        self.has_pin(end_entity)?;
+        Ok(ClientCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signature, &self.algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &self.algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
+    signatures!();
 }

@@ -20,7 +20,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use smsgw_config::HttpSection;
 use smsgw_runtime::{ChildContext, ChildError};
-use smsgw_transport::TlsServer;
+use smsgw_transport::{TlsFiles, TlsServer};
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
@@ -52,7 +52,7 @@ pub(crate) async fn serve(
     listen: SocketAddr,
     shared: Arc<Shared>,
     bound: watch::Sender<Option<SocketAddr>>,
-    files: Option<tls::Files>,
+    files: Option<TlsFiles>,
     connections: Connections,
 ) -> Result<(), ChildError> {
     let mut connections = connections.lock().await;

@@ -4,9 +4,9 @@
 //! the session's own task, so that a peer that is slow at it holds up nobody.
 
 use super::{Origin, Server, login, metric};
-use crate::tls::{self, Files};
+use crate::tls;
 use smsgw_runtime::{ChildContext, ChildError};
-use smsgw_transport::Listener;
+use smsgw_transport::{Listener, TlsFiles};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -18,7 +18,7 @@ pub(super) async fn serve(
     listen: SocketAddr,
     server: Arc<Server>,
     bound: watch::Sender<Option<SocketAddr>>,
-    files: Option<Files>,
+    files: Option<TlsFiles>,
 ) -> Result<(), ChildError> {
     let opened = tls::for_listener(files.as_ref(), &[]).await?;
     let (tls, identity) = opened.unzip();

@@ -32,12 +32,11 @@ mod session;
 mod submit;
 
 use crate::shared::Shared;
-use crate::tls;
 use binds::Binds;
 use smsgw_config::ConfigHandle;
 use smsgw_message::ClientId;
 use smsgw_runtime::{AddError, ChildSpec, Intensity, RestartPolicy, Strategy, Supervisor, SupervisorHandle};
-use smsgw_transport::TlsServer;
+use smsgw_transport::{TlsFiles, TlsServer};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -118,7 +117,7 @@ pub(crate) fn supervise(
 ) -> ChildSpec {
     let sessions = Supervisor::new("sessions", Strategy::OneForOne).intensity(Intensity::UNLIMITED);
     let section = &config.current().config.smpp;
-    let files = tls::Files::of(section.cert_file.as_ref(), section.key_file.as_ref());
+    let files = TlsFiles::of(section.cert_file.as_ref(), section.key_file.as_ref());
     let server = Arc::new(Server {
         shared,
         binds,
