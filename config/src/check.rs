@@ -6,12 +6,13 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use crate::check_calls;
 use crate::check_http;
 use crate::problem::Code;
 use crate::reader::{Reader, nearest};
 use crate::schema::Config;
 use crate::schema::client::Client;
-use crate::schema::operator::{CertificateCheck, InterfaceVersion, Operator, Protocol};
+use crate::schema::operator::{CertificateCheck, InDoubt, InterfaceVersion, Operator, Protocol};
 use crate::types::{ClientId, OperatorId, Sha256Digest};
 use crate::value::join;
 
@@ -19,12 +20,7 @@ use crate::value::join;
 const UCP_WINDOW: u32 = 100;
 
 /// Keys of an operator that only SMPP has.
-const SMPP_ONLY: [&str; 28] = [
-    "outbind_listen",
-    "outbind_allow",
-    "outbind_system_id",
-    "outbind_password",
-    "outbind_password_file",
+const SMPP_ONLY: [&str; 23] = [
     "system_id",
     "system_type",
     "address_range",
@@ -51,7 +47,7 @@ const SMPP_ONLY: [&str; 28] = [
 ];
 
 /// Keys of an operator that only UCP has.
-const UCP_ONLY: [&str; 2] = ["login", "number_format"];
+const UCP_ONLY: [&str; 3] = ["login", "number_format", "notification_address"];
 
 /// Keys that SMPP and HTTP have.
 const UCP_LACKS: [&str; 2] = ["receipt_words", "long_messages"];
@@ -92,9 +88,9 @@ fn listeners(config: &Config, reader: &mut Reader) {
         ("smpp.listen", config.smpp.listen),
     ];
     let named = named.map(|(path, listen)| (path.to_owned(), listen));
-    let outbind = config.operator.iter().map(|(id, operator)| {
-        let path = join(&join("operator", id.as_str()), "outbind_listen");
-        (path, operator.outbind_listen)
+    let calls = config.operator.iter().map(|(id, operator)| {
+        let path = format!("{}.calls.listen", join("operator", id.as_str()));
+        (path, operator.calls.as_ref().and_then(|calls| calls.listen))
     });
     let inbound = config.operator.iter().map(|(id, operator)| {
         let path = format!("{}.http.inbound.listen", join("operator", id.as_str()));
@@ -102,7 +98,7 @@ fn listeners(config: &Config, reader: &mut Reader) {
         (path, inbound.and_then(|inbound| inbound.listen))
     });
     let mut taken: BTreeMap<SocketAddr, String> = BTreeMap::new();
-    for (path, listen) in named.into_iter().chain(outbind).chain(inbound) {
+    for (path, listen) in named.into_iter().chain(calls).chain(inbound) {
         let Some(listen) = listen.filter(|listen| listen.port() != 0) else {
             continue;
         };
@@ -121,6 +117,7 @@ fn listeners(config: &Config, reader: &mut Reader) {
 /// A certificate is of no use without its key.
 fn identities(config: &Config, reader: &mut Reader) {
     for (section, certificate, key) in [
+        ("admin", &config.admin.cert_file, &config.admin.key_file),
         ("http", &config.http.cert_file, &config.http.key_file),
         ("smpp", &config.smpp.cert_file, &config.smpp.key_file),
     ] {
@@ -166,12 +163,13 @@ fn order(config: &Config, reader: &mut Reader) {
 fn one_operator(config: &Config, id: &OperatorId, operator: &Operator, reader: &mut Reader) {
     let at = join("operator", id.as_str());
     let key = |name: &str| join(&at, name);
-    let needs_hosts = operator.protocol != Protocol::Http;
+    let connects = operator.called_links() < operator.binds;
+    let needs_hosts = operator.protocol != Protocol::Http && connects;
     if needs_hosts && !reader.has(&key("hosts")) {
         let message = format!("{} is missing", key("hosts"));
         let help = "expected: list of \"host:port\"".to_owned();
         reader.at_key(Code::MissingKey, &at, message, Some(help));
-    } else if needs_hosts && operator.hosts.is_empty() && operator.outbind_listen.is_none() {
+    } else if needs_hosts && operator.hosts.is_empty() {
         let message = format!("{}: no hosts", key("hosts"));
         reader.at_value(
             Code::MissingKey,
@@ -183,7 +181,10 @@ fn one_operator(config: &Config, id: &OperatorId, operator: &Operator, reader: &
     let (account, foreign) = match operator.protocol {
         Protocol::Smpp => ("system_id", [&UCP_ONLY[..], &["http"]].concat()),
         Protocol::Ucp => ("login", [&SMPP_ONLY[..], &UCP_LACKS, &["http"]].concat()),
-        Protocol::Http => ("", [&SMPP_ONLY[..], &UCP_ONLY, &check_http::FOREIGN].concat()),
+        Protocol::Http => (
+            "",
+            [&SMPP_ONLY[..], &UCP_ONLY, &["calls"], &check_http::FOREIGN].concat(),
+        ),
     };
     if reader.has(&key("protocol")) {
         for name in foreign
@@ -200,7 +201,13 @@ fn one_operator(config: &Config, id: &OperatorId, operator: &Operator, reader: &
             reader.at_key(Code::NoEffect, &key(name), message, None);
         }
         let credentials = [account, "password"];
-        for name in credentials.into_iter().filter(|_| !account.is_empty()) {
+        // A UCP carrier that connects to us is not logged in to.
+        let logs_in = match operator.protocol {
+            Protocol::Smpp => true,
+            Protocol::Ucp => connects,
+            Protocol::Http => false,
+        };
+        for name in credentials.into_iter().filter(|_| logs_in) {
             let there = reader.has(&key(name)) || (name == "password" && reader.has(&key("password_file")));
             if !there {
                 let message = format!("{at}: {name} is missing");
@@ -217,7 +224,8 @@ fn one_operator(config: &Config, id: &OperatorId, operator: &Operator, reader: &
         check_http::http(&at, operator, reader);
     }
     required_tlvs(&at, operator, reader);
-    outbind(&at, operator, reader);
+    check_calls::calls(&at, operator, reader);
+    in_doubt(&at, operator, reader);
     links(&at, operator, reader);
     let (most, limit) = match operator.protocol {
         Protocol::Ucp => (
@@ -259,28 +267,25 @@ fn one_operator(config: &Config, id: &OperatorId, operator: &Operator, reader: &
     }
 }
 
-/// Keys of outbind go together; its lines have no TLS.
-fn outbind(at: &str, operator: &Operator, reader: &mut Reader) {
-    only_one(at, &["outbind_password", "outbind_password_file"], reader);
-    if operator.outbind_listen.is_none() {
-        for name in [
-            "outbind_allow",
-            "outbind_system_id",
-            "outbind_password",
-            "outbind_password_file",
-        ] {
-            let path = join(at, name);
-            if reader.has(&path) {
-                let message = format!("{path} has no effect without outbind_listen");
-                reader.at_secret(Code::NoEffect, &path, message, None);
-            }
+/// `query` asks by the carrier's id, of a carrier that can be asked so.
+fn in_doubt(at: &str, operator: &Operator, reader: &mut Reader) {
+    let why = match (operator.in_doubt, operator.protocol) {
+        (InDoubt::Query, Protocol::Ucp) => {
+            "UCP asks by recipient and sender (operation 55), and a message that was delivered is as unknown as one that never came"
         }
-    } else if operator.tls.is_some() {
-        let path = join(at, "tls");
-        let message = format!("{path}: connections of outbind_listen have no TLS");
-        let help = "put a tunnel in front of outbind_listen, and take tls away".to_owned();
-        reader.at_key(Code::Conflict, &path, message, Some(help));
-    }
+        (InDoubt::Query, Protocol::Http) => "nothing describes how to ask an HTTP carrier",
+        (InDoubt::Query, Protocol::Smpp) | (InDoubt::Resubmit | InDoubt::Wait(_) | InDoubt::Reject, _) => {
+            return;
+        }
+    };
+    let path = join(at, "in_doubt");
+    let message = format!(
+        "{path}: \"query\" cannot be had with protocol \"{}\": {why}",
+        operator.protocol
+    );
+    let help =
+        "choose \"resubmit\" (perhaps twice at the phone), \"reject\" (perhaps never), or \"wait:<time>\"";
+    reader.at_value(Code::Conflict, &path, message, Some(help.to_owned()));
 }
 
 /// What is said of links is said of links that there are.

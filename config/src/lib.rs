@@ -15,6 +15,7 @@ mod check;
 mod check_admin;
 mod check_admission;
 mod check_callback;
+mod check_calls;
 mod check_history;
 mod check_http;
 mod check_mo;
@@ -42,12 +43,13 @@ pub use env::Environment;
 pub use handle::{ConfigHandle, Snapshot};
 pub use json_schema::json_schema;
 pub use mask::masked_line;
-pub use parse::{Inputs, ReadList, ReadPorted, ReadSecret};
+pub use parse::{CheckCertificates, Inputs, ReadList, ReadPorted, ReadSecret};
 pub use problem::{Code, Problem};
 pub use schema::admission::{
     AdmissionSection, ListEntry, ListFile, ListName, NumberList, PriceSection, SenderSection, TextPattern,
 };
 pub use schema::callback::CallbackSection;
+pub use schema::calls::CarrierCalls;
 pub use schema::cdr::{CdrColumn, CdrCompression, CdrFormat, CdrNumbers, CdrSection};
 pub use schema::client::Client;
 pub use schema::client_callback::{
@@ -68,8 +70,8 @@ pub use schema::inbox::InboxSection;
 pub use schema::key::{ApiKey, Scope};
 pub use schema::keywords::{KeywordAct, KeywordLanguage, KeywordScope, KeywordSet, Keywords};
 pub use schema::node::{
-    AdminSection, EngineKind, EngineSection, HttpSection, LimitsSection, LogFormat, LogLevel, LogSection,
-    NodeSection, Role, SmppSection,
+    AdminSection, ClientCert, EngineKind, EngineSection, HttpSection, LimitsSection, LogFormat, LogLevel,
+    LogSection, NodeSection, Role, SmppSection,
 };
 pub use schema::operator::{
     Alphabet, BindMode, CertificateCheck, Closing, InDoubt, InterfaceVersion, LinkWish, LongReceipts,

@@ -14,6 +14,7 @@ use crate::merge;
 use crate::problem::{Code, Problem};
 use crate::reader::Reader;
 use crate::schema::Config;
+use crate::schema::node::AdminSection;
 use crate::secrets::SecretFile;
 use crate::sources::{ReadInclude, Source, Sources};
 use crate::types::Secret;
@@ -28,6 +29,10 @@ pub type ReadList<'a> = dyn FnMut(&Path) -> Result<Arc<NumberSet>, String> + 'a;
 /// Gets the ported numbers in a file, or says in a few words, with the line, why it cannot.
 pub type ReadPorted<'a> = dyn FnMut(&Path) -> Result<Arc<PortedNumbers>, String> + 'a;
 
+/// Looks whether the files of a listener's TLS can be used, or says which key names the one that cannot, and why in a few
+/// words.
+pub type CheckCertificates<'a> = dyn FnMut(&AdminSection) -> Result<(), (&'static str, String)> + 'a;
+
 /// What a configuration is read with, beside its text.
 #[expect(missing_debug_implementations, reason = "it holds functions only")]
 pub struct Inputs<'a> {
@@ -41,6 +46,8 @@ pub struct Inputs<'a> {
     pub list: &'a mut ReadList<'a>,
     /// The ported numbers in a file.
     pub ported: &'a mut ReadPorted<'a>,
+    /// The certificates of the administrator's listener: with wrong ones nobody could ask why nothing answers.
+    pub certificates: &'a mut CheckCertificates<'a>,
 }
 
 /// Where the files come from that a configuration names.
@@ -48,6 +55,7 @@ struct Files<'a, 'b> {
     secret: &'a mut ReadSecret<'b>,
     list: &'a mut ReadList<'b>,
     ported: &'a mut ReadPorted<'b>,
+    certificates: &'a mut CheckCertificates<'b>,
 }
 
 /// Nobody knows any name.
@@ -77,12 +85,14 @@ impl Config {
         list: &mut ReadList<'_>,
     ) -> Result<Self, Vec<Problem>> {
         let sources = Sources::single(file_name, text);
-        // Files of ported numbers stay unread.
+        // Files of ported numbers and of certificates stay unread.
         let mut ported = |_: &Path| Ok(Arc::default());
+        let mut certificates = |_: &AdminSection| Ok(());
         let read = Files {
             secret,
             list,
             ported: &mut ported,
+            certificates: &mut certificates,
         };
         Self::parse_from(&sources, &no_environment, Reader::default(), Some(read))
     }
@@ -102,6 +112,7 @@ impl Config {
             secret: inputs.secret,
             list: inputs.list,
             ported: inputs.ported,
+            certificates: inputs.certificates,
         });
         let parsed = Self::parse_from(&sources, inputs.environment, reader, read);
         (sources, parsed)
@@ -118,7 +129,18 @@ impl Config {
         };
         let mut config = Self::read(&mut reader, &root).unwrap_or_default();
         check::across(&config, &mut reader);
-        if let Some(Files { secret, list, ported }) = read {
+        if let Some(Files {
+            secret,
+            list,
+            ported,
+            certificates,
+        }) = read
+        {
+            if let Err((key, why)) = certificates(&config.admin) {
+                let path = join("admin", key);
+                let message = format!("{path}: {why}");
+                reader.at_value(Code::CertificateFile, &path, message, None);
+            }
             for file in config.secret_files() {
                 match secret(&file).and_then(|secret| file.place.judge(secret)) {
                     Ok(secret) => config.fill_secret(&file.place, secret),

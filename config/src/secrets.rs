@@ -14,8 +14,8 @@ use crate::value::join;
 pub enum SecretPlace {
     /// `operator.<id>.password`.
     Operator(OperatorId),
-    /// `operator.<id>.outbind_password`.
-    Outbind(OperatorId),
+    /// `operator.<id>.calls.password`.
+    Calls(OperatorId),
     /// `operator.<id>.http.inbound.secret`.
     Inbound(OperatorId),
     /// `client.<id>.password`.
@@ -82,7 +82,7 @@ impl SecretPlace {
     pub fn key_path(&self) -> String {
         match self {
             Self::Operator(id) => join(&join("operator", id.as_str()), "password_file"),
-            Self::Outbind(id) => join(&join("operator", id.as_str()), "outbind_password_file"),
+            Self::Calls(id) => format!("{}.calls.password_file", join("operator", id.as_str())),
             Self::Inbound(id) => format!("{}.http.inbound.secret_file", join("operator", id.as_str())),
             Self::Client(id) => join(&join("client", id.as_str()), "password_file"),
             Self::History => join("history", "url_file"),
@@ -97,9 +97,7 @@ impl SecretPlace {
     /// What is wrong with a secret for this place, in a few words.
     pub(crate) fn judge(&self, secret: Secret) -> Result<Secret, String> {
         let wrong = match self {
-            Self::Operator(_) | Self::Outbind(_) | Self::Inbound(_) | Self::Client(_) | Self::History => {
-                false
-            }
+            Self::Operator(_) | Self::Calls(_) | Self::Inbound(_) | Self::Client(_) | Self::History => false,
             Self::Callback(_, CallbackSecret::Password) => false,
             Self::Admin => !is_token(&secret),
             Self::Callback(_, CallbackSecret::Bearer) => {
@@ -135,10 +133,10 @@ impl Config {
                 path,
             })
         });
-        let outbinds = self.operator.iter().filter_map(|(id, operator)| {
-            let path = operator.outbind_password_file.clone()?;
+        let calls = self.operator.iter().filter_map(|(id, operator)| {
+            let path = operator.calls.as_ref()?.password_file.clone()?;
             Some(SecretFile {
-                place: SecretPlace::Outbind(id.clone()),
+                place: SecretPlace::Calls(id.clone()),
                 path,
             })
         });
@@ -180,7 +178,7 @@ impl Config {
         operators
             .chain(history)
             .chain(admin)
-            .chain(outbinds)
+            .chain(calls)
             .chain(inbounds)
             .chain(clients)
             .chain(callbacks)
@@ -195,9 +193,10 @@ impl Config {
                     operator.password = Some(secret);
                 }
             }
-            SecretPlace::Outbind(id) => {
-                if let Some(operator) = self.operator.get_mut(id) {
-                    operator.outbind_password = Some(secret);
+            SecretPlace::Calls(id) => {
+                let operator = self.operator.get_mut(id);
+                if let Some(calls) = operator.and_then(|operator| operator.calls.as_mut()) {
+                    calls.password = Some(secret);
                 }
             }
             SecretPlace::Inbound(id) => {

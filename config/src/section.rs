@@ -65,6 +65,14 @@ pub(crate) fn at_most_chars(most: usize) -> Check<String> {
     }
 }
 
+/// At most this many digits.
+pub(crate) fn at_most_digits(most: usize) -> Check<crate::types::Digits> {
+    Check {
+        text: format!("at most {most} digits"),
+        test: Box::new(move |digits| digits.as_str().len() <= most),
+    }
+}
+
 /// What can be empty.
 pub(crate) trait IsEmpty {
     fn is_empty(&self) -> bool;

@@ -146,6 +146,32 @@ fn each_rule_says_exactly_this() {
             vec!["gateway.toml:8:1: SMSGW-C012: operator.u.bind has no effect with protocol \"ucp\""],
         ),
         (
+            "[operator.u]\nprotocol = \"ucp\"\nhosts = [\"h:1\"]\nlogin = \"1\"\npassword = \"p\"\nin_doubt = \"query\"\n".into(),
+            vec!["gateway.toml:8:12: SMSGW-C009: operator.u.in_doubt: \"query\" cannot be had with protocol \"ucp\": UCP asks by recipient and sender (operation 55), and a message that was delivered is as unknown as one that never came (choose \"resubmit\" (perhaps twice at the phone), \"reject\" (perhaps never), or \"wait:<time>\")"],
+        ),
+        ("[operator.u]\nprotocol = \"ucp\"\n[operator.u.calls]\nlisten = \"127.0.0.1:1\"\n".into(), vec![]),
+        (
+            "[operator.u]\nprotocol = \"ucp\"\nbinds = 2\n[operator.u.calls]\nlisten = \"127.0.0.1:1\"\nlinks = 1\n".into(),
+            vec![
+                "gateway.toml:3:11: SMSGW-C003: operator.u.hosts is missing (expected: list of \"host:port\")",
+                "gateway.toml:3:11: SMSGW-C010: operator.u: login is missing (an operator with protocol \"ucp\" logs in with login and password or password_file)",
+                "gateway.toml:3:11: SMSGW-C010: operator.u: password is missing (an operator with protocol \"ucp\" logs in with login and password or password_file)",
+            ],
+        ),
+        (op("[operator.alpha.calls]"), vec!["gateway.toml:8:1: SMSGW-C003: operator.alpha.calls.listen is missing (expected: address and port such as \"127.0.0.1:8080\")"]),
+        (op("[operator.alpha.calls]\nlisten = \"127.0.0.1:1\"\nlinks = 2"), vec!["gateway.toml:10:9: SMSGW-C006: operator.alpha.calls.links: 2 is above 1, by binds"]),
+        (op("[operator.alpha.calls]\nlisten = \"127.0.0.1:1\"\nsubmit = true"), vec!["gateway.toml:10:1: SMSGW-C012: operator.alpha.calls.submit has no effect with protocol \"smpp\" (bind says which way parts go)"]),
+        (op("[operator.alpha.calls]\nlisten = \"127.0.0.1:1\"\nlogin = \"1234567890123456\""), vec!["gateway.toml:10:9: SMSGW-C006: operator.alpha.calls.login: a system_id has at most 15 characters"]),
+        (op("[operator.alpha.calls]\nlisten = \"127.0.0.1:1\"\ncert_file = \"c\""), vec!["gateway.toml:8:17: SMSGW-C003: operator.alpha.calls: cert_file and key_file go together"]),
+        (op("[operator.alpha.calls]\nlisten = \"127.0.0.1:1\"\nca_file = \"c\""), vec!["gateway.toml:10:1: SMSGW-C012: operator.alpha.calls.ca_file has no effect without cert_file and key_file"]),
+        (
+            op("[operator.alpha.tls]\n[operator.alpha.calls]\nlisten = \"127.0.0.1:1\"\npassword = \"a\"\npassword_file = \"f\""),
+            vec![
+                "gateway.toml:8:17: SMSGW-C012: operator.alpha.tls has no effect: every link waits for the carrier (the certificate of operator.alpha.calls is its cert_file and key_file)",
+                "gateway.toml:12:1: SMSGW-C009: operator.alpha.calls: password and password_file exclude each other (keep one of them)",
+            ],
+        ),
+        (
             "[operator.\"a b\"]\nprotocol = \"smpp\"\n".into(),
             vec![r#"gateway.toml:3:11: SMSGW-C005: operator: "a b" cannot be a name here (a name has 1 to 64 letters, digits, '.', '_' or '-')"#],
         ),
@@ -504,6 +530,9 @@ fn an_admin_listener_that_others_reach_needs_a_token_and_a_token_is_long_and_not
         "listen = \"[::1]:0\"",
         "listen = \"0.0.0.0:0\"\ntoken = \"0123456789abcdef\"",
         "listen = \"[::]:0\"\ntoken_file = \"t\"",
+        "listen = \"[::]:0\"\ncert_file = \"c\"\nkey_file = \"k\"\nclient_ca_file = \"a\"",
+        "listen = \"[::]:0\"\ncert_file = \"c\"\nkey_file = \"k\"\nclient_ca_file = \"a\"\nclient_cert = \"optional\"",
+        "cert_file = \"c\"\nkey_file = \"k\"\nclient_ca_file = \"a\"\ntoken = \"0123456789abcdef\"",
     ] {
         assert!(
             Config::parse("f", &format!("[node]\nname = \"n\"\n[admin]\n{good}\n")).is_ok(),
@@ -516,6 +545,12 @@ fn an_admin_listener_that_others_reach_needs_a_token_and_a_token_is_long_and_not
         "token = \"hush-hush\"",
         "token = \"hush hush hush hush\"",
         "token = \"hush-hush-hush-hush\"\ntoken_file = \"t\"",
+        "listen = \"0.0.0.0:0\"\ncert_file = \"c\"\nkey_file = \"k\"",
+        "cert_file = \"c\"",
+        "key_file = \"k\"",
+        "client_ca_file = \"a\"",
+        "cert_file = \"c\"\nkey_file = \"k\"\nclient_cert = \"optional\"",
+        "cert_file = \"c\"\nkey_file = \"k\"\nclient_ca_file = \"a\"\nclient_cert = \"always\"",
     ] {
         let told = told(bad);
         assert_eq!(told.len(), 1, "{bad}: {told:#?}");

@@ -12,6 +12,7 @@ use crate::value::Value;
 
 pub mod admission;
 pub mod callback;
+pub mod calls;
 pub mod cdr;
 pub mod client;
 pub mod client_callback;

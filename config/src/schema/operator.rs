@@ -4,21 +4,20 @@
 //! Invariant: a key that the operator's protocol does not use is refused, so that nothing is set in vain.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ipnet::IpNet;
-
+use super::calls::CarrierCalls;
 use super::content::{
     Addresses, ClassForm, ClientOption, DataCodings, LongMessages, Priorities, SenderAlphabet, TlvRange,
     TlvTag, TlvValue,
 };
 use super::http_carrier::HttpCarrier;
-use crate::section::{at_most_chars, between, if_set};
+use crate::section::{at_most_chars, at_most_digits, between, if_set};
 use crate::status::{HTTP_BASE, StatusRange, UCP_BASE, codes};
 pub use crate::types::InDoubt;
-use crate::types::{HostPort, Ladder, ReceiptWord, Secret, SecretSource, SpkiPin};
+use crate::types::{Digits, HostPort, Ladder, ReceiptWord, Secret, SecretSource, SpkiPin};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -269,24 +268,13 @@ section! {
         /// on, the second from the second and so on, so that links spread over them. A link that came up elsewhere goes back to
         /// its first host when it connects the next time, not before. Names are looked up at each connect; the IPv6 and IPv4
         /// addresses of a name in turn, 250 ms apart.
-        /// Needed for SMPP and UCP; an HTTP carrier is where `http.url` says. Since 0.1.
+        /// Needed for SMPP and UCP, unless every link waits for `calls`; an HTTP carrier is where `http.url` says. Since 0.1.
         hosts: Vec<HostPort> = Vec::new(), Relink;
         /// Our address towards the carrier, for its allow list; hosts are then reached over its family (IPv4 or IPv6) only.
         /// Absent: the system's choice. Since 0.1.
         source_address: Option<IpAddr> = None, Relink;
-        /// Where the carrier connects to and asks us to bind, by outbind (SMPP 3.4 §2.2.1): its links then wait for that
-        /// instead of connecting, each takes one connection (two, receiver first, when its binds are a pair), and `hosts` may be
-        /// empty. Without TLS: put a tunnel around it. Since 0.1.
-        outbind_listen: Option<SocketAddr> = None, Relink;
-        /// Who may connect there; empty: the addresses of `hosts`, or this machine when there are none. Others are closed at
-        /// once and counted (`smsgw_operator_outbinds_total`). Since 0.1.
-        outbind_allow: Vec<IpNet> = Vec::new(), Live;
-        /// The system_id that the carrier's outbind must have; absent: any. Since 0.1.
-        outbind_system_id: Option<String> = None, Live where if_set(at_most_chars(15));
-        /// The password that the carrier's outbind must have; or `outbind_password_file`. Absent: any. Since 0.1.
-        outbind_password: Option<Secret> = None, Live;
-        /// File with that password (its first line); a relative path counts from the file. Since 0.1.
-        outbind_password_file: Option<PathBuf> = None, Live;
+        /// Where the carrier connects to us, if it does. Since 0.1.
+        calls: Option<CarrierCalls> = None, Relink;
         /// TLS to the carrier; absent: plain TCP. Since 0.1.
         tls: Option<TlsSection> = None, Relink;
         /// What an HTTP carrier takes, answers and brings. Since 0.1.
@@ -299,7 +287,7 @@ section! {
         priority: Priorities = Priorities::default(), Live;
         /// SMPP account. Since 0.1.
         system_id: Option<String> = None, Relink where if_set(at_most_chars(15));
-        /// UCP account (operation 60). Since 0.1.
+        /// UCP account (operation 60); not needed where every link waits for `calls`. Since 0.1.
         login: Option<String> = None, Relink where if_set(at_most_chars(16));
         /// Password of the account; or `password_file`. Since 0.1.
         password: Option<Secret> = None, Relink;
@@ -347,7 +335,7 @@ section! {
         /// Case and leading zeros never matter. `auto` finds out, and tries every form where a carrier mixes them. Since 0.1.
         message_ids: MessageIds = MessageIds::Auto, Live;
         /// What happens to a part that was written and never answered: `resubmit`, `wait:<time>` for its receipt,
-        /// `query` the carrier, or `reject`. Since 0.1.
+        /// `query` the carrier (SMPP), or `reject`. Since 0.1.
         in_doubt: InDoubt = InDoubt::Resubmit, Live;
         /// How often a part in doubt is sent again at most; then it ends as rejected with error `in_doubt`, so that a message
         /// which breaks the carrier or its link does not do so for ever. Kept across restarts; 0 never sends again. Since 0.1.
@@ -385,7 +373,10 @@ section! {
         /// Numbering plan of every recipient, instead of the one derived from it. Since 0.1.
         dest_npi: Option<u8> = None, Live where if_set(between(0, 18));
         /// How an international recipient is written (UCP). Since 0.1.
-        number_format: NumberFormat = NumberFormat::DoubleZero, Live;
+        number_format: NumberFormat = NumberFormat::DoubleZero, Relink;
+        /// The address that notifications are to be sent to (UCP: NAdC), for an account with several connections: the carrier knows
+        /// which of them it means, or connects to us for it (`calls`). Absent: to the sender's own. Since 0.1.
+        notification_address: Option<Digits> = None, Relink where if_set(at_most_digits(16));
         /// How the letters of a sender are written (SMPP); a sender with a character that it lacks is refused. Since 0.1.
         sender_alphabet: SenderAlphabet = SenderAlphabet::Latin1, Live;
         /// How validity is told (SMPP). Since 0.1.

@@ -30,6 +30,10 @@ fn parse(files: &[(&str, &str)]) -> (Sources, Result<Config, Vec<Problem>>) {
         secret: &mut |_| Err("none here".to_owned()),
         list: &mut |_| Err("none here".to_owned()),
         ported: &mut |_| Err("none here".to_owned()),
+        certificates: &mut |admin| match &admin.cert_file {
+            Some(_) => Err(("key_file", "it belongs to another certificate".to_owned())),
+            None => Ok(()),
+        },
     };
     Config::parse_sources(Source::new("main", map["main"]), inputs)
 }
@@ -203,4 +207,16 @@ fn a_name_that_is_not_set_is_shown_where_it_stands_and_no_value_is_ever_shown() 
         "{found:#?}"
     );
     assert!(!found.concat().contains("hush"), "{found:#?}");
+}
+
+#[test]
+fn a_certificate_that_cannot_be_used_is_told_where_its_file_is_named() {
+    let listener = "[admin]\ncert_file = \"a.pem\"\nkey_file = \"b.key\"\n";
+    assert_eq!(
+        problems(&[
+            ("main", "include = [\"a\"]\n[node]\nname = \"n\"\n"),
+            ("a", listener)
+        ]),
+        ["a:3:12: SMSGW-C019: admin.key_file: it belongs to another certificate"]
+    );
 }

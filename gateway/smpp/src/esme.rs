@@ -18,7 +18,7 @@
 
 mod api;
 
-pub use api::{EsmeCommand, EsmeConfig, EsmeEvent, Operation, Reply, Request};
+pub use api::{Answer, EsmeCommand, EsmeConfig, EsmeEvent, Operation, Reply, Request};
 
 use crate::{
     congestion::Congestion,
@@ -208,38 +208,12 @@ impl EsmeSession {
             Matched::Nothing => return self.core.unmatched(head),
         };
         let Sent { tag, command, at, .. } = sent;
-        let Answer {
-            status,
-            message_id,
-            tlvs,
-            reply,
-        } = Answer::of(command, head.status, body);
-        let congestion = Congestion::of(&tlvs);
-        if congestion.is_some() {
-            self.core.congestion = congestion;
+        let answer = Answer::of(command, head.status, body);
+        if let Some(congestion) = Congestion::of(&answer.tlvs) {
+            self.core.congestion = Some(congestion);
         }
         let took = now.saturating_duration_since(at);
-        self.core.emit(if late {
-            EsmeEvent::LateAnswer {
-                tag,
-                status,
-                message_id,
-                tlvs,
-                reply,
-                congestion,
-                took,
-            }
-        } else {
-            EsmeEvent::Answered {
-                tag,
-                status,
-                message_id,
-                tlvs,
-                reply,
-                congestion,
-                took,
-            }
-        });
+        self.core.emit(answer.told(tag, took, late));
         self.core.unbind_when_idle(now);
     }
 
@@ -255,14 +229,6 @@ impl EsmeSession {
                 .refuse_request(head.id, head.sequence, CommandStatus::TEMPORARY_APP_ERROR);
         }
     }
-}
-
-/// An answer in the terms of its request.
-struct Answer {
-    status: CommandStatus,
-    message_id: COctets,
-    tlvs: Tlvs,
-    reply: Reply,
 }
 
 impl Answer {

@@ -44,7 +44,7 @@ mod wide;
 
 pub use address::Address;
 pub use congestion::Congestion;
-pub use esme::{EsmeCommand, EsmeConfig, EsmeEvent, EsmeSession, Operation, Reply, Request};
+pub use esme::{Answer, EsmeCommand, EsmeConfig, EsmeEvent, EsmeSession, Operation, Reply, Request};
 pub use octets::COctets;
 pub use outcome::{CloseCause, Held, Refusal, Undecodable, WindowCounts};
 pub use password::Password;

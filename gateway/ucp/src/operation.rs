@@ -1,9 +1,10 @@
 //! Operations and results, field by field (EMI-UCP 4.0 sections 4 to 6).
 //!
 //! A field is kept as it stood on the wire ([`Text`]); what it means is read by [`crate::content`], [`crate::address`] and
-//! [`crate::xser`]. So whatever a peer sent is written the same again.
+//! [`crate::xser`]. So whatever a peer sent is written the same again, error codes with two digits.
 //!
-//! Tolerated and counted: fields missing at the end count as not given, fields beyond the last are left out.
+//! Tolerated and counted: fields missing at the end count as not given, and so does MVP of a result that has one field less; fields
+//! beyond the last are left out.
 //!
 //! # Limits
 //! The 4-digit operations of provisioning (STYP 4 and 6 of operation 60) are read and written; what they carry is not known here.
@@ -40,7 +41,7 @@ pub enum SyntaxError {
 /// What a peer did that the standard does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tolerated {
-    /// Fields that are missing at the end.
+    /// Fields that are missing: at the end, and MVP.
     pub missing: usize,
     /// Fields beyond the last.
     pub surplus: usize,
@@ -182,7 +183,7 @@ pub enum Outcome {
     },
     /// `N`: refused.
     Nack {
-        /// EC.
+        /// EC; read with any number of digits, written with two.
         code: ErrorCode,
         /// SM: words, or anything.
         sm: Text,
@@ -370,11 +371,14 @@ impl Pdu {
 fn read_outcome(ot: OperationType, reader: &mut Reader<'_>) -> Result<Outcome, SyntaxError> {
     match reader.next()?.as_str() {
         "A" => {
-            // Some centres leave MVP out.
-            let mvp = if has_mvp(ot) && reader.fields.len() != 1 {
-                reader.next()?
-            } else {
-                Text::default()
+            let mvp = match (has_mvp(ot), reader.fields.len()) {
+                (false, _) => Text::default(),
+                // Some centres leave MVP out.
+                (true, 1) => {
+                    reader.tolerated.missing = reader.tolerated.missing.saturating_add(1);
+                    Text::default()
+                }
+                (true, _) => reader.next()?,
             };
             Ok(Outcome::Ack {
                 mvp,

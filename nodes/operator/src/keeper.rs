@@ -7,12 +7,12 @@
 
 use crate::account::Account;
 use crate::bind::{Bind, UNBIND_TIMEOUT};
+use crate::calls::{self, Calls, Listening};
 use crate::dial::Dial;
 use crate::http::{self, Arrivals};
 use crate::link::{self, Link};
 use crate::load::Load;
 use crate::metric::LINK_STATE;
-use crate::outbind::{self, Calls, Listening};
 use crate::pdu_log::PduLog;
 use crate::status::{LinkState, LinkStatus, LinkTable};
 use crate::trace::LinkTap;
@@ -137,6 +137,12 @@ impl Kept {
         sender.send_if_modified(|known| std::mem::replace(known, wish) != wish);
         sender.clone()
     }
+}
+
+/// A UCP line that the centre opened, and over which it takes no messages.
+fn only_receives(operator: &Operator, link: u32) -> bool {
+    let submits = operator.calls.as_ref().is_none_or(|calls| calls.submit);
+    operator.protocol == Protocol::Ucp && operator.is_called(link) && !submits
 }
 
 /// Why a link does not run; `None` when it is to.
@@ -367,8 +373,7 @@ impl Keeper {
             }
         }
         let listens = match operator.protocol {
-            Protocol::Smpp => operator.outbind_listen,
-            Protocol::Ucp => None,
+            Protocol::Smpp | Protocol::Ucp => operator.calls.as_ref().and_then(|calls| calls.listen),
             Protocol::Http => {
                 let inbound = operator.http.as_ref().and_then(|http| http.inbound.as_ref());
                 inbound.and_then(|inbound| inbound.listen)
@@ -399,17 +404,16 @@ impl Keeper {
                     Arc::clone(&kept.calls),
                     Arc::clone(&self.clock),
                     address,
-                    usize::try_from(operator.binds).unwrap_or(usize::MAX),
+                    usize::try_from(operator.called_links()).unwrap_or(usize::MAX),
                 ));
-                let name = format!("outbind-{id}");
-                let spec =
-                    ChildSpec::task(name.clone(), move |ctx| outbind::run(ctx, Arc::clone(&listening)));
+                let name = format!("calls-{id}");
+                let spec = ChildSpec::task(name.clone(), move |ctx| calls::run(ctx, Arc::clone(&listening)));
                 let task = Task {
                     of: Part::Listener,
                     stage: Stage::Runs,
                 };
                 kept.tasks.insert(name, task);
-                round.start.push((id.clone(), spec.kind("outbind")));
+                round.start.push((id.clone(), spec.kind("calls")));
             }
         }
     }
@@ -475,6 +479,7 @@ impl Keeper {
             (bind, task)
         };
         let tasks = match mode {
+            BindMode::Transceiver if only_receives(operator, number) => vec![one(Bind::Receiver)],
             BindMode::Transceiver => vec![one(Bind::Transceiver)],
             BindMode::TransmitterReceiver => vec![one(Bind::Transmitter), one(Bind::Receiver)],
             BindMode::Auto => {

@@ -5,7 +5,7 @@
 //!   keeper                 applies configuration changes: adds and removes links
 //!   link-<operator>-<n>    one task per bind: connect, bind, traffic, again
 //!   link-<operator>-<n>-tx, -rx   the two binds of a `transmitter+receiver` link, under one link id
-//!   outbind-<operator>     listens for the carrier, where it is the one that connects
+//!   calls-<operator>       listens for the carrier, where it is the one that connects
 //!   inbound-<operator>     listens for the requests of an HTTP carrier
 //!
 //! mt.operator.<id> ─▶ traffic ─submit_sm─▶ carrier ─deliver_sm─▶ traffic ─▶ up.<p>, events
@@ -23,6 +23,7 @@ mod account;
 mod again;
 mod answers;
 mod bind;
+mod calls;
 mod cancel;
 mod commit;
 mod dial;
@@ -37,7 +38,6 @@ mod late;
 mod link;
 mod load;
 mod metric;
-mod outbind;
 mod pdu_log;
 mod prepared;
 mod status;

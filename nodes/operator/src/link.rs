@@ -7,7 +7,7 @@
 //! at least `credentials_retry` after refused credentials, at least `already_bound_retry` after ESME_RALYBND (carriers
 //! keep ghosts of lost sessions for up to a minute; binding faster only feeds them).
 //!
-//! Where the carrier is to connect (`outbind_listen`), connecting is waiting for its call, and all else the same.
+//! Where the carrier is to connect (`calls`), connecting is waiting for its call, and all else the same.
 //!
 //! With `bind = "auto"` a link begins as a transceiver. When the carrier seems to have none ([`bind::refuses_transceivers`])
 //! the task tries a transmitter at once; a transmitter that is bound makes all links of the operator pairs, one that is
@@ -15,18 +15,17 @@
 
 use crate::account::Account;
 use crate::bind::{self, Bind};
+use crate::calls::{self, Calls, Rank};
 use crate::dial::{Dial, Dialled, Stream};
 use crate::http;
 use crate::load::Load;
 use crate::metric::Meters;
-use crate::outbind::{Calls, Rank};
 use crate::prepared::Prepared;
 use crate::status::{LinkState, LinkStatus, LinkTable};
 use crate::tls::TlsFiles;
 use crate::trace::LinkTap;
 use crate::traffic::{self, Over, Traffic};
-use crate::ucp::LinkSession;
-use smsgw_config::{LinkWish, Operator, Protocol};
+use smsgw_config::{CarrierCalls, LinkWish, Operator, Protocol};
 use smsgw_message::LinkId;
 use smsgw_queue::Engine;
 use smsgw_runtime::{ChildContext, ChildError, Clock};
@@ -136,6 +135,12 @@ impl Link {
     /// Whether the mode is decided, and for the pair.
     fn is_paired(&self) -> bool {
         self.pairs.as_ref().is_some_and(|pairs| *pairs.borrow())
+    }
+
+    /// How its carrier connects, when it is the one to do so.
+    fn is_called<'a>(&self, operator: &'a Operator) -> Option<&'a CarrierCalls> {
+        let number = u32::try_from(self.index).unwrap_or(u32::MAX).saturating_add(1);
+        operator.calls.as_ref().filter(|_| operator.is_called(number))
     }
 
     /// Takes nothing from the queue.
@@ -362,14 +367,16 @@ async fn try_once(
     }
     let settings = link.account.settings();
     let operator = &*Arc::clone(&memory.operator);
-    match operator.outbind_listen {
+    let called = link.is_called(operator);
+    match called.and_then(|calls| calls.listen) {
         None => link.report(meters, LinkState::Connecting, None),
         Some(address) => {
-            let waits = format!("waits for the carrier's outbind at {address}");
+            let word = calls::host(operator.protocol);
+            let waits = format!("waits for the carrier's {word} at {address}");
             link.report(meters, LinkState::Down, Some(waits));
         }
     }
-    let prepared = match Prepared::of(operator, link.bind) {
+    let prepared = match Prepared::of(operator, called, link.bind) {
         Ok(prepared) => prepared,
         Err(error) => {
             error!(operator = %link.account.id, link = %link.id, error, "the link has nothing to bind with");
@@ -399,11 +406,9 @@ async fn try_once(
     info!(operator = %link.account.id, link = %link.id, bind = link.bind.as_str(), %peer, host, tls, "connected");
 
     let window = prepared.window();
-    let (session, asked) = prepared.begin(operator, link.clock.instant());
-    let stream: Box<dyn Stream> = match session {
-        LinkSession::Smpp(_) => Box::new(Tapped::new(stream, link.tap.session(peer))),
-        LinkSession::Ucp(_) => stream,
-    };
+    let (session, asked) = prepared.begin(link.clock.instant());
+    let tap = link.tap.session(operator.protocol, peer);
+    let stream: Box<dyn Stream> = Box::new(Tapped::new(stream, tap));
     let (commands, session_commands) = mpsc::channel(traffic::command_room(window));
     let (session_events, events) = mpsc::channel(EVENT_BATCHES);
     ctx.shows("commands", &commands);
@@ -460,7 +465,7 @@ async fn try_once(
 }
 
 async fn open(link: &Link, operator: &Operator, files: &mut TlsFiles) -> Result<Dialled, Lost> {
-    if operator.outbind_listen.is_some() {
+    if link.is_called(operator).is_some() {
         return Ok(link.calls.next(Rank::of(link.index, link.bind)).await);
     }
     let tls = match operator.tls {
@@ -507,7 +512,7 @@ pub(crate) async fn tls_client(operator: &Operator, files: &mut TlsFiles) -> Res
 }
 
 /// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -528,7 +533,7 @@ pub(crate) fn lost(cause: &'static str, reason: String, floor: Duration) -> Lost
     }
 }
 
-fn refused(cause: CloseCause) -> Option<CommandStatus> {
+pub(crate) fn refused(cause: CloseCause) -> Option<CommandStatus> {
     match cause {
         CloseCause::BindRefused(status) => Some(status),
         CloseCause::BindTimeout
@@ -546,7 +551,7 @@ fn refused(cause: CloseCause) -> Option<CommandStatus> {
 }
 
 /// The least pause that an end calls for.
-fn floor(cause: CloseCause, settings: &Operator, link: &Link) -> Duration {
+pub(crate) fn floor(cause: CloseCause, settings: &Operator, link: &Link) -> Duration {
     let Some(status) = refused(cause) else {
         return Duration::ZERO;
     };

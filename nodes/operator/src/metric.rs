@@ -185,13 +185,15 @@ pub(crate) static BINDS_REFUSED_TOTAL: Counter = Counter::new(
     &["operator", "status"],
 );
 
-/// Connections of carriers at `outbind_listen`, by outcome: `taken` (by a link); closed are `unknown_peer` (not in `outbind_allow`),
-/// `too_many` (too many without a link), `no_outbind` (none within 10 s, or something else), `wrong_secret` and `no_link` (no
-/// link waited for one).
-/// A rise of `no_link` means that the carrier opens more than `binds`, or that links are stopped or wait after refused
-/// credentials; of `unknown_peer`, that the carrier has new addresses, or that somebody else tries.
-pub(crate) static OUTBINDS_TOTAL: Counter = Counter::new(
-    "smsgw_operator_outbinds_total",
+/// Connections of carriers at `calls.listen`, by outcome: `taken` (by a link); closed are `unknown_peer` (not in `calls.allow`),
+/// `too_many` (too many without a link), `no_tls` (no handshake within 10 s, the wrong certificate, or our own files cannot be
+/// used), `no_outbind` (SMPP) and `no_login` (UCP: none within 10 s, or something else), `wrong_secret` and `no_link` (no link
+/// waited for one).
+/// A rise of `no_link` means that the carrier opens more than `calls.links`, or that links are stopped or wait after refused
+/// credentials; of `unknown_peer`, that the carrier has new addresses, or that somebody else tries; of `no_tls`, that a certificate
+/// has expired or was exchanged at one end only.
+pub(crate) static CALLS_TOTAL: Counter = Counter::new(
+    "smsgw_operator_calls_total",
     "Connections that carriers opened, by outcome.",
     &["operator", "outcome"],
 );

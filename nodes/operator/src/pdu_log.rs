@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! target smsgw::pdu, level info, message "pdu", fields
-//!   operator link bind direction(in|out) command status sequence length        always
+//!   operator link bind direction(in|out) command status sequence length        always; over UCP `O/51`, `A` or `UCP_04`, TRN
 //!   carrier_id system_id from to esm_class data_coding registered_delivery octets stat err part parts   where the PDU has it
 //! ```
 //! Reads copies of what has passed and changes nothing. Invariant PL-1: no password and no text stands in a line, and of an
@@ -13,8 +13,10 @@
 //! The line of a submit has no id of ours: `smsgw trace` finds the message by the `carrier_id` of its answer, which has the
 //! same link and sequence.
 
-use crate::trace::{Direction, LinkTap};
-use smsgw_message::{LinkId, Npi, Ton, udh::Udh};
+mod ucp;
+
+use crate::trace::{Direction, LinkTap, Wire};
+use smsgw_message::{Npi, Ton, udh::Udh};
 use smsgw_smpp::decode::decode;
 use smsgw_smpp::framer::Framer;
 use smsgw_smpp::pdu::deprecated;
@@ -64,30 +66,35 @@ impl Lines {
     pub(crate) fn write(
         &mut self,
         tap: &LinkTap,
-        link: &LinkId,
+        wire: Wire,
         direction: Direction,
         pdu: &[u8],
         now: Instant,
     ) {
-        if self.has_room(tap, link, now) {
-            Line::of(pdu, tap.pdu_log.bodies.load(Ordering::Relaxed)).log(tap, link, direction);
+        if self.has_room(tap, now) {
+            let bodies = tap.pdu_log.bodies.load(Ordering::Relaxed);
+            let line = match wire {
+                Wire::Smpp => Line::of(pdu, bodies),
+                Wire::Ucp => ucp::line(pdu, bodies),
+            };
+            line.log(tap, direction);
         }
     }
 
     /// The session is over.
-    pub(crate) fn end(&mut self, tap: &LinkTap, link: &LinkId) {
+    pub(crate) fn end(&mut self, tap: &LinkTap) {
         if self.left_out > 0 {
-            warn!(target: "smsgw::pdu", operator = %tap.operator, link = %link, bind = tap.bind.as_str(), left_out = self.left_out, "pdu lines left out");
+            warn!(target: "smsgw::pdu", operator = %tap.operator, link = %tap.watch.link(), bind = tap.bind.as_str(), left_out = self.left_out, "pdu lines left out");
             self.left_out = 0;
         }
     }
 
-    fn has_room(&mut self, tap: &LinkTap, link: &LinkId, now: Instant) -> bool {
+    fn has_room(&mut self, tap: &LinkTap, now: Instant) -> bool {
         if self
             .second
             .is_none_or(|began| now.saturating_duration_since(began) >= SECOND)
         {
-            self.end(tap, link);
+            self.end(tap);
             self.second = Some(now);
             self.written = 0;
         }
@@ -236,11 +243,11 @@ impl Line {
         }
     }
 
-    fn log(&self, tap: &LinkTap, link: &LinkId, direction: Direction) {
+    fn log(&self, tap: &LinkTap, direction: Direction) {
         info!(
             target: "smsgw::pdu",
             operator = tap.operator.as_str(),
-            link = link.as_str(),
+            link = tap.watch.link().as_str(),
             bind = tap.bind.as_str(),
             direction = direction.as_str(),
             command = self.command,

@@ -6,13 +6,14 @@
 
 use crate::claim::{self, Blocked, Breadth, Found};
 use crate::life::{self, Changes};
-use crate::outcome::{Outcome, View};
+use crate::outcome::{Note, Outcome, View};
 use crate::plan::Plan;
-use crate::record::Correlation;
+use crate::record::{Correlation, Early, Owner};
 use crate::work::{Hop, Unreadable};
 use crate::{cancel, correlate, failover, mo, receipt, replace, report, schedule};
 use smsgw_message::{MessageLife, Receipt, Record, Timestamp, names};
 use smsgw_queue::{CommitErrorKind, Expected, Expiry, StateKey, StepId};
+use std::time::Duration;
 
 /// The hop of `alarms`.
 #[derive(Debug, Clone, Copy)]
@@ -127,6 +128,13 @@ fn handle_correlation(outcome: Outcome, plan: &Plan, now: Timestamp, key: &State
         Err(error) => return outcome.corrupt(key, &error),
     };
     let parked = plan.limits().parked_receipts;
+    if let Some(Correlation::Owned {
+        owners,
+        early: Some(early),
+    }) = seen.record
+    {
+        return handle_early(outcome, now, parked, key, owners, early, seen.expected);
+    }
     let due = seen.record.map_or(correlate::Due::Nothing, |there| {
         correlate::handle_alarm(there, now, parked)
     });
@@ -146,6 +154,45 @@ fn handle_correlation(outcome: Outcome, plan: &Plan, now: Timestamp, key: &State
         .partition(|receipt| receipt::is_misplaced(plan, receipt, key, view));
     let outcome = misplaced.iter().fold(outcome, receipt::again);
     keep(outcome, key, seen.expected, rest, now.after(wait), is_late)
+}
+
+/// Receipts that wait for one more answer with a shared id. The second half of their time is over: no answer came, so they were
+/// duplicates.
+fn handle_early(
+    outcome: Outcome,
+    now: Timestamp,
+    parked: Duration,
+    key: &StateKey,
+    owners: Vec<Owner>,
+    early: Early,
+    expected: Expected,
+) -> Outcome {
+    let Some(first) = early.receipts.first() else {
+        return outcome;
+    };
+    let (operator, lane) = (first.via.operator.clone(), mo::lane_of(&first.via.group));
+    let message = owners.first().map(|owner| owner.message);
+    let duplicates = early.receipts.len();
+    let (early, expiry) = if early.is_late {
+        (None, Expiry::At(early.owned_until.max(now)))
+    } else {
+        let again = now.after(correlate::half(parked));
+        let early = Early {
+            is_late: true,
+            ..early
+        };
+        (Some(early), Expiry::Alarm(again, names::ALARMS.into(), lane))
+    };
+    let over = early.is_none();
+    let there = Correlation::Owned { owners, early };
+    let outcome = outcome.with(|step| step.compare_and_put(key.clone(), expected, there.to_record(), expiry));
+    match message.filter(|_| over) {
+        Some(message) => {
+            let count = u32::try_from(duplicates).unwrap_or(u32::MAX);
+            outcome.note(Note::Duplicate(operator, message, count))
+        }
+        None => outcome,
+    }
 }
 
 /// What is left of parked receipts waits until then.

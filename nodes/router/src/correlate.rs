@@ -22,16 +22,17 @@
 //! Carrier ids are texts: they are never read as numbers of the machine.
 //!
 //! Where ids are shared (UCP: recipient and second), the parts of one id are kept in the order of their answers, and a receipt
-//! is for the first of them that is open.
+//! is for the first of them that is open. When none is, it waits beside them for one more answer with that id, as long as parked
+//! ones do, and was a duplicate if none comes.
 //!
 //! # Limits
-//! Of parts that share an id one may have the receipt of another: nothing tells them apart. A receipt of such a part that
-//! overtakes the answer of its part, while the parts before it have theirs, counts as a duplicate of those. Another carrier
+//! Of parts that share an id one may have the receipt of another: nothing tells them apart; a receipt that a carrier repeats may so
+//! be taken for that of a part whose answer is later still. Another carrier
 //! that gives the same id to two parts while the first correlation lives has both parts' receipts matched to the later part; it
 //! is counted (`smsgw_router_carrier_ids_reused_total`).
 
 use crate::carrier_id::fold;
-use crate::record::{Correlation, Owner};
+use crate::record::{Correlation, Early, Owner};
 use sha2::{Digest, Sha256};
 use smsgw_message::{LinkGroup, MessageId, Receipt, Timestamp, names};
 use smsgw_queue::StateKey;
@@ -88,8 +89,8 @@ pub(crate) struct Claimed {
     pub(crate) write: Option<Correlation>,
     /// Receipts that waited for this, oldest first.
     pub(crate) parked: Vec<Receipt>,
-    /// Receipts under the same key that are about another id: those of this folded id nobody else can claim any more, those
-    /// that waited here in another form are looked at anew.
+    /// Receipts under the same key that are about another id: those of this folded id nobody else can claim any more, unless ids
+    /// are shared; those that waited here in another form are looked at anew.
     pub(crate) strays: Vec<Receipt>,
     /// The id belonged to another part before.
     pub(crate) reused: bool,
@@ -120,13 +121,13 @@ pub(crate) fn handle_sent(
         message,
         part,
     };
-    let mut owners = match now_there {
+    let (mut owners, early) = match now_there {
         None => return Claimed::write(owned(&folded, vec![owner])),
         Some(Correlation::Parked { receipts, .. }) => {
             let exact = receipts.iter().any(|receipt| receipt.carrier_id == carrier_id);
             let first = receipts.first().map(|receipt| receipt.carrier_id.clone());
             if shared {
-                // One is for this part; the others are looked at anew, and find it closed.
+                // One is for this part; the others are looked at anew, and wait for the answers of theirs.
                 let mut receipts = receipts;
                 let strays = receipts.split_off(1.min(receipts.len()));
                 return Claimed {
@@ -146,7 +147,10 @@ pub(crate) fn handle_sent(
                 ..Claimed::write(owned(&folded, vec![owner]))
             };
         }
-        Some(there @ (Correlation::Sent { .. } | Correlation::Owned { .. })) => owners_of(there, &folded),
+        Some(there @ (Correlation::Sent { .. } | Correlation::Owned { .. })) => {
+            let early = early_of(&there);
+            (owners_of(there, &folded), early)
+        }
     };
     if owners.contains(&owner) {
         return Claimed {
@@ -165,7 +169,42 @@ pub(crate) fn handle_sent(
     owners.drain(..surplus);
     Claimed {
         reused,
+        strays: early,
         ..Claimed::write(owned(&folded, owners))
+    }
+}
+
+/// A receipt came that each part of its shared id has had already: it waits beside them. `None` where too many do.
+pub(crate) fn keep_early(
+    there: Correlation,
+    receipt: &Receipt,
+    owned_until: Timestamp,
+) -> Option<Correlation> {
+    let mut receipts = early_of(&there);
+    if receipts.len() >= MAX_PARKED {
+        return None;
+    }
+    receipts.push(receipt.clone());
+    let owners = owners_of(there, &fold(&receipt.carrier_id));
+    let early = Early {
+        receipts,
+        is_late: false,
+        owned_until,
+    };
+    (!owners.is_empty()).then_some(Correlation::Owned {
+        owners,
+        early: Some(early),
+    })
+}
+
+fn early_of(there: &Correlation) -> Vec<Receipt> {
+    match there {
+        Correlation::Owned {
+            early: Some(early), ..
+        } => early.receipts.clone(),
+        Correlation::Owned { early: None, .. } | Correlation::Sent { .. } | Correlation::Parked { .. } => {
+            Vec::new()
+        }
     }
 }
 
@@ -176,7 +215,7 @@ fn owned(folded: &str, owners: Vec<Owner>) -> Correlation {
             message: only.message,
             part: only.part,
         },
-        _ => Correlation::Owned { owners },
+        _ => Correlation::Owned { owners, early: None },
     }
 }
 
@@ -187,7 +226,7 @@ fn owners_of(there: Correlation, folded: &str) -> Vec<Owner> {
             message,
             part,
         }],
-        Correlation::Owned { owners } => owners,
+        Correlation::Owned { owners, .. } => owners,
         Correlation::Parked { .. } => Vec::new(),
     }
 }
@@ -196,7 +235,7 @@ fn owners_of(there: Correlation, folded: &str) -> Vec<Owner> {
 pub(crate) fn parts(there: &Correlation, answered: &str) -> Vec<(MessageId, u16)> {
     match there {
         Correlation::Sent { message, part } => vec![(*message, *part)],
-        Correlation::Owned { owners } => {
+        Correlation::Owned { owners, .. } => {
             let alone = owners.len() == 1;
             let its = owners.iter().filter(|owner| alone || owner.id == answered);
             its.map(|owner| (owner.message, owner.part)).collect()

@@ -105,7 +105,7 @@ fn meaning(group: &LinkGroup, form: Form, folded: String, there: Correlation) ->
     };
     match there {
         Correlation::Sent { message, part: n } => vec![part(message, n, folded)],
-        Correlation::Owned { owners } => owners
+        Correlation::Owned { owners, .. } => owners
             .into_iter()
             .map(|owner| part(owner.message, owner.part, owner.id))
             .collect(),

@@ -15,7 +15,7 @@ use crate::plan::Plan;
 use crate::record::Correlation;
 use crate::report;
 use crate::reroute;
-use smsgw_message::{Event, EventName, Receipt, Record, Timestamp, Up, names};
+use smsgw_message::{Event, EventName, MessageLife, Receipt, Record, Timestamp, Up, names};
 use smsgw_queue::{DeadReason, Expiry, StateKey};
 
 /// Where the part of a receipt may be found.
@@ -116,6 +116,9 @@ pub(crate) fn apply(
     };
     let meaning = plan.meaning(operator, receipt.state);
     let surplus = life::surplus(&life, part, operator, meaning);
+    if surplus == Some(Surplus::Duplicate) && plan.shares_ids(operator) {
+        return Ok(wait_beside(outcome, plan, now, receipt, &life, view));
+    }
     let mut changes = Changes::default();
     let rule = plan.long_receipts(operator);
     let retry = failover::after_receipt(plan, &life, receipt, meaning, now);
@@ -134,6 +137,42 @@ pub(crate) fn apply(
         Some(Surplus::Elsewhere) => Note::Elsewhere(operator.clone(), message),
     };
     Ok(outcome.note(surplus))
+}
+
+/// How long a part's id is known. Late answers, too, may have receipts to come.
+pub(crate) fn owned_until(plan: &Plan, now: Timestamp, life: &MessageLife) -> Timestamp {
+    report::given_up_at(plan, life).max(now.after(plan.limits().receipt_grace))
+}
+
+/// Each part of a shared id has had its receipt: another part may be about to be answered with that id.
+fn wait_beside(
+    outcome: Outcome,
+    plan: &Plan,
+    now: Timestamp,
+    receipt: &Receipt,
+    life: &MessageLife,
+    view: &View,
+) -> Outcome {
+    let (operator, group) = (&receipt.via.operator, &receipt.via.group);
+    let key = correlate::key_of(group, &receipt.carrier_id);
+    let there = match view.read::<Correlation>(&key) {
+        Ok(there) => there,
+        Err(error) => return outcome.corrupt(&key, &error),
+    };
+    let until = owned_until(plan, now, life);
+    match there
+        .record
+        .and_then(|there| correlate::keep_early(there, receipt, until))
+    {
+        Some(waits) => {
+            let half = now.after(correlate::half(plan.limits().parked_receipts));
+            let expiry = Expiry::Alarm(half, names::ALARMS.into(), mo::lane_of(group));
+            outcome
+                .with(|step| step.compare_and_put(key, there.expected, waits.to_record(), expiry))
+                .note(Note::Parked(operator.clone()))
+        }
+        None => outcome.note(Note::Duplicate(operator.clone(), life.message.id, 1)),
+    }
 }
 
 /// The keys that tell whether a part is there for a receipt: its places, and the messages found there.

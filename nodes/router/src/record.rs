@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! corr/<group>/<id>   Correlation   Sent: which part the carrier's id belongs to, an id that is written as the key
-//!                                   Owned: the same for ids that are written otherwise, or several of one key
+//!                                   Owned: the same for ids that are written otherwise, or several of one key; where ids are
+//!                                          shared, with receipts that wait for one more answer
 //!                                   Parked: receipts that came before the answer to their submit
 //! ref/<phone>         LastReference of long messages to a phone
 //! mo/<key>            Assembly      Open: parts that wait for the others
@@ -42,7 +43,24 @@ pub(crate) enum Correlation {
         /// Newest last.
         #[n(0)]
         owners: Vec<Owner>,
+        /// Where ids are shared: receipts that came while each of the owners had its own.
+        #[n(1)]
+        early: Option<Early>,
     },
+}
+
+/// Receipts of a shared id that wait for one more answer with that id.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct Early {
+    /// Oldest first. Bounded by `correlate::MAX_PARKED`.
+    #[n(0)]
+    pub(crate) receipts: Vec<Receipt>,
+    /// Half of their time is over, as with parked ones.
+    #[n(1)]
+    pub(crate) is_late: bool,
+    /// When the owners are forgotten, whatever becomes of these.
+    #[n(2)]
+    pub(crate) owned_until: Timestamp,
 }
 
 /// A part, and its id as the carrier wrote it in the answer.
@@ -141,6 +159,7 @@ mod tests {
     /// added to and never changed.
     const SENT: &str = "2001820082500000000000017101810101010101010102";
     const PARKED: &str = "200182018281878265616c70686165616c70686167616c7068612d3162413702633030316005f4";
+    const OWNED: &str = "200182028181836441306637500000000000017101810101010101010101";
     const OPEN: &str = concat!(
         "2101820083028182018a50000000000002710181010101010101018265616c70686165616c70686167616c7068612d31",
         "8301016c3439313730303030303030328303006531323334350000460500030702014268690309",
@@ -163,7 +182,15 @@ mod tests {
             receipts: vec![receipt("A7", ReceiptState::Delivered, 5)],
             is_late: false,
         };
-        for (text, record) in [(SENT, sent), (PARKED, parked)] {
+        let owned = Correlation::Owned {
+            owners: vec![Owner {
+                id: "A0f7".to_owned(),
+                message: message_id(1),
+                part: 1,
+            }],
+            early: None,
+        };
+        for (text, record) in [(SENT, sent), (PARKED, parked), (OWNED, owned)] {
             assert_eq!(Correlation::from_record(&unhex(text)).unwrap(), record);
             assert_eq!(record.to_record(), unhex(text));
         }

@@ -74,9 +74,32 @@ pub(crate) fn kannel(program: &str, config: &Path) -> Process {
     Process::spawn(program, command)
 }
 
-fn configuration(smpp: u16, admin: u16, boxes: u16, sendsms: u16, asked: u16) -> String {
-    format!(
-        r#"group = core
+/// The ports of Kannel's boxes.
+#[derive(Debug)]
+pub(crate) struct Boxes {
+    admin: u16,
+    boxes: u16,
+    pub(crate) sendsms: u16,
+}
+
+impl Boxes {
+    pub(crate) fn free() -> Self {
+        Self {
+            admin: free_port(),
+            boxes: free_port(),
+            sendsms: free_port(),
+        }
+    }
+
+    /// A configuration with this group `smsc`; messages from phones are told to `asked`.
+    pub(crate) fn configuration(&self, smsc: &str, asked: u16) -> String {
+        let Self {
+            admin,
+            boxes,
+            sendsms,
+        } = self;
+        format!(
+            r#"group = core
 admin-port = {admin}
 admin-password = boxes
 admin-interface = "127.0.0.1"
@@ -87,16 +110,9 @@ box-allow-ip = "127.0.0.1"
 dlr-storage = internal
 
 group = smsc
-smsc = smpp
-smsc-id = gateway
 host = "127.0.0.1"
-port = {smpp}
-transceiver-mode = true
-smsc-username = "kannel"
-smsc-password = "kannelpw"
-system-type = ""
-max-pending-submits = 50
 reconnect-delay = 1
+{smsc}
 
 group = smsbox
 bearerbox-host = "127.0.0.1"
@@ -116,6 +132,21 @@ catch-all = true
 max-messages = 0
 get-url = "http://127.0.0.1:{asked}/mo?from=%p&to=%P&text=%a"
 "#
+        )
+    }
+}
+
+/// A client of an SMPP server.
+fn smsc(port: u16) -> String {
+    format!(
+        r#"smsc = smpp
+smsc-id = gateway
+port = {port}
+transceiver-mode = true
+smsc-username = "kannel"
+smsc-password = "kannelpw"
+system-type = ""
+max-pending-submits = 50"#
     )
 }
 
@@ -161,7 +192,7 @@ pub(crate) fn field<'a>(asked: &'a str, name: &str) -> Option<&'a str> {
 async fn kannel_sends_a_thousand_messages_and_gets_their_reports_and_mo() {
     let asked = Asked::start().await;
     let mut carrier = Carrier::start(&["--receipt-delay", "5"]).await;
-    let (smpp, admin, boxes, sendsms) = (free_port(), free_port(), free_port(), free_port());
+    let (smpp, boxes) = (free_port(), Boxes::free());
     let dir = tempfile::tempdir().unwrap();
     usual(carrier.port, "http://127.0.0.1:9/unused")
         .line("smpp", &format!("listen = \"127.0.0.1:{smpp}\""))
@@ -173,7 +204,8 @@ async fn kannel_sends_a_thousand_messages_and_gets_their_reports_and_mo() {
         .write(dir.path());
     let mut gateway = Gateway::start(dir.path()).await;
     let config = dir.path().join("kannel.conf");
-    std::fs::write(&config, configuration(smpp, admin, boxes, sendsms, asked.port)).unwrap();
+    std::fs::write(&config, boxes.configuration(&smsc(smpp), asked.port)).unwrap();
+    let sendsms = boxes.sendsms;
     let bearerbox = kannel("bearerbox", &config);
     gateway
         .process

@@ -1,55 +1,25 @@
 //! Kannel as a UCP client of the simulated centre: it logs in, sends, gets notifications and messages from phones. What proves
 //! our UCP links is proved by a client that nobody here wrote.
 
-use crate::harness::{PATIENCE, free_port};
-use crate::kannel::{Asked, escaped, field, get, kannel, octets};
+use crate::harness::PATIENCE;
+use crate::kannel::{Asked, Boxes, escaped, field, get, kannel, octets};
 use smsgw_sim::ledger::{CarrierRecord, LedgerOptions};
 use smsgw_sim::smsc::{MoBatch, Protocol, SmscOptions, SmscServer};
 use std::collections::BTreeSet;
 
 const MESSAGES: usize = 300;
 
-fn configuration(centre: u16, admin: u16, boxes: u16, sendsms: u16, asked: u16) -> String {
+/// A client of a UCP centre.
+fn smsc(port: u16) -> String {
     format!(
-        r#"group = core
-admin-port = {admin}
-admin-password = boxes
-admin-interface = "127.0.0.1"
-admin-deny-ip = ""
-admin-allow-ip = "127.0.0.1"
-smsbox-port = {boxes}
-box-allow-ip = "127.0.0.1"
-dlr-storage = internal
-
-group = smsc
-smsc = emi
+        r#"smsc = emi
 smsc-id = centre
-host = "127.0.0.1"
-port = {centre}
+port = {port}
 smsc-username = "12345"
 smsc-password = "secret"
 keepalive = 2
 window = 20
-flow-control = 0
-reconnect-delay = 1
-
-group = smsbox
-bearerbox-host = "127.0.0.1"
-sendsms-interface = "127.0.0.1"
-sendsms-port = {sendsms}
-
-group = sendsms-user
-username = sender
-password = sender
-concatenation = true
-max-messages = 10
-
-group = sms-service
-keyword = default
-catch-all = true
-max-messages = 0
-get-url = "http://127.0.0.1:{asked}/mo?from=%p&to=%P&text=%a"
-"#
+flow-control = 0"#
     )
 }
 
@@ -70,11 +40,12 @@ async fn kannel_sends_and_receives_over_ucp() {
     let centre = SmscServer::start(options, ([127, 0, 0, 1], 0).into(), &ledger)
         .await
         .unwrap();
-    let (admin, boxes, sendsms) = (free_port(), free_port(), free_port());
+    let boxes = Boxes::free();
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("kannel.conf");
-    let text = configuration(centre.local_addr().port(), admin, boxes, sendsms, asked.port);
+    let text = boxes.configuration(&smsc(centre.local_addr().port()), asked.port);
     std::fs::write(&config, text).unwrap();
+    let sendsms = boxes.sendsms;
     let bearerbox = kannel("bearerbox", &config);
     centre
         .wait_until(PATIENCE, |stats| stats.bound == 1)

@@ -22,10 +22,9 @@ async fn a_message_and_its_receipt_go_over_a_connection_that_the_carrier_opened(
     let address = format!("127.0.0.1:{}", free_port());
     let settings = Settings::new()
         .line("operator.alpha", "protocol = \"smpp\"")
-        .line("operator.alpha", "hosts = []")
-        .line("operator.alpha", &format!("outbind_listen = \"{address}\""))
-        .line("operator.alpha", "outbind_system_id = \"smsgw-sim\"")
-        .line("operator.alpha", "outbind_password = \"knock\"")
+        .line("operator.alpha.calls", &format!("listen = \"{address}\""))
+        .line("operator.alpha.calls", "login = \"smsgw-sim\"")
+        .line("operator.alpha.calls", "password = \"knock\"")
         .line("operator.alpha", "system_id = \"test\"")
         .line("operator.alpha", "password = \"knock\"")
         .line("operator.alpha", "reconnect_min = \"50ms\"")
@@ -45,7 +44,7 @@ async fn a_message_and_its_receipt_go_over_a_connection_that_the_carrier_opened(
     eventually("the stranger is counted", || async {
         let page = gateway.admin("/metrics").await.body;
         let page = String::from_utf8_lossy(&page).into_owned();
-        page.contains("smsgw_operator_outbinds_total{operator=\"alpha\",outcome=\"wrong_secret\"} 1")
+        page.contains("smsgw_operator_calls_total{operator=\"alpha\",outcome=\"wrong_secret\"} 1")
             .then_some(())
     })
     .await;

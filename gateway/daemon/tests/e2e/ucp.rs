@@ -133,6 +133,48 @@ async fn messages_reports_and_phones_go_over_ucp() {
 }
 
 #[tokio::test]
+async fn notifications_before_the_answers_of_their_parts_are_given_to_all_of_them() {
+    let receiver = Receiver::start().await;
+    let options = SmscOptions {
+        receipt_first: true,
+        ..SmscOptions::default()
+    };
+    let centre = centre(options).await;
+    let dir = tempfile::tempdir().unwrap();
+    settings(centre.local_addr().port(), &receiver.url()).write(dir.path());
+    let mut gateway = Gateway::start(dir.path()).await;
+    let mut ids = Vec::new();
+    for number in 0..20 {
+        // Five parts to one phone, mostly in one second.
+        ids.push(
+            gateway
+                .api
+                .text(&format!("4917{number:08}"), &"long ".repeat(140))
+                .await,
+        );
+    }
+    for id in &ids {
+        assert_eq!(
+            receiver.report(id).await.body["message"]["state"],
+            "delivered",
+            "{id}"
+        );
+    }
+    let page = gateway.admin("/metrics").await.body;
+    let page = String::from_utf8_lossy(&page).into_owned();
+    assert!(
+        page.contains("smsgw_receipts_parked_total{operator=\"beta\"}"),
+        "some came first"
+    );
+    let unknown = page
+        .lines()
+        .find(|line| line.starts_with("smsgw_receipts_unknown_total{operator=\"beta\"}"));
+    assert!(unknown.is_none_or(|line| line.ends_with(" 0")), "{unknown:?}");
+    assert_eq!(centre.stats().accepted, 100);
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn refused_logins_lost_lines_and_late_answers_lose_nothing() {
     let receiver = Receiver::start().await;
     let centre = centre(SmscOptions::default()).await;

@@ -199,6 +199,54 @@ pub enum Operation {
     DataSm,
 }
 
+/// An answer in the terms of its request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// As in [`EsmeEvent::Answered`].
+    pub status: CommandStatus,
+    /// As in [`EsmeEvent::Answered`].
+    pub message_id: COctets,
+    /// As in [`EsmeEvent::Answered`].
+    pub tlvs: Tlvs,
+    /// As in [`EsmeEvent::Answered`].
+    pub reply: Reply,
+}
+
+impl Answer {
+    /// What the owner is told; `late`: after the request was reported as timed out.
+    #[must_use]
+    pub fn told(self, tag: u64, took: Duration, late: bool) -> EsmeEvent {
+        let congestion = Congestion::of(&self.tlvs);
+        let Self {
+            status,
+            message_id,
+            tlvs,
+            reply,
+        } = self;
+        if late {
+            EsmeEvent::LateAnswer {
+                tag,
+                status,
+                message_id,
+                tlvs,
+                reply,
+                congestion,
+                took,
+            }
+        } else {
+            EsmeEvent::Answered {
+                tag,
+                status,
+                message_id,
+                tlvs,
+                reply,
+                congestion,
+                took,
+            }
+        }
+    }
+}
+
 /// What the session tells its owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EsmeEvent {

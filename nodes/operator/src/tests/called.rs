@@ -1,15 +1,15 @@
-//! Outbind: the carrier connects to us. Over TCP on loopback and in real time: nothing here waits long.
+//! The carrier connects to us. Over TCP on loopback and in real time: nothing here waits long.
 
 use super::*;
 use crate::bind::Bind;
-use crate::outbind::{Calls, Rank};
-use smsgw_config::BindMode;
+use crate::calls::{Calls, Rank};
+use smsgw_config::{BindMode, CarrierCalls};
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// A free port; nobody else takes it between this and the listener's bind, or the test fails loudly.
-async fn free() -> SocketAddr {
+pub(super) async fn free() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     listener.local_addr().unwrap()
 }
@@ -17,16 +17,19 @@ async fn free() -> SocketAddr {
 async fn called(address: SocketAddr, change: impl FnOnce(&mut Operator)) -> World {
     let mut operator = Operator {
         hosts: Vec::new(),
-        outbind_listen: Some(address),
-        outbind_system_id: Some("carrier".to_owned()),
-        outbind_password: Some(Secret::new("knock")),
+        calls: Some(CarrierCalls {
+            listen: Some(address),
+            login: Some("carrier".to_owned()),
+            password: Some(Secret::new("knock")),
+            ..CarrierCalls::default()
+        }),
         ..operator()
     };
     change(&mut operator);
     World::start(operator).await
 }
 
-fn pdu(command: u32, status: u32, sequence: u32, body: &[u8]) -> Vec<u8> {
+pub(super) fn pdu(command: u32, status: u32, sequence: u32, body: &[u8]) -> Vec<u8> {
     let mut pdu = Vec::new();
     for word in [16 + u32::try_from(body.len()).unwrap(), command, status, sequence] {
         pdu.extend(word.to_be_bytes());
@@ -35,11 +38,11 @@ fn pdu(command: u32, status: u32, sequence: u32, body: &[u8]) -> Vec<u8> {
     pdu
 }
 
-fn outbind(system_id: &str, password: &str) -> Vec<u8> {
+pub(super) fn outbind(system_id: &str, password: &str) -> Vec<u8> {
     pdu(0x0B, 0, 1, format!("{system_id}\0{password}\0").as_bytes())
 }
 
-async fn connect(address: SocketAddr) -> TcpStream {
+pub(super) async fn connect(address: SocketAddr) -> TcpStream {
     for _ in 0..500 {
         if let Ok(stream) = TcpStream::connect(address).await {
             return stream;
@@ -49,7 +52,7 @@ async fn connect(address: SocketAddr) -> TcpStream {
     panic!("nobody listens at {address}");
 }
 
-async fn read(stream: &mut TcpStream) -> (u32, u32, Vec<u8>) {
+pub(super) async fn read(stream: &mut TcpStream) -> (u32, u32, Vec<u8>) {
     let length = stream.read_u32().await.unwrap();
     let mut rest = vec![0; length as usize - 4];
     stream.read_exact(&mut rest).await.unwrap();
@@ -72,9 +75,9 @@ async fn call(address: SocketAddr) -> (TcpStream, u32) {
     (stream, command)
 }
 
-fn outcomes(operator: &str, outcome: &str) -> f64 {
+pub(super) fn outcomes(operator: &str, outcome: &str) -> f64 {
     counter(
-        "smsgw_operator_outbinds_total",
+        "smsgw_operator_calls_total",
         &[("operator", operator), ("outcome", outcome)],
     )
 }
@@ -130,8 +133,11 @@ async fn strangers_wrong_secrets_and_other_words_are_closed_and_counted() {
     let mut config = config(&[]);
     let operator = Operator {
         hosts: Vec::new(),
-        outbind_listen: Some(address),
-        outbind_password: Some(Secret::new("knock")),
+        calls: Some(CarrierCalls {
+            listen: Some(address),
+            password: Some(Secret::new("knock")),
+            ..CarrierCalls::default()
+        }),
         ..operator()
     };
     let id = OperatorId::try_new("strict").unwrap();
@@ -157,10 +163,8 @@ async fn strangers_wrong_secrets_and_other_words_are_closed_and_counted() {
     closed(&pdu(0x15, 0, 1, b""), "no_outbind").await;
     closed(b"GET / HTTP/1.1\r\n\r\n", "no_outbind").await;
     // The list is live: without this machine in it, nobody of it is let in.
-    let strict = Operator {
-        outbind_allow: vec!["192.0.2.0/24".parse().unwrap()],
-        ..operator
-    };
+    let mut strict = operator;
+    strict.calls.as_mut().unwrap().allow = vec!["192.0.2.0/24".parse().unwrap()];
     config.operator.insert(id, strict);
     world.config.publish(config);
     tokio::time::sleep(ms(200)).await;
@@ -250,7 +254,7 @@ async fn a_panic_of_the_listener_opens_the_same_port_again_and_ends_no_link() {
         let status = world.tree.status();
         let mut parts = vec![&status];
         while let Some(part) = parts.pop() {
-            if part.name == "outbind-alpha" {
+            if part.name == "calls-alpha" {
                 return part.clone();
             }
             parts.extend(&part.children);
@@ -292,6 +296,6 @@ async fn a_panic_of_the_listener_opens_the_same_port_again_and_ends_no_link() {
     world.bound().await;
     assert_eq!(listener().restarts, 1);
     assert_eq!(smsgw_testkit::restarts_below(&world.tree.status()), 1);
-    let restarts = counter("smsgw_runtime_child_restarts_total", &[("kind", "outbind")]);
+    let restarts = counter("smsgw_runtime_child_restarts_total", &[("kind", "calls")]);
     assert!((restarts - 1.0).abs() < f64::EPSILON, "{restarts}");
 }

@@ -3,6 +3,8 @@
 mod arrivals;
 mod called;
 mod called_off;
+mod called_tls;
+mod called_ucp;
 mod carrier;
 mod doubt;
 mod fair;

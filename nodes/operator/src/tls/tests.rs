@@ -127,9 +127,9 @@ async fn files_that_did_not_change_give_the_same_client() {
     world.write("gw1.key", &key);
     let mut files = TlsFiles::default();
     files.client(&world.section).unwrap();
-    let kept = files.kept.as_ref().map(|(options, _)| options.clone());
+    let kept = files.0.0.as_ref().map(|(options, _)| options.clone());
     files.client(&world.section).unwrap();
-    assert_eq!(files.kept.map(|(options, _)| options), kept);
+    assert_eq!(files.0.0.map(|(options, _)| options), kept);
 }
 
 #[test]

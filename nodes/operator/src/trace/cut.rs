@@ -1,4 +1,4 @@
-//! Finds the PDUs in one direction of a session, whether or not anybody looks at them.
+//! Finds the PDUs in one direction of an SMPP session, whether or not anybody looks at them.
 //!
 //! Pure; knows nothing of bodies. While nobody looks it only follows command_length, so that looking can begin at any
 //! moment and begins with a whole PDU. Invariant CU-1: whatever is shown is one whole PDU, and holds at most one PDU's

@@ -1,7 +1,7 @@
 //! Looks at what goes over a link, octet for octet: `pdu_log` writes a line for each PDU, a [`Capture`] gives a pcapng file.
 //!
 //! ```text
-//! driver ── Tapped ── SessionTap ── cut ──▶ PDUs ──▶ pdu_log            one line each
+//! driver ── Tapped ── SessionTap ── cut, frames ──▶ PDUs ──▶ pdu_log     one line each
 //!                                             └─mask─▶ bounded channel ──▶ Capture ── pcapng ──▶ whoever asked
 //! ```
 //! Knows no file. Invariants: a session never waits for whoever looks: what a capture is too slow for is left out, counted,
@@ -9,9 +9,10 @@
 //! and a few instructions for each PDU in it, to stay in step with the stream.
 //!
 //! # Limits
-//! A PDU that was under way when looking began is not shown. Only SMPP is cut into PDUs.
+//! A PDU that was under way when looking began is not shown. Of what is no PDU only the beginning is. Links over HTTP have none.
 
 mod cut;
+mod frames;
 mod mask;
 mod pcapng;
 
@@ -19,8 +20,10 @@ use crate::bind::Bind;
 use crate::pdu_log::{Lines, PduLog};
 use bytes::Bytes;
 use cut::{Cut, Cutter};
+use frames::FrameCutter;
 pub(crate) use pcapng::Direction;
 use pcapng::{Flow, Offsets};
+use smsgw_config::Protocol;
 use smsgw_message::{LinkId, OperatorId, Timestamp};
 use smsgw_runtime::Clock;
 use std::collections::BTreeMap;
@@ -50,6 +53,10 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
+    pub(crate) fn link(&self) -> &LinkId {
+        &self.link
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<Arc<Sink>>> {
         self.sinks.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -118,8 +125,8 @@ impl Watches {
 /// Why a link cannot be captured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CaptureError {
-    /// No link of this node has that name, or none that speaks SMPP.
-    #[error("there is no such SMPP link")]
+    /// No link of this node has that name.
+    #[error("there is no such link")]
     NoSuchLink,
     /// Enough of them run.
     #[error("the link is being captured {CAPTURES} times already")]
@@ -138,7 +145,11 @@ pub(crate) struct LinkTap {
 
 impl LinkTap {
     /// A session begins, on a connection to this peer.
-    pub(crate) fn session(&self, peer: SocketAddr) -> SessionTap {
+    pub(crate) fn session(&self, protocol: Protocol, peer: SocketAddr) -> SessionTap {
+        let wire = match protocol {
+            Protocol::Smpp | Protocol::Http => Wire::Smpp,
+            Protocol::Ucp => Wire::Ucp,
+        };
         let session = self.watch.sessions.fetch_add(1, Ordering::Relaxed);
         let flow = Flow { session, peer };
         if self.watch.capturing.load(Ordering::Relaxed) {
@@ -147,9 +158,47 @@ impl LinkTap {
         SessionTap {
             tap: self.clone(),
             flow,
-            sent: Cutter::default(),
-            received: Cutter::default(),
+            wire,
+            sent: Cutting::of(wire),
+            received: Cutting::of(wire),
             lines: Lines::default(),
+        }
+    }
+}
+
+/// What is spoken over a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wire {
+    Smpp,
+    Ucp,
+}
+
+/// One direction of a session.
+#[derive(Debug)]
+enum Cutting {
+    Smpp(Cutter),
+    Ucp(FrameCutter),
+}
+
+impl Cutting {
+    fn of(wire: Wire) -> Self {
+        match wire {
+            Wire::Smpp => Self::Smpp(Cutter::default()),
+            Wire::Ucp => Self::Ucp(FrameCutter::default()),
+        }
+    }
+
+    fn at(&self) -> u64 {
+        match self {
+            Self::Smpp(cutter) => cutter.at(),
+            Self::Ucp(cutter) => cutter.at(),
+        }
+    }
+
+    fn pass(&mut self, octets: &[u8], looking: bool, show: impl FnMut(u64, Cut<'_>)) {
+        match self {
+            Self::Smpp(cutter) => cutter.pass(octets, looking, show),
+            Self::Ucp(cutter) => cutter.pass(octets, looking, show),
         }
     }
 }
@@ -159,8 +208,9 @@ impl LinkTap {
 pub(crate) struct SessionTap {
     tap: LinkTap,
     flow: Flow,
-    sent: Cutter,
-    received: Cutter,
+    wire: Wire,
+    sent: Cutting,
+    received: Cutting,
     lines: Lines,
 }
 
@@ -169,6 +219,7 @@ impl SessionTap {
         let Self {
             tap,
             flow,
+            wire,
             sent,
             received,
             lines,
@@ -182,10 +233,10 @@ impl SessionTap {
         own.pass(octets, logging || capturing, |at, cut| {
             let now = tap.clock.instant();
             if logging {
-                lines.write(tap, &tap.watch.link, direction, cut.octets(), now);
+                lines.write(tap, *wire, direction, cut.octets(), now);
             }
             if capturing {
-                let pdu = without_secret(cut);
+                let pdu = without_secret(*wire, cut);
                 let offsets = Offsets { own: at, other };
                 let said = || Said::Octets(direction, offsets, pdu.clone());
                 tap.watch.tell(&said, *flow, now);
@@ -194,11 +245,11 @@ impl SessionTap {
     }
 }
 
-fn without_secret(cut: Cut<'_>) -> Bytes {
+fn without_secret(wire: Wire, cut: Cut<'_>) -> Bytes {
     let octets = cut.octets();
-    if mask::has_secret(octets) {
+    if mask::has_secret(wire, octets) {
         let mut masked = octets.to_vec();
-        mask::mask(&mut masked);
+        mask::mask(wire, &mut masked);
         Bytes::from(masked)
     } else {
         Bytes::copy_from_slice(octets)
@@ -217,7 +268,7 @@ impl smsgw_transport::Tap for SessionTap {
 
 impl Drop for SessionTap {
     fn drop(&mut self) {
-        self.lines.end(&self.tap, &self.tap.watch.link);
+        self.lines.end(&self.tap);
         if self.tap.watch.capturing.load(Ordering::Relaxed) {
             let (sent, received) = (self.sent.at(), self.received.at());
             let said = || Said::Closed { sent, received };

@@ -41,7 +41,8 @@ impl Scene {
     }
 
     fn session(&self) -> SessionTap {
-        self.tap.session("198.51.100.7:2775".parse().unwrap())
+        self.tap
+            .session(Protocol::Smpp, "198.51.100.7:2775".parse().unwrap())
     }
 }
 
@@ -188,7 +189,7 @@ async fn captures_are_few_end_when_dropped_and_outlive_a_relink() {
         ..tap
     };
     drop(tap.watch);
-    drop(again.session("198.51.100.7:2775".parse().unwrap()));
+    drop(again.session(Protocol::Smpp, "198.51.100.7:2775".parse().unwrap()));
     let mut file = Vec::new();
     third.next(&mut file).await;
     assert_eq!(packets(&file).len(), 6, "handshake and end");

@@ -4,6 +4,7 @@
 //! ```text
 //! EsmeCommand::Submit ─▶ send     ─▶ O/51        R/51 ─▶ Answered: AdC:SCTS is the carrier's id, an error code a status
 //! EsmeCommand::Answer ─▶ R/52, R/53              O/52 ─▶ receive ─▶ Delivered, an MO
+//!                        R/60 ◀─ its secret ◀─   O/60, where the centre connected to us
 //!                                                O/53 ─▶ receive ─▶ Delivered, a receipt with its id in a TLV
 //! ```
 //! Sans-IO, as both sessions are. Invariant UC-1: each command and each operation has exactly one counterpart on the other side,
@@ -12,20 +13,21 @@
 //! Error codes stand as statuses above [`BASE`], under the names `UCP_01` to `UCP_99`: the lists of an operator name them so.
 //!
 //! # Limits
-//! Queries and withdrawals (55, 56) are not asked for: a part in doubt is not asked after. Two messages to one number in the same
-//! second have the same id.
+//! Queries and withdrawals (55, 56) are not asked for: a part in doubt is not asked after, which the configuration refuses.
+//! Two messages to one number in the same second have the same id. On a connection that the centre opened we do not log in.
 
 mod receive;
 mod send;
 #[cfg(test)]
 mod tests;
 
+use crate::calls::Credentials;
 use bytes::BytesMut;
-use smsgw_config::{NumberFormat, Operator, Secret, SecretSource, UCP_BASE as BASE};
+use smsgw_config::{CarrierCalls, NumberFormat, Operator, Secret, SecretSource, UCP_BASE as BASE};
 use smsgw_session::Session;
 use smsgw_smpp::{
-    COctets, CloseCause, CommandId, CommandStatus, EsmeCommand, EsmeEvent, EsmeSession, Operation as Brought,
-    Refusal, Reply, Tlvs, Undecodable, Version, decode::DecodeError,
+    Answer, COctets, CloseCause, CommandId, CommandStatus, DeliverSm, EsmeCommand, EsmeEvent, EsmeSession,
+    Operation as Brought, Refusal, Reply, Tlvs, Undecodable, Version, decode::DecodeError,
 };
 use smsgw_ucp::{
     self as ucp, ErrorCode, Login, NotSent, Operation, Outcome, Text, UcpCommand, UcpConfig, UcpEvent,
@@ -33,6 +35,19 @@ use smsgw_ucp::{
 };
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
+
+/// AdC of keep-alives where we have no account.
+const NOBODY: &str = "0";
+
+/// The id of a message, of its recipient and time stamp as an answer has them.
+pub(crate) fn key(number: &str, scts: &str) -> String {
+    receive::key(number, scts)
+}
+
+/// What a PDU log says of an operation that carries a message, in either direction.
+pub(crate) fn shown(operation: &Operation) -> Option<DeliverSm> {
+    receive::shown(operation)
+}
 
 /// Deliveries that wait for their answer, by the number the traffic knows them by.
 type Waiting = HashMap<u32, u64>;
@@ -57,41 +72,79 @@ pub(crate) enum LoginError {
     Login,
 }
 
-/// The session's configuration.
-pub(crate) fn config(operator: &Operator) -> Result<UcpConfig, LoginError> {
-    let login = operator.login.as_deref().ok_or(LoginError::NoLogin)?;
-    let password: Secret = match operator.password_source() {
-        Some(SecretSource::Known(secret)) => secret,
-        Some(SecretSource::File(_)) => return Err(LoginError::PasswordNotRead),
-        None => return Err(LoginError::NoPassword),
-    };
-    let account = Text::new(login).ok_or(LoginError::Login)?;
-    Ok(UcpConfig {
-        keep_alive_address: account.clone(),
-        login: Some(Login::new(account, password.expose().as_bytes())),
-        window: usize::try_from(operator.window).unwrap_or(usize::MAX),
-        response_timeout: operator.response_timeout,
-        login_timeout: operator.response_timeout,
-        keep_alive: Some(operator.enquire_link),
-        tombstone_ttl: operator.response_timeout.saturating_mul(10),
-        ..UcpConfig::default()
-    })
+/// What a session is begun with.
+#[derive(Debug)]
+pub(crate) struct UcpStart {
+    config: UcpConfig,
+    writing: Writing,
+    /// On a connection that the centre opened: what it has to be called and to know, where it logs in.
+    caller: Option<Credentials>,
+}
+
+impl UcpStart {
+    /// `called`: how the centre connects, when it is the one to do so.
+    pub(crate) fn of(operator: &Operator, called: Option<&CarrierCalls>) -> Result<Self, LoginError> {
+        let config = UcpConfig {
+            window: usize::try_from(operator.window).unwrap_or(usize::MAX),
+            response_timeout: operator.response_timeout,
+            login_timeout: operator.response_timeout,
+            keep_alive: Some(operator.enquire_link),
+            tombstone_ttl: operator.response_timeout.saturating_mul(10),
+            ..UcpConfig::default()
+        };
+        let login = operator.login.as_deref();
+        let config = match called {
+            None => {
+                let account = Text::new(login.ok_or(LoginError::NoLogin)?).ok_or(LoginError::Login)?;
+                let password: Secret = match operator.password_source() {
+                    Some(SecretSource::Known(secret)) => secret,
+                    Some(SecretSource::File(_)) => return Err(LoginError::PasswordNotRead),
+                    None => return Err(LoginError::NoPassword),
+                };
+                UcpConfig {
+                    keep_alive_address: account.clone(),
+                    login: Some(Login::new(account, password.expose().as_bytes())),
+                    ..config
+                }
+            }
+            Some(calls) => UcpConfig {
+                keep_alive_address: Text::new(login.unwrap_or(NOBODY)).ok_or(LoginError::Login)?,
+                expect_login: calls.asks_who(),
+                ..config
+            },
+        };
+        Ok(Self {
+            config,
+            writing: Writing::of(operator),
+            caller: called.map(Credentials::of),
+        })
+    }
+
+    pub(crate) fn window(&self) -> usize {
+        self.config.window
+    }
 }
 
 /// How messages are written for this carrier.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Writing {
-    pub(crate) numbers: ucp::NumberFormat,
+#[derive(Debug, Clone)]
+struct Writing {
+    numbers: ucp::NumberFormat,
+    /// NAdC.
+    notify: Text,
 }
 
 impl Writing {
-    pub(crate) fn of(operator: &Operator) -> Self {
+    fn of(operator: &Operator) -> Self {
+        let notify = operator.notification_address.as_ref();
         Self {
             numbers: match operator.number_format {
                 NumberFormat::DoubleZero => ucp::NumberFormat::DoubleZero,
                 NumberFormat::Plain => ucp::NumberFormat::Plain,
                 NumberFormat::Plus => ucp::NumberFormat::Plus,
             },
+            notify: notify
+                .and_then(|notify| Text::new(notify.as_str()))
+                .unwrap_or_default(),
         }
     }
 }
@@ -107,26 +160,36 @@ pub(crate) struct UcpLink {
     session: UcpSession,
     account: COctets,
     writing: Writing,
+    caller: Option<Credentials>,
     waiting: Waiting,
     next: u32,
     events: VecDeque<EsmeEvent>,
 }
 
 impl UcpLink {
-    pub(crate) fn new(config: UcpConfig, writing: Writing, now: Instant) -> Self {
+    pub(crate) fn new(start: UcpStart, now: Instant) -> Self {
+        let UcpStart {
+            config,
+            writing,
+            caller,
+        } = start;
         let account = config.keep_alive_address.as_str();
-        Self {
+        let mut link = Self {
             account: COctets::until_nul(account.as_bytes()),
             session: UcpSession::new(config, now),
             writing,
+            caller,
             waiting: Waiting::new(),
             next: 1,
             events: VecDeque::new(),
-        }
+        };
+        // Where nobody logs in it is bound from the start.
+        link.translate(now);
+        link
     }
 
     fn submit(&mut self, now: Instant, tag: u64, message: &smsgw_smpp::SubmitSm) {
-        match send::operation(message, self.writing) {
+        match send::operation(message, &self.writing) {
             Some(operation) => {
                 self.session
                     .handle_command(now, UcpCommand::Submit { tag, operation });
@@ -180,11 +243,8 @@ impl UcpLink {
                     Some(event) => event,
                     None => continue,
                 },
-                // Nobody logs in to us.
-                UcpEvent::LoginAsked { request, .. } => {
-                    let outcome = Outcome::nack(ErrorCode::NOT_SUPPORTED);
-                    self.session
-                        .handle_command(now, UcpCommand::Answer { request, outcome });
+                UcpEvent::LoginAsked { request, session } => {
+                    self.logged_in(now, request, &session);
                     continue;
                 }
                 UcpEvent::Refused { ot, code } => EsmeEvent::DeliveryRefused {
@@ -201,14 +261,14 @@ impl UcpLink {
                 // What it had to pass over was understood all the same; octets between frames belong to nothing.
                 UcpEvent::Tolerated(..) | UcpEvent::Skipped(_) => continue,
                 UcpEvent::Undecodable(frame) => EsmeEvent::Undecodable(Undecodable {
-                    command_id: 0,
+                    command_id: spoiled(&frame.raw),
                     sequence: 0,
                     error: DecodeError::UnknownCommand(0),
                     answered: frame.answered.map(status),
                     raw: frame.raw,
                 }),
                 UcpEvent::Closed { cause, in_doubt } => EsmeEvent::Closed {
-                    cause: closed(cause),
+                    cause: closed(cause, self.caller.is_some()),
                     in_doubt: in_doubt.into_iter().map(|doubt| doubt.tag).collect(),
                 },
             };
@@ -216,7 +276,22 @@ impl UcpLink {
         }
     }
 
+    /// The centre says who it is, on a connection that it opened. Whoever came that far was looked at before; what the
+    /// configuration says may have changed meanwhile.
+    fn logged_in(&mut self, now: Instant, request: u64, session: &ucp::Session) {
+        let outcome = match &self.caller {
+            Some(known) => known.judge(session),
+            None => Outcome::nack(ErrorCode::NOT_SUPPORTED),
+        };
+        self.session
+            .handle_command(now, UcpCommand::Answer { request, outcome });
+    }
+
     fn delivered(&mut self, now: Instant, request: u64, operation: Operation) -> Option<EsmeEvent> {
+        if let Operation::Session(session) = &operation {
+            self.logged_in(now, request, session);
+            return None;
+        }
         let Some(message) = receive::message(&operation) else {
             let outcome = Outcome::nack(ErrorCode::NOT_SUPPORTED);
             self.session
@@ -336,35 +411,29 @@ fn answered(tag: u64, outcome: &Outcome, took: Duration, late: bool) -> EsmeEven
     let (status, message_id) = match outcome {
         Outcome::Ack { .. } => {
             let key = outcome.key().map(|(adc, scts)| receive::key(adc, scts));
-            (
-                CommandStatus::OK,
-                key.map(|key| COctets::until_nul(key.as_bytes()))
-                    .unwrap_or_default(),
-            )
+            let id = key.map(|key| COctets::until_nul(key.as_bytes()));
+            (CommandStatus::OK, id.unwrap_or_default())
         }
         Outcome::Nack { code, .. } => (status(*code), COctets::new()),
     };
-    let (tlvs, reply, congestion) = (Tlvs::new(), Reply::SubmitSm, None);
-    if late {
-        EsmeEvent::LateAnswer {
-            tag,
-            status,
-            message_id,
-            tlvs,
-            reply,
-            congestion,
-            took,
-        }
+    let answer = Answer {
+        status,
+        message_id,
+        tlvs: Tlvs::new(),
+        reply: Reply::SubmitSm,
+    };
+    answer.told(tag, took, late)
+}
+
+/// What a frame that cannot be understood was: a delivery is kept, others are only counted.
+fn spoiled(raw: &[u8]) -> u32 {
+    let mut fields = raw.split(|octet| *octet == b'/').skip(2);
+    let is_delivery = fields.next() == Some(b"O")
+        && matches!(fields.next(), Some(b"01" | b"02" | b"03" | b"30" | b"52" | b"53"));
+    if is_delivery {
+        CommandId::DeliverSm.into()
     } else {
-        EsmeEvent::Answered {
-            tag,
-            status,
-            message_id,
-            tlvs,
-            reply,
-            congestion,
-            took,
-        }
+        0
     }
 }
 
@@ -387,8 +456,10 @@ fn refusal(why: NotSent) -> Refusal {
     }
 }
 
-fn closed(cause: ucp::CloseCause) -> CloseCause {
+fn closed(cause: ucp::CloseCause, called: bool) -> CloseCause {
     match cause {
+        // Theirs, not ours.
+        ucp::CloseCause::LoginRefused(_) if called => CloseCause::OutbindRefused,
         ucp::CloseCause::LoginRefused(code) => CloseCause::BindRefused(refused_login(code)),
         ucp::CloseCause::LoginTimeout => CloseCause::BindTimeout,
         ucp::CloseCause::Drained => CloseCause::Unbound,

@@ -53,6 +53,17 @@ pub(super) fn message(operation: &Operation) -> Option<DeliverSm> {
     }
 }
 
+/// The same, and of what we submit.
+pub(super) fn shown(operation: &Operation) -> Option<DeliverSm> {
+    match operation {
+        Operation::Message(MessageKind::Submit, submit) => Some(DeliverSm {
+            registered_delivery: u8::from(submit.nrq.as_str() == "1"),
+            ..of_phone(submit)
+        }),
+        delivered => message(delivered),
+    }
+}
+
 /// What a message and its notifications have in common: the recipient's digits, without what centres put before them, and the
 /// time stamp.
 pub(super) fn key(number: &str, scts: &str) -> String {

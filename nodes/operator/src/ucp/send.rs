@@ -15,7 +15,7 @@ const UDHI: u8 = 0x40;
 /// Octets of a message on air, header and all.
 const OCTETS: usize = 140;
 
-pub(super) fn operation(message: &SubmitSm, writing: Writing) -> Option<Operation> {
+pub(super) fn operation(message: &SubmitSm, writing: &Writing) -> Option<Operation> {
     let (header, body) = split(message)?;
     let to = address(&message.destination)?;
     let (oadc, otoa) = sender(&address(&message.source)?)?;
@@ -42,6 +42,11 @@ pub(super) fn operation(message: &SubmitSm, writing: Writing) -> Option<Operatio
         nrq: given(asks, 1, 1),
         // Delivery and non-delivery; what is buffered is not told.
         nt: given(asks, 3, 1),
+        nadc: if asks {
+            writing.notify.clone()
+        } else {
+            Text::default()
+        },
         npid: given(asks, 539, 4),
         vp: validity(message)?,
         rpid: given(message.protocol_id != 0, u64::from(message.protocol_id), 4),

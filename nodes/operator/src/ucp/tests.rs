@@ -49,7 +49,7 @@ fn asked(trn: u8, kind: MessageKind, message: Message) -> Vec<u8> {
 fn bound() -> (UcpLink, Instant) {
     let now = start();
     let operator = operator();
-    let mut link = UcpLink::new(config(&operator).unwrap(), Writing::of(&operator), now);
+    let mut link = UcpLink::new(UcpStart::of(&operator, None).unwrap(), now);
     sent(&mut link);
     link.handle_bytes(now, &result(0, 60, Outcome::ack()));
     let told = events(&mut link);
@@ -143,6 +143,29 @@ fn a_submit_is_written_as_the_standard_has_it() {
 
     let quiet = submit(|message| message.registered_delivery = 0).unwrap();
     assert_eq!((quiet.nrq.as_str(), quiet.nt.as_str()), ("", ""));
+}
+
+#[test]
+fn notifications_are_asked_to_the_address_that_is_configured() {
+    let operator = Operator {
+        notification_address: smsgw_config::Digits::from_text("12399"),
+        ..operator()
+    };
+    let start = UcpStart::of(&operator, None).unwrap();
+    let mut message = SubmitSm {
+        source: WireAddress::short_code("12345").unwrap(),
+        destination: WireAddress::international("491700000001").unwrap(),
+        registered_delivery: 1,
+        short_message: Bytes::from_static(b"Hello"),
+        ..SubmitSm::default()
+    };
+    let nadc = |message: &SubmitSm| match send::operation(message, &start.writing) {
+        Some(Operation::Message(MessageKind::Submit, fields)) => fields.nadc.as_str().to_owned(),
+        other => panic!("operation 51, not {other:?}"),
+    };
+    assert_eq!(nadc(&message), "12399");
+    message.registered_delivery = 0;
+    assert_eq!(nadc(&message), "", "where none is asked for");
 }
 
 #[test]
@@ -365,7 +388,7 @@ fn a_refused_login_says_how_long_to_wait() {
         (ErrorCode(20), CommandStatus::BIND_FAILED),
     ] {
         let now = start();
-        let mut link = UcpLink::new(config(&operator()).unwrap(), Writing::of(&operator()), now);
+        let mut link = UcpLink::new(UcpStart::of(&operator(), None).unwrap(), now);
         link.handle_bytes(now, &result(0, 60, Outcome::nack(code)));
         let told = events(&mut link);
         assert!(
@@ -377,7 +400,7 @@ fn a_refused_login_says_how_long_to_wait() {
             "{told:?}"
         );
     }
-    let nothing = |operator: Operator| config(&operator).unwrap_err();
+    let nothing = |operator: Operator| UcpStart::of(&operator, None).unwrap_err();
     assert_eq!(
         nothing(Operator {
             login: None,
@@ -397,5 +420,30 @@ fn a_refused_login_says_how_long_to_wait() {
         ..operator()
     };
     assert_eq!(nothing(slash), LoginError::Login);
-    assert!(!format!("{:?}", config(&operator()).unwrap()).contains("heim"));
+    assert!(!format!("{:?}", UcpStart::of(&operator(), None).unwrap()).contains("heim"));
+}
+
+#[test]
+fn a_delivery_that_cannot_be_read_is_kept_and_other_frames_are_only_counted() {
+    let (mut link, now) = bound();
+    let delivery = asked(5, MessageKind::Deliver, Message::default());
+    let spoil = |frame: &[u8]| {
+        let mut frame = frame.to_vec();
+        // The last digit of the sum, before ETX.
+        let at = frame.len() - 2;
+        frame[at] = if frame[at] == b'0' { b'1' } else { b'0' };
+        frame
+    };
+    let answer = result(6, 51, Outcome::ack());
+    for (frame, kept) in [
+        (spoil(&delivery), u32::from(CommandId::DeliverSm)),
+        (spoil(&answer), 0),
+    ] {
+        link.handle_bytes(now, &frame);
+        let told = events(&mut link);
+        let [EsmeEvent::Undecodable(undecodable)] = &told[..] else {
+            panic!("{told:?}")
+        };
+        assert_eq!(undecodable.command_id, kept);
+    }
 }
