@@ -10,7 +10,7 @@ use smsgw_config::{Config, ConfigHandle, EngineKind, Role};
 use smsgw_engine_embedded::{EmbeddedConfig, EmbeddedEngine, OpenError};
 use smsgw_history::History;
 use smsgw_node_client::Bound;
-use smsgw_node_config::ConfigNode;
+use smsgw_node_config::{ConfigNode, admin_files};
 use smsgw_node_router::RouteError;
 use smsgw_queue::{Engine, EngineError, MemoryEngine};
 use smsgw_runtime::{ChildSpec, Clock, Exit as TreeExit, Intensity, Strategy, Supervisor, SystemClock, Tree};
@@ -132,7 +132,11 @@ impl Gateway {
             config.clone(),
             Arc::clone(&clock),
         ));
-        let (admin_child, admin_bound) = admin::supervise(Arc::clone(&admin), snapshot.config.admin.listen);
+        let (admin_child, admin_bound) = admin::supervise(
+            Arc::clone(&admin),
+            snapshot.config.admin.listen,
+            admin_files(&snapshot.config.admin),
+        );
         admin.listens("admin", admin_bound.clone());
         let settings = history::settings(&snapshot.config, node.path());
         let history = settings.as_ref().map(|settings| Arc::new(History::new(settings)));

@@ -7,10 +7,13 @@ mod counters;
 mod credit;
 mod dead_letters;
 mod explain;
+mod explain_mo;
 mod judge;
 mod links;
+mod moves;
 mod offline;
 mod operator;
+mod progress;
 mod queues;
 mod send;
 mod session;
@@ -33,9 +36,8 @@ use std::time::Duration;
 #[derive(Debug, Parser)]
 #[command(name = "smsgw", version, max_term_width = 100, arg_required_else_help = true)]
 pub(crate) struct Cli {
-    /// File with the token of [admin] in its first line; else SMSGW_ADMIN_TOKEN, else that of --config.
-    #[arg(long, value_name = "FILE", global = true)]
-    token_file: Option<PathBuf>,
+    #[command(flatten)]
+    credentials: reach::Credentials,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -102,9 +104,7 @@ enum Verb {
 impl Cli {
     /// Does what was asked.
     pub(crate) fn execute(self) -> ExitCode {
-        if let Some(file) = &self.token_file
-            && let Err(error) = reach::use_token_file(file)
-        {
+        if let Err(error) = self.credentials.put_in_use() {
             eprintln!("smsgw: {error:#}");
             return Exit::Config.into();
         }

@@ -15,6 +15,7 @@
 //! holds a secret.
 
 use crate::operators::{ORDER_HEADER, Operators, Ordered, json, said};
+use crate::trace::serve::BY_CERTIFICATE;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -166,6 +167,11 @@ async fn asked(body: Incoming) -> Result<Asked, (StatusCode, String)> {
             "by has at most {NAME} characters and reason {REASON}, on one line"
         )));
     }
+    if asked.by.as_ref().is_some_and(|by| by.starts_with(BY_CERTIFICATE)) {
+        return Err(wrong(format!(
+            "by does not begin with {BY_CERTIFICATE:?}: that is for who shows one"
+        )));
+    }
     Ok(asked)
 }
 
@@ -236,10 +242,12 @@ async fn order(
     target: Option<String>,
     asked: Asked,
 ) -> Response<Full<Bytes>> {
-    let by = asked
-        .by
-        .filter(|by| !by.is_empty())
-        .unwrap_or_else(|| "admin".to_owned());
+    let by = match asked.by.filter(|by| !by.is_empty()) {
+        None => desk.caller.by(),
+        // Who shows a certificate is who it says; what they call themselves stands behind it.
+        Some(by) if desk.caller.certificate.is_some() => format!("{} ({by})", desk.caller.by()),
+        Some(by) => by,
+    };
     let wanted = Wanted {
         target,
         reason: asked.reason,

@@ -242,7 +242,12 @@ fn told(found: &Balance) -> Judged {
         Count::Cancelled,
         Count::EndedSent,
     ];
-    const OPERATOR: [Count; 3] = [Count::PartsGiven, Count::Sent, Count::Refused];
+    const OPERATOR: [Count; 4] = [
+        Count::PartsGiven,
+        Count::Sent,
+        Count::Refused,
+        Count::PartsTakenBack,
+    ];
     let clients = found.clients.iter().map(|client| Account {
         name: client.client.clone(),
         counts: counts(&client.totals, &CLIENT),

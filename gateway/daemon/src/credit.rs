@@ -264,7 +264,15 @@ async fn order(desk: &Operators<'_>, verb: Forwarded, client: &str, query: &str)
         argument: Some(argument),
         ..Wanted::default()
     };
-    let given = match give(desk.engine, &SystemClock, Verb::Forwarded(verb), wanted, "admin").await {
+    let given = match give(
+        desk.engine,
+        &SystemClock,
+        Verb::Forwarded(verb),
+        wanted,
+        &desk.caller.by(),
+    )
+    .await
+    {
         Ok(given) => given,
         Err(error) => {
             let text = format!("the order could not be stored: {error}: {}", error.kind);

@@ -268,7 +268,15 @@ async fn order(
         argument: Some(argument),
         ..Wanted::default()
     };
-    let given = match give(desk.engine, &SystemClock, Verb::DeadLetters(act), wanted, "admin").await {
+    let given = match give(
+        desk.engine,
+        &SystemClock,
+        Verb::DeadLetters(act),
+        wanted,
+        &desk.caller.by(),
+    )
+    .await
+    {
         Ok(given) => given,
         Err(error) => {
             let text = format!("the order could not be stored: {error}: {}", error.kind);

@@ -4,6 +4,8 @@
 //! this machine, and only with the header `x-smsgw-order`, which a web page of another site cannot send. Changes nothing
 //! itself.
 
+use crate::moves;
+use crate::trace::serve::Caller;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
@@ -62,6 +64,7 @@ pub(crate) struct Operators<'a> {
     pub(crate) config: &'a ConfigHandle,
     /// Absent when this process runs no operator node.
     pub(crate) links: Option<&'a LinkTable>,
+    pub(crate) caller: &'a Caller,
 }
 
 impl Operators<'_> {
@@ -75,6 +78,12 @@ impl Operators<'_> {
             request.method(),
         ) {
             ("", None, None, &Method::GET) => json(StatusCode::OK, &self.rows()),
+            (from, Some("move"), None, &Method::POST) => {
+                let marked = request.headers().contains_key(ORDER_HEADER);
+                let query = request.uri().query().unwrap_or_default();
+                moves::order(self, from, query, marked).await
+            }
+            (from, Some("move"), Some(given), &Method::GET) => moves::look(self, from, given).await,
             (operator, Some(act), None, &Method::POST) => {
                 let marked = request.headers().contains_key(ORDER_HEADER);
                 match link_of(request.uri().query()) {
@@ -84,7 +93,7 @@ impl Operators<'_> {
             }
             _ => said(
                 StatusCode::METHOD_NOT_ALLOWED,
-                "GET /operators, POST /operators/<id>/<stop|drain|start|hold|release>, with ?link=<n> for one link",
+                "GET /operators, POST /operators/<id>/<stop|drain|start|hold|release>, with ?link=<n> for one link, POST /operators/<id>/move?to=<id>",
             ),
         }
     }
@@ -127,7 +136,7 @@ impl Operators<'_> {
         let Some(act) = OperatorAct::from_word(act) else {
             return said(
                 StatusCode::NOT_FOUND,
-                "an operator can be told stop, drain, start, hold or release",
+                "an operator can be told stop, drain, start, hold, release or move",
             );
         };
         let known = OperatorId::try_new(operator)
@@ -151,13 +160,14 @@ impl Operators<'_> {
         if !marked {
             return said(StatusCode::FORBIDDEN, "an order carries the header x-smsgw-order");
         }
-        let given = match instruct_operator(self.engine, &SystemClock, act, &id, link, "admin").await {
-            Ok(given) => given,
-            Err(error) => {
-                let text = format!("the order could not be stored: {error}: {}", error.kind);
-                return said(StatusCode::SERVICE_UNAVAILABLE, &text);
-            }
-        };
+        let given =
+            match instruct_operator(self.engine, &SystemClock, act, &id, link, &self.caller.by()).await {
+                Ok(given) => given,
+                Err(error) => {
+                    let text = format!("the order could not be stored: {error}: {}", error.kind);
+                    return said(StatusCode::SERVICE_UNAVAILABLE, &text);
+                }
+            };
         match self.result(given).await {
             Some(result) => {
                 let ordered = Ordered {

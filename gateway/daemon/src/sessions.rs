@@ -94,7 +94,8 @@ async fn disconnect(
     if !marked {
         return said(StatusCode::FORBIDDEN, "an order carries the header x-smsgw-order");
     }
-    let given = match instruct_session(operators.engine, &SystemClock, session, "admin").await {
+    let given = match instruct_session(operators.engine, &SystemClock, session, &operators.caller.by()).await
+    {
         Ok(given) => given,
         Err(error) => {
             let text = format!("the order could not be stored: {error}: {}", error.kind);

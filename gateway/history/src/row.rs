@@ -140,6 +140,7 @@ impl MessageRow {
             | EventName::MtProgress
             | EventName::MtInDoubt
             | EventName::MtReplaced
+            | EventName::MtTakenBack
             | EventName::MtCancelRequested => {}
             EventName::ClientUnreachable
             | EventName::DrReceived

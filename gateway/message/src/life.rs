@@ -244,6 +244,10 @@ pub enum EventName {
     /// Its client has given it another content or other times, before any of it was sent.
     #[n(18)]
     MtReplaced,
+    /// Parts went out of the queue of `operator` unsent: an administrator gave them to another one, their client replaced
+    /// the message, or it had ended before.
+    #[n(19)]
+    MtTakenBack,
 }
 
 impl EventName {
@@ -269,6 +273,7 @@ impl EventName {
             Self::MtCancelRequested => "mt_cancel_requested",
             Self::MtRefusedAtAccept => "mt_refused_at_accept",
             Self::MtReplaced => "mt_replaced",
+            Self::MtTakenBack => "mt_taken_back",
         }
     }
 }

@@ -24,6 +24,10 @@ pub const EVENTS: &str = "events";
 pub const CANCELS: &str = "cancels";
 /// One-shot instructions for client nodes, forwarded by the config node: `disconnect` a session.
 pub const INSTRUCTIONS_CLIENT: &str = "instructions.client";
+/// One-shot instructions for the router, forwarded by the config node: [`MOVE`].
+pub const INSTRUCTIONS_ROUTER: &str = "instructions.router";
+/// The verb that gives what waits for one operator to another.
+pub const MOVE: &str = "move";
 /// State: what administrators ordered of operators. Written by the config node only.
 pub const ORDERS: &str = "orders";
 /// State: how many entries of the audit there ever were. Written by the config node only.
@@ -85,8 +89,8 @@ pub fn reference(key: &str) -> String {
     format!("ref/{key}")
 }
 
-/// How often a part was given back by its operator for no fault of its own. Written by operator nodes, by the one that has
-/// the part under lease.
+/// How often a part was given back by its operator for no fault of its own: [`crate::Tries`]. Written by operator nodes, by the
+/// one that has the part under lease; deleted by the router in the step that takes the part out of the operator's queue.
 pub fn tries(operator: &OperatorId, id: MessageId, part: u16) -> String {
     format!("tries/{operator}/{id}/{part}")
 }
@@ -203,6 +207,11 @@ pub fn auto_replies(client: &ClientId, phone: &Address, number: &Address, period
 /// What became of an instruction. Written by the config node, of one that it forwarded by the node that did it.
 pub fn instruction(id: MessageId) -> String {
     format!("instruction/{id}")
+}
+
+/// How many of something a [`MOVE`] has moved so far, as a counter. Written by the router only, in the steps that move.
+pub fn moved(instruction: MessageId, what: &str) -> String {
+    format!("moved/{instruction}/{what}")
 }
 
 /// One place in the ring of the audit. Written by the config node only.

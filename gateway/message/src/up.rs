@@ -64,6 +64,22 @@ pub struct SubmitResult {
     pub reroute: Option<RerouteReason>,
 }
 
+/// How often an operator gave a part back for no fault of its own: state under `tries/<operator>/<message>/<part>`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Encode, Decode)]
+pub struct Tries {
+    /// Meetings with a full queue.
+    #[n(0)]
+    pub full: u32,
+    /// Doubts after which it went out again: the carrier may have it.
+    #[n(1)]
+    pub in_doubt: u32,
+}
+
+impl Record for Tries {
+    const KIND: u8 = 35;
+    const VERSION: u8 = 1;
+}
+
 /// Why another operator is to be tried for a part that one did not take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode)]
 #[cbor(index_only)]

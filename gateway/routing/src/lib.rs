@@ -40,8 +40,9 @@ pub use decide::{Decision, NoRoute, Refusal, decide_mt};
 pub use explain::{Explained, Explanation, RouteVerdict, explain_mt};
 pub use facts::{Content, Criterion, Question};
 pub use mo::{
-    AutoReply, KeywordScope, KeywordSet, KeywordTable, Language, MoCriterion, MoDecision, MoMode, MoQuestion,
-    MoRoute, MoVerdict, Spoken, decide_mo, explain_mo, first_word, whole_text,
+    AutoReply, KeywordScope, KeywordSet, KeywordTable, Language, MoCriterion, MoDecision, MoExplanation,
+    MoMet, MoMode, MoQuestion, MoRoute, MoSeen, MoVerdict, Spoken, SpokenBy, decide_mo, explain_mo,
+    first_word, whole_text,
 };
 pub use network::{CountryCode, NetworkCode, PortedBuilder, PortedError, PortedNumbers};
 pub use numbers::{EntryError, MAX_DIGITS, NumberSet, NumberSetBuilder};

@@ -80,6 +80,10 @@ fn effect<'a>(event: &EventView<'a>) -> Effect<'a> {
         EventName::MtProgress => count(Count::Progress),
         EventName::MtCancelRequested => count(Count::CancelRequested),
         EventName::MtReplaced => count(Count::Replaced),
+        EventName::MtTakenBack => Effect {
+            counts: [Some((Count::PartsTakenBack, parts)), None],
+            ..Effect::default()
+        },
     }
 }
 
@@ -101,7 +105,8 @@ fn is_from_phone(name: EventName) -> bool {
         | EventName::MtRerouted
         | EventName::MtCancelRequested
         | EventName::MtRefusedAtAccept
-        | EventName::MtReplaced => false,
+        | EventName::MtReplaced
+        | EventName::MtTakenBack => false,
     }
 }
 

@@ -12,6 +12,9 @@
 //! Invariant CN-1: each event is counted exactly once, whatever crashes: totals and position change in one step, and
 //! the position is read again after every failure.
 //!
+//! Invariant CN-2: what this node cannot read stops one of its readers, seen as an alarm of `smsgw status`, and no message:
+//! that reader is started again, at most every 30 s, until it can go on, and the events wait for it.
+//!
 //! # Limits
 //! The counters on `/metrics` begin at zero with the process; the totals in state do not. A position is advanced by one
 //! reader: two counter nodes on one log would count twice.
@@ -30,6 +33,7 @@ mod reader;
 mod row;
 mod sheet;
 mod spread;
+mod turns;
 
 pub use dimension::{Dimension, SENDERS_OF_CLIENT};
 pub use period::{Day, Hour, Period};

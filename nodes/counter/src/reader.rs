@@ -13,7 +13,7 @@ use crate::row::Count;
 use crate::sheet::ReadError;
 use smsgw_message::{Clock, EventName, EventView, names};
 use smsgw_queue::{CommitErrorKind, Engine, EngineError, Entry, LogName, Position, Step, StepId};
-use smsgw_runtime::{ChildContext, ChildError, ChildSpec, Strategy, Supervisor};
+use smsgw_runtime::{ChildContext, ChildError, ChildSpec, Intensity, Strategy, Supervisor};
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
@@ -47,6 +47,7 @@ pub fn supervise(
     });
     ChildSpec::supervisor(
         Supervisor::new("counter", Strategy::OneForOne)
+            .intensity(Intensity::UNLIMITED)
             .child(reader.kind("counter"))
             .child(writer.kind("cdr")),
     )

@@ -88,6 +88,8 @@ counts! {
     CancelRequested = "mt_cancel_requested",
     /// Messages whose content their client replaced before they were sent.
     Replaced = "mt_replaced",
+    /// Parts that went out of the queue of an operator unsent, to go elsewhere or nowhere.
+    PartsTakenBack = "parts_taken_back",
 }
 
 impl Count {

@@ -17,29 +17,13 @@
 
 use crate::doubt::{self, Cause, Resolution};
 use crate::hop::{Fate, PartRef};
-use minicbor::{Decode, Encode};
 use sha2::{Digest as _, Sha256};
 use smsgw_config::{InDoubt, Operator};
-use smsgw_message::{OperatorId, Record, SubmitOutcome, Timestamp, names};
+pub(crate) use smsgw_message::Tries;
+use smsgw_message::{OperatorId, SubmitOutcome, Timestamp, names};
 use smsgw_queue::{RecordId, ReleaseReason, StateKey, StepId};
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
-
-/// What is kept of a part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Encode, Decode)]
-pub(crate) struct Tries {
-    /// Meetings with a full queue.
-    #[n(0)]
-    pub(crate) full: u32,
-    /// Doubts after which it went out again.
-    #[n(1)]
-    pub(crate) in_doubt: u32,
-}
-
-impl Record for Tries {
-    const KIND: u8 = 35;
-    const VERSION: u8 = 1;
-}
 
 /// Parts whose counts are remembered to be deleted.
 pub(crate) const REMEMBERED: usize = 100_000;
@@ -222,6 +206,7 @@ fn told(cause: Cause, policy: InDoubt, times: u32, most: u32) -> String {
 mod tests {
     use super::*;
     use crate::fixtures::dispatch;
+    use smsgw_message::Record;
 
     const SECOND: Duration = Duration::from_secs(1);
 

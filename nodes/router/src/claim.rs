@@ -29,7 +29,7 @@ use crate::receipt::{self, Place};
 use crate::record::Correlation;
 use crate::report;
 use smsgw_config::MessageIds;
-use smsgw_message::{Address, MessageId, MessageLife, MtMessage, Receipt, RecordError};
+use smsgw_message::{Address, MessageId, MessageLife, Receipt, RecordError};
 use smsgw_queue::StateKey;
 
 /// Digits in which two numbers have to agree when one is written without its country or trunk prefix.
@@ -154,7 +154,7 @@ fn claims<'a>(places: &'a [Place], receipt: &Receipt, view: &View) -> Result<Vec
             let seen = view
                 .read::<MessageLife>(&key)
                 .map_err(|error| Blocked { key, error })?;
-            let addresses = addresses(receipt, seen.record.as_ref().map(|life| &life.message));
+            let addresses = addresses(receipt, seen.record.as_ref(), part);
             let claim = Claim {
                 place,
                 message,
@@ -284,9 +284,9 @@ impl Claim<'_> {
 
 /// Whether a receipt that waited for the answer to its submit belongs to that part without more ado. If not, it is looked at
 /// anew, with all that its id may mean.
-pub(crate) fn is_settled(plan: &Plan, receipt: &Receipt, form: Form, message: &MtMessage) -> bool {
+pub(crate) fn is_settled(plan: &Plan, receipt: &Receipt, form: Form, life: &MessageLife, part: u16) -> bool {
     let (known, is_configured) = known(plan, receipt);
-    let addresses = addresses(receipt, Some(message));
+    let addresses = addresses(receipt, Some(life), part);
     match known {
         _ if is_configured => known.forms().first() == Some(&form) || form == Form::Same,
         Known::Nothing | Known::Is(Form::Same) => form == Form::Same && addresses != Addresses::Contradict,
@@ -295,23 +295,30 @@ pub(crate) fn is_settled(plan: &Plan, receipt: &Receipt, form: Form, message: &M
     }
 }
 
-fn addresses(receipt: &Receipt, message: Option<&MtMessage>) -> Addresses {
-    let Some(message) = message else {
+/// By what the client wrote, and by what the carrier was given where the route of the part changed it.
+fn addresses(receipt: &Receipt, life: Option<&MessageLife>, part: u16) -> Addresses {
+    let Some(life) = life else {
         return Addresses::Silent;
     };
+    let index = usize::from(part).checked_sub(1);
+    let sent_as = index
+        .and_then(|index| life.parts.get(index)?.sent_as.as_ref())
+        .map(|sent| (sent.from.as_ref(), sent.to.as_ref()));
+    let (from, to) = sent_as.unwrap_or_default();
+    let message = &life.message;
     let there = |address: &Option<Address>| address.clone().filter(|address| !address.as_str().is_empty());
-    let (from, to) = (there(&receipt.from), there(&receipt.to));
+    let (their_from, their_to) = (there(&receipt.from), there(&receipt.to));
     let is_phone = |address: &Option<Address>| {
-        address
-            .as_ref()
-            .is_some_and(|address| is_alike(address, &message.to))
+        address.as_ref().is_some_and(|address| {
+            is_alike(address, &message.to) || to.is_some_and(|phone| is_alike(address, phone))
+        })
     };
     // Some carriers write them the other way round.
-    let sender = match (is_phone(&from), is_phone(&to)) {
-        (true, _) => to,
-        (false, true) => from,
+    let sender = match (is_phone(&their_from), is_phone(&their_to)) {
+        (true, _) => their_to,
+        (false, true) => their_from,
         (false, false) => {
-            let is_number = from.is_some_and(|from| is_whole_number(&from));
+            let is_number = their_from.is_some_and(|from| is_whole_number(&from));
             return if is_number {
                 Addresses::Contradict
             } else {
@@ -319,9 +326,12 @@ fn addresses(receipt: &Receipt, message: Option<&MtMessage>) -> Addresses {
             };
         }
     };
-    match (&message.from, sender) {
-        (Some(ours), Some(theirs)) if !is_same_sender(ours, &theirs) => Addresses::Phone,
-        (_, _) => Addresses::Agree,
+    let mut ours = message.from.iter().chain(from).peekable();
+    match sender {
+        Some(theirs) if ours.peek().is_some() && !ours.any(|ours| is_same_sender(ours, &theirs)) => {
+            Addresses::Phone
+        }
+        Some(_) | None => Addresses::Agree,
     }
 }
 
@@ -362,7 +372,7 @@ fn is_same_sender(one: &Address, other: &Address) -> bool {
 mod tests {
     use super::*;
     use crate::fixtures::{mt, phone};
-    use smsgw_message::{Npi, ReceiptState, Ton};
+    use smsgw_message::{MtMessage, Npi, ReceiptState, SentAs, Ton};
 
     fn address(text: &str) -> Address {
         Address::from_wire(Ton::UNKNOWN, Npi::UNKNOWN, text)
@@ -388,10 +398,10 @@ mod tests {
     #[test]
     fn the_addresses_of_a_receipt_agree_contradict_or_say_nothing() {
         use Addresses::{Agree, Contradict, Phone, Silent};
-        let message = MtMessage {
+        let mut life = MessageLife::accepted(MtMessage {
             from: Some(address("Acme")),
             ..mt(1, 1)
-        };
+        });
         let table = [
             (Some("491700000001"), Some("ACME"), Agree),
             (Some("Acme"), Some("01700000001"), Agree),
@@ -409,8 +419,28 @@ mod tests {
                 to: to.map(address),
                 ..crate::fixtures::receipt("1", ReceiptState::Delivered, 5)
             };
-            assert_eq!(addresses(&receipt, Some(&message)), expected, "{from:?} {to:?}");
-            assert_eq!(addresses(&receipt, None), Silent);
+            assert_eq!(addresses(&receipt, Some(&life), 1), expected, "{from:?} {to:?}");
+            assert_eq!(addresses(&receipt, None, 1), Silent);
+        }
+        // A carrier speaks of the addresses that it was given, or of those before another route changed them.
+        life.parts[0].sent_as = Some(SentAs {
+            from: Some(address("77001")),
+            to: Some(address("491799999999")),
+        });
+        let table = [
+            ("491799999999", "77001", Agree),
+            ("491799999999", "Acme", Agree),
+            ("491799999999", "77002", Phone),
+            ("491700000001", "Acme", Agree),
+            ("491700000099", "77001", Contradict),
+        ];
+        for (from, to, expected) in table {
+            let receipt = Receipt {
+                from: Some(address(from)),
+                to: Some(address(to)),
+                ..crate::fixtures::receipt("1", ReceiptState::Delivered, 5)
+            };
+            assert_eq!(addresses(&receipt, Some(&life), 1), expected, "{from} {to}");
         }
     }
 }

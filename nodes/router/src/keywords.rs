@@ -12,6 +12,15 @@ use smsgw_message::{Address, ClientId, KeywordAction, OptOut, Record, Timestamp,
 use smsgw_queue::{Expected, Expiry, StateKey};
 use smsgw_routing::{KeywordScope, Spoken};
 
+/// How far the entries go that a wish makes (an opt-out) or takes away (an opt-in).
+pub(crate) fn entries(spoken: &Spoken<'_>) -> Vec<KeywordScope> {
+    match spoken.action {
+        KeywordAction::OptOut => vec![spoken.scope],
+        KeywordAction::OptIn => vec![KeywordScope::Client, KeywordScope::Sender, KeywordScope::Number],
+        KeywordAction::Help => Vec::new(),
+    }
+}
+
 /// Keeps what the phone wants of the client's messages. Who speaks last has said last: nothing to compare with.
 pub(crate) fn keep(
     outcome: Outcome,
@@ -28,22 +37,16 @@ pub(crate) fn keep(
             KeywordScope::Number => names::opted_out_of_sender(number, phone),
         })
     };
-    match spoken.action {
-        KeywordAction::OptOut => {
-            let record = OptOut {
-                since: now,
-                until: None,
-            };
-            outcome.with(|step| {
-                let key = key_of(spoken.scope);
-                step.compare_and_put(key, Expected::Any, record.to_record(), Expiry::Owner)
-            })
-        }
-        KeywordAction::OptIn => [KeywordScope::Client, KeywordScope::Sender, KeywordScope::Number]
-            .into_iter()
-            .fold(outcome, |outcome, scope| {
-                outcome.with(|step| step.delete(key_of(scope), Expected::Any))
-            }),
-        KeywordAction::Help => outcome,
-    }
+    let since = OptOut {
+        since: now,
+        until: None,
+    };
+    entries(spoken).into_iter().fold(outcome, |outcome, scope| {
+        outcome.with(|step| match spoken.action {
+            KeywordAction::OptOut => {
+                step.compare_and_put(key_of(scope), Expected::Any, since.to_record(), Expiry::Owner)
+            }
+            KeywordAction::OptIn | KeywordAction::Help => step.delete(key_of(scope), Expected::Any),
+        })
+    })
 }

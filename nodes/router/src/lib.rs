@@ -4,6 +4,7 @@
 //! mt.accepted ──▶ mt ──▶ mt.operator.<id>            msg/<id>, events
 //! up.<p> ───────▶ up ──▶ down.callback               msg/<id>, corr/<group>/<id>, mo/<key>, events
 //! alarms ───────▶ alarms ──▶ down.callback, up.<p> (dead letters)
+//! instructions.router ▶ moving ──▶ mt.operator.<id>, from that of another  msg/<id>, events
 //! ```
 //! Pure machines (`life`, `correlate`, `assemble`) under hops that bring them together (`mt`, `up`, `alarms`) under one
 //! loop that talks to the engine (`work`). Knows no other node, no engine and no protocol.
@@ -18,6 +19,7 @@ mod carrier_id;
 mod charge;
 mod claim;
 mod correlate;
+mod explain;
 mod failover;
 #[cfg(test)]
 mod fixtures;
@@ -27,6 +29,7 @@ mod life;
 pub mod lookup;
 pub mod metric;
 mod mo;
+mod moving;
 mod mt;
 mod outcome;
 mod plan;
@@ -37,13 +40,18 @@ mod replace;
 mod reply;
 mod report;
 mod reroute;
+mod ruling;
 mod schedule;
 #[cfg(test)]
 mod tests;
 mod up;
 mod work;
 
+pub use explain::{
+    MoAsked, MoExplained, MoHeld, MoReplied, MoRouteSeen, MoSaid, MoTaker, explain as explain_mo,
+};
 pub use ids::{CarrierIds, IdTable};
+pub use moving::{COUNTED, MoveOrder, Moved};
 use plan::Plans;
 use smsgw_config::ConfigHandle;
 use smsgw_message::{Clock, names};
@@ -96,6 +104,9 @@ pub fn supervise_watched(
         });
         node = node.child(spec.kind("router-up"));
     }
+    let moving_shop = shop.clone();
+    let moves = ChildSpec::task("moves", move |ctx| moving::run(ctx, moving_shop.clone()));
+    node = node.child(moves.kind("router-moves"));
     let (alarm_shop, queue) = (shop, QueueName::from(names::ALARMS));
     let alarms = ChildSpec::task("alarms", move |ctx| {
         consume(ctx, alarm_shop.clone(), queue.clone(), alarms::Alarms)

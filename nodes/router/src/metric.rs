@@ -70,6 +70,14 @@ pub static REROUTED_TOTAL: Counter = Counter::new(
     &["from", "to"],
 );
 
+/// Parts that waited for an operator and were given to another one by order of an administrator, by both.
+/// It rises while `smsgw operator move` is done, and at no other time.
+pub static MOVED_TOTAL: Counter = Counter::new(
+    "smsgw_router_moved_total",
+    "Parts given to another operator by order.",
+    &["from", "to"],
+);
+
 /// Messages of which parts were to go to another operator and did not, by operator and reason: `no_operator` (all of the
 /// route were tried, or are not enabled), `limit` (`limits.reroutes`), `expired` (the validity), `too_late`
 /// (`failover.within` of the route) and `incomplete` (another part has failed for good). A rise of `no_operator`: the route has too few operators for what the carriers refuse.

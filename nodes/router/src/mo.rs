@@ -1,21 +1,22 @@
 //! Messages from phones: joined, routed, put down to the client.
 //!
-//! Decides with `assemble` and the route table; knows no engine. Invariant MO-1: an MO becomes exactly one of: a record
+//! Decides with `assemble`, the route table and `ruling`; knows no engine. Invariant MO-1: an MO becomes exactly one of: a record
 //! of `down.callback` or `down.smpp`, an entry of `inbox.<client>`, a dead letter of `down.callback` (there is no such
 //! account), dead letters of its parts in `up.<p>` (no route), a part that waits. A route to several clients makes one of the
 //! first three for each of them, all in one step.
 
-use crate::assemble::{self, Content, Due, Joined, Place};
+use crate::assemble::{self, Content, Due, Joined};
 use crate::keywords;
 use crate::outcome::{Note, Outcome, View};
-use crate::plan::{Plan, Target};
+use crate::plan::Plan;
 use crate::record::Assembly;
 use crate::reply::{self, Asked};
+use crate::ruling::{self, Place, Written};
 use smsgw_message::{
     Class, ClientId, Down, DownKind, Event, EventName, LinkGroup, Mo, MoDown, Record, Timestamp, Up, names,
 };
 use smsgw_queue::{DeadReason, Expiry, Lane, StateKey};
-use smsgw_routing::{MoDecision, MoMode, MoQuestion, decide_mo};
+use smsgw_routing::{MoQuestion, decide_mo};
 
 /// The lane of what belongs to no client yet.
 pub(crate) fn lane_of(group: &LinkGroup) -> Lane {
@@ -24,7 +25,7 @@ pub(crate) fn lane_of(group: &LinkGroup) -> Lane {
 
 /// An MO, or a part of one, has come up.
 pub(crate) fn handle(outcome: Outcome, plan: &Plan, now: Timestamp, mo: &Mo, view: &View) -> Outcome {
-    let Some(place) = Place::of(mo) else {
+    let Some(place) = assemble::Place::of(mo) else {
         return give_down(outcome, plan, now, &[mo], 0).0;
     };
     let key = place.key(mo);
@@ -154,57 +155,41 @@ fn give_down(
         route: decision.route,
         parts: parts.len(),
     };
-    let (mut reply, mut is_keyword) = (None, false);
-    for (n, client) in (0..).zip(chosen(plan, &decision)) {
-        let spoken = what.text.as_deref().filter(|_| missing == 0);
-        let spoken = spoken.and_then(|text| plan.keywords().spoken(client, &what.to, text));
-        if let Some(spoken) = &spoken {
+    let ruling = ruling::rule(
+        plan,
+        &decision,
+        Written {
+            from: &what.from,
+            to: &what.to,
+            text: what.text.as_deref(),
+            is_whole: missing == 0,
+        },
+    );
+    for (n, taker) in (0..).zip(ruling.takers) {
+        let client = taker.client;
+        if let Some(spoken) = &taker.spoken {
             outcome = keywords::keep(outcome, now, client, &what.from, &what.to, spoken).note(Note::Spoken(
                 client.clone(),
                 id,
                 spoken.action,
             ));
         }
-        let keyword = spoken.as_ref().map(|spoken| spoken.action);
-        is_keyword |= keyword.is_some();
-        let answer = spoken.and_then(|spoken| spoken.reply);
-        reply = reply.or_else(|| Some((client, answer?, keyword)));
         let what = MoDown {
-            keyword,
+            keyword: taker.spoken.map(|spoken| spoken.action),
             ..what.clone()
         };
-        outcome = give_to(outcome, plan, &given, client, n, what);
+        outcome = give_to(outcome, plan, &given, (client, taker.place), n, what);
     }
-    // One answer to one message: that of a keyword, else of the route; who says stop gets no other answer.
-    let of_route = || Some((chosen(plan, &decision).first()?, decision.reply?, None));
-    let reply = reply.or_else(|| of_route().filter(|_| !is_keyword));
-    if let Some((client, reply, keyword)) = reply.filter(|(client, _, _)| plan.has_client(client)) {
+    if let Some(reply) = ruling.reply {
         let asked = Asked {
             id,
             at: first.at,
             from: &what.from,
             to: &what.to,
-            text: what.text.as_deref(),
-            keyword,
         };
-        outcome = reply::ask(outcome, plan, now, client, reply, &asked);
+        outcome = reply::ask(outcome, plan, now, &reply, &asked);
     }
     (outcome, true)
-}
-
-/// Who gets the message: of several, all or the first whose account there is. At least one.
-fn chosen<'a>(plan: &Plan, decision: &MoDecision<'a>) -> &'a [ClientId] {
-    let there = || {
-        let clients = decision.clients.iter();
-        let first = clients.enumerate().find(|(_, client)| plan.has_client(client));
-        first.map_or(0, |(n, _)| n)
-    };
-    let n = match decision.mode {
-        MoMode::All => return decision.clients,
-        MoMode::One => 0,
-        MoMode::Failover => there(),
-    };
-    decision.clients.get(n..=n).unwrap_or_default()
 }
 
 /// What all clients of a message have in common.
@@ -216,13 +201,19 @@ struct Given {
 }
 
 /// Publishes for one client; `n` is its number among those who get the message, and makes the id of its event.
-fn give_to(outcome: Outcome, plan: &Plan, given: &Given, client: &ClientId, n: u64, what: MoDown) -> Outcome {
+fn give_to(
+    outcome: Outcome,
+    plan: &Plan,
+    given: &Given,
+    (client, place): (&ClientId, Place),
+    n: u64,
+    what: MoDown,
+) -> Outcome {
     let id = what.message;
     let lane = Lane::new(plan.class(client), client);
-    let target = plan.target(client, false);
-    let url = match &target {
-        Target::Callback(url) => Some(url.clone()),
-        Target::Binds | Target::Inbox => None,
+    let url = match &place {
+        Place::Callback(url) => Some(url.clone()),
+        Place::Binds | Place::Inbox | Place::Nobody => None,
     };
     let mut event = Event::new(given.now, EventName::MoRouted);
     event.message = Some(id);
@@ -242,13 +233,11 @@ fn give_to(outcome: Outcome, plan: &Plan, given: &Given, client: &ClientId, n: u
     };
     let record = down.to_record();
     let outcome = outcome.event(&event);
-    match target {
-        Target::Callback(_) => outcome.with(|step| step.publish(names::DOWN_CALLBACK, lane, record)),
-        Target::Binds => outcome.with(|step| step.publish(names::DOWN_SMPP, lane, record)),
-        Target::Inbox if plan.has_client(client) => {
-            outcome.with(|step| step.append(names::inbox(client), record))
-        }
-        Target::Inbox => outcome
+    match place {
+        Place::Callback(_) => outcome.with(|step| step.publish(names::DOWN_CALLBACK, lane, record)),
+        Place::Binds => outcome.with(|step| step.publish(names::DOWN_SMPP, lane, record)),
+        Place::Inbox => outcome.with(|step| step.append(names::inbox(client), record)),
+        Place::Nobody => outcome
             .with(|step| step.bury(names::DOWN_CALLBACK, lane, record, DeadReason::NoOwner))
             .note(Note::MoWithoutTarget(client.clone(), id)),
     }

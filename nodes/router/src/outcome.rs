@@ -186,6 +186,8 @@ pub(crate) enum Note {
         to: OperatorId,
         message: MessageId,
     },
+    /// Parts were given to another operator by order.
+    Moved(OperatorId, OperatorId, u64),
     /// Parts were to go elsewhere and did not.
     NotRerouted(OperatorId, MessageId, Halt),
     /// A carrier gave an id twice.
@@ -276,6 +278,11 @@ impl Note {
             Self::Rerouted { from, to, message } => {
                 metric::REROUTED_TOTAL.with(&[from.as_str(), to.as_str()]).inc();
                 debug!(message_id = %message, %from, %to, "part given to another operator");
+            }
+            Self::Moved(from, to, parts) => {
+                metric::MOVED_TOTAL
+                    .with(&[from.as_str(), to.as_str()])
+                    .inc_by(*parts);
             }
             Self::NotRerouted(operator, message, halt) => {
                 metric::REROUTES_ENDED_TOTAL

@@ -184,6 +184,14 @@ impl Plan {
         self.config.client.contains_key(client)
     }
 
+    /// Whether the account's messages are checked against the list of opt-outs.
+    pub(crate) fn heeds_opt_outs(&self, client: &ClientId) -> bool {
+        self.config
+            .client
+            .get(client)
+            .is_some_and(|client| client.opt_out)
+    }
+
     /// The class in which a client's own traffic goes.
     pub(crate) fn class(&self, client: &ClientId) -> Class {
         self.config

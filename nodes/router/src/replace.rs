@@ -134,6 +134,11 @@ pub(crate) fn handle(
         for record in &waiting.records {
             outcome = outcome.with(|step| step.discard(queue.as_str(), RecordId::from_u64(*record)));
         }
+        // They were counted as given to it, and are given anew.
+        let mut event = life::event_of(&life, now, EventName::MtTakenBack);
+        event.operator = Some(waiting.operator.clone());
+        event.parts = u16::try_from(waiting.records.len()).unwrap_or(u16::MAX);
+        outcome = outcome.event(&event);
     }
     outcome = there.spends.iter().fold(outcome, |outcome, spend| {
         outcome.with(|step| {

@@ -9,10 +9,11 @@
 
 use crate::outcome::{Note, Outcome};
 use crate::plan::Plan;
-use smsgw_message::{Address, ClientId, ClientRequest, KeywordAction, MessageId, ReplyBounds, Ton, names};
+use crate::ruling::Reply;
+use smsgw_message::{Address, ClientRequest, KeywordAction, MessageId, ReplyBounds, Ton, names};
 use smsgw_message::{Record, Timestamp, document::reply_body};
 use smsgw_queue::Lane;
-use smsgw_routing::{AutoReply, whole_text};
+use smsgw_routing::whole_text;
 
 /// Fewest digits of a phone; below are short codes.
 const PHONE_DIGITS: usize = 7;
@@ -46,19 +47,18 @@ pub(crate) struct Asked<'a> {
     pub(crate) at: Timestamp,
     pub(crate) from: &'a Address,
     pub(crate) to: &'a Address,
-    pub(crate) text: Option<&'a str>,
-    pub(crate) keyword: Option<KeywordAction>,
 }
 
 fn is_phone(address: &Address) -> bool {
     address.is_numeric() && address.ton() != Ton::ALPHANUMERIC && address.as_str().len() >= PHONE_DIGITS
 }
 
-fn judge(plan: &Plan, asked: &Asked<'_>) -> Answer {
-    if !is_phone(asked.from) {
+/// Whether who wrote this is answered, as far as addresses and texts tell; the client node counts.
+pub(crate) fn judge(plan: &Plan, from: &Address, text: Option<&str>) -> Answer {
+    if !is_phone(from) {
         return Answer::NoPhone;
     }
-    let is_own = asked.text.is_some_and(|text| plan.answers(&whole_text(text)));
+    let is_own = text.is_some_and(|text| plan.answers(&whole_text(text)));
     if is_own { Answer::OwnText } else { Answer::Asked }
 }
 
@@ -67,11 +67,15 @@ pub(crate) fn ask(
     outcome: Outcome,
     plan: &Plan,
     now: Timestamp,
-    client: &ClientId,
-    reply: &AutoReply,
+    wanted: &Reply<'_>,
     asked: &Asked<'_>,
 ) -> Outcome {
-    let answer = judge(plan, asked);
+    let Reply {
+        client,
+        reply,
+        keyword,
+        answer,
+    } = *wanted;
     let outcome = outcome.note(Note::Answered(client.clone(), asked.id, answer));
     if answer != Answer::Asked {
         return outcome;
@@ -88,7 +92,7 @@ pub(crate) fn ask(
         auto: Some(ReplyBounds {
             max: reply.max,
             period_millis: u64::try_from(reply.period.as_millis()).unwrap_or(u64::MAX),
-            confirms_opt_out: asked.keyword == Some(KeywordAction::OptOut),
+            confirms_opt_out: keyword == Some(KeywordAction::OptOut),
         }),
     };
     let lane = Lane::new(reply.class.unwrap_or_else(|| plan.class(client)), client);

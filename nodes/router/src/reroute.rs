@@ -199,7 +199,7 @@ pub(crate) fn has_failed(state: MessageState) -> bool {
 }
 
 /// The operators that did not take one part or another, in the order they were tried.
-fn tried_by_any(life: &MessageLife) -> Vec<OperatorId> {
+pub(crate) fn tried_by_any(life: &MessageLife) -> Vec<OperatorId> {
     let mut all: Vec<OperatorId> = Vec::new();
     for operator in life.parts.iter().flat_map(tried) {
         if !all.contains(operator) {
@@ -263,7 +263,8 @@ fn line(from: Option<&OperatorId>, to: &OperatorId, part: Option<&PartLife>) -> 
     format!("{from} to {to}: {error}")
 }
 
-fn give(part: &mut PartLife, operator: &OperatorId, sent_as: Option<&SentAs>) {
+/// The part goes to this operator, as if nothing had been said of it before.
+pub(crate) fn give(part: &mut PartLife, operator: &OperatorId, sent_as: Option<&SentAs>) {
     part.state = MessageState::Queued;
     part.error = None;
     part.fallback = None;

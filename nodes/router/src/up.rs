@@ -116,17 +116,11 @@ fn handle_submit_result(
             Ok(there) => there,
             Err(error) => return outcome.corrupt(&key, &error),
         };
-        let claimed = correlate::handle_sent(
-            there.record,
-            carrier_id,
-            result.message,
-            result.part,
-            plan.shares_ids(&result.via.operator),
-        );
+        let is_shared = plan.shares_ids(&result.via.operator);
+        let claimed =
+            correlate::handle_sent(there.record, carrier_id, result.message, result.part, is_shared);
         if let Some(correlation) = claimed.write {
-            // Late answers, too, may have receipts to come.
-            let expiry =
-                Expiry::At(report::given_up_at(plan, &life).max(now.after(plan.limits().receipt_grace)));
+            let expiry = Expiry::At(receipt::owned_until(plan, now, &life));
             outcome = outcome
                 .with(|step| step.compare_and_put(key, there.expected, correlation.to_record(), expiry));
         }
@@ -135,7 +129,7 @@ fn handle_submit_result(
         }
         for receipt in claimed.parked {
             let (form, certain) = Form::between(carrier_id, &receipt.carrier_id);
-            if !claim::is_settled(plan, &receipt, form, &life.message) {
+            if !claim::is_settled(plan, &receipt, form, &life, result.part) {
                 outcome = receipt::again(outcome, &receipt);
                 continue;
             }
@@ -150,10 +144,10 @@ fn handle_submit_result(
             outcome = outcome.note(receipt::matched(&receipt, form, certain));
         }
         for stray in claimed.strays {
-            outcome = if fold(&stray.carrier_id) == fold(carrier_id) {
+            outcome = if fold(&stray.carrier_id) == fold(carrier_id) && !is_shared {
                 receipt::bury(outcome, now, &stray)
             } else {
-                // It waited here under another form of its id.
+                // It waited here under another form of its id, or for one more part of it.
                 receipt::again(outcome, &stray)
             };
         }

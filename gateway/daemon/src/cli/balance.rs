@@ -2,26 +2,19 @@
 //!
 //! Draws and decides the exit code; knows no state itself.
 
+use super::progress::{Bar, Unit};
 use crate::counters::{AT_MOST, Account, Judged};
 use crate::exit::Exit;
-use crate::reach::Bearing;
-use crate::status;
+use crate::reach::{self, AdminAddress};
 use bytes::Bytes;
 use clap::Args;
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::header::HOST;
-use hyper::{Request, StatusCode};
-use hyper_util::rt::TokioIo;
+use hyper::{Method, StatusCode};
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-use tokio::net::TcpStream;
 
 /// How long the gateway may take to answer, beyond the time it was told to wait.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Most octets of an answer.
-const LARGEST: usize = 64 * 1024 * 1024;
 
 /// Which gateway is asked.
 #[derive(Debug, Args)]
@@ -29,15 +22,15 @@ pub(super) struct GatewayOptions {
     /// The gateway's configuration file: its [admin] listen is asked.
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The administrator's listener, as in 127.0.0.1:8081.
+    /// The administrator's listener, as in 127.0.0.1:8081 or https://gw.example:8081.
     #[arg(long, value_name = "ADDR", conflicts_with = "config")]
-    admin: Option<SocketAddr>,
+    admin: Option<AdminAddress>,
 }
 
 /// Prove that every accepted message has ended once or is still open, and name those that break it.
 ///
 /// Compares, for each client, accepted messages with those that ended and those whose records say that they are open; for
-/// each operator, the parts it was given with those sent, refused and waiting in its queue. The exit code is 0 when it
+/// each operator, the parts it was given with those sent, refused, taken back and waiting in its queue. The exit code is 0 when it
 /// balances, 1 when it does not, 69 when no gateway answers. While messages flow some of it cannot be compared, which is
 /// said; nothing is called broken for that.
 #[derive(Debug, Args)]
@@ -61,7 +54,12 @@ pub(super) struct BalanceOptions {
 /// Does what was asked.
 pub(super) async fn run(options: BalanceOptions) -> anyhow::Result<Exit> {
     let path = format!("/balance?seconds={}&at_most={}", options.wait, options.at_most);
-    let body = match ask(&options.gateway, &path).await? {
+    let mut bar = Bar::new(Unit::Seconds, options.json);
+    bar.begin("comparing");
+    bar.show(0, Some(options.wait));
+    let asked = ask(&options.gateway, &path).await;
+    drop(bar);
+    let body = match asked? {
         Ok(body) => body,
         Err(exit) => return Ok(exit),
     };
@@ -143,21 +141,14 @@ pub(super) fn say(text: &str) {
 
 /// The body of the answer, or the exit code that says why there is none.
 pub(super) async fn ask(gateway: &GatewayOptions, path: &str) -> anyhow::Result<Result<Bytes, Exit>> {
-    let address = match status::listener(gateway.admin, gateway.config.as_deref()) {
-        Ok(address) => address,
+    let at = match reach::listener(gateway.admin.as_ref(), gateway.config.as_deref()) {
+        Ok(at) => at,
         Err(exit) => return Ok(Err(exit)),
     };
     let patience = PATIENCE + crate::counters::MOST_PATIENCE;
-    let (status, body) = match tokio::time::timeout(patience, exchange(address, path)).await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(error)) => {
-            eprintln!("smsgw: no gateway answers at {address}: {error:#}");
-            return Ok(Err(Exit::Unreachable));
-        }
-        Err(_) => {
-            eprintln!("smsgw: no gateway answers at {address} within {patience:?}");
-            return Ok(Err(Exit::Unreachable));
-        }
+    let (status, body) = match reach::ask(&at, Method::GET, path, Bytes::new(), patience).await {
+        Ok(answer) => answer,
+        Err(exit) => return Ok(Err(exit)),
     };
     if status == StatusCode::OK {
         return Ok(Ok(body));
@@ -173,21 +164,6 @@ pub(super) async fn ask(gateway: &GatewayOptions, path: &str) -> anyhow::Result<
     } else {
         Exit::Failed
     }))
-}
-
-async fn exchange(address: SocketAddr, path: &str) -> anyhow::Result<(StatusCode, Bytes)> {
-    let stream = TcpStream::connect(address).await?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    // Ends with the answer's body.
-    tokio::spawn(connection);
-    let request = Request::get(path)
-        .header(HOST, address.to_string())
-        .bearing()
-        .body(Empty::<Bytes>::new())?;
-    let answer = sender.send_request(request).await?;
-    let status = answer.status();
-    let body = Limited::new(answer.into_body(), LARGEST).collect().await;
-    Ok((status, body.map_err(anyhow::Error::from_boxed)?.to_bytes()))
 }
 
 #[cfg(test)]

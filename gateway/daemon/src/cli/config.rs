@@ -6,11 +6,11 @@
 
 mod draw;
 
-use super::operator::{PATIENCE, ask_with};
+use super::operator::PATIENCE;
 use crate::config_api::{Asked, Told};
 use crate::exit::Exit;
 use crate::operators::Ordered;
-use crate::status;
+use crate::reach::{self, AdminAddress, Listener};
 use bytes::Bytes;
 use clap::Args;
 use draw::{audited, drawn, listed, whole};
@@ -20,7 +20,6 @@ use smsgw_node_config::{
     AuditRow, Edit, EditAct, Plan, PlannedChange, Proposal, RenderStyle, VersionHead, load,
 };
 use std::io::{Read, Write};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -36,9 +35,15 @@ pub(super) struct Target {
     /// The gateway's configuration file: its [admin] listen is asked.
     #[arg(long, short, value_name = "FILE", global = true)]
     pub(super) config: Option<PathBuf>,
-    /// The administrator's listener, as in 127.0.0.1:8081.
+    /// The administrator's listener, as in 127.0.0.1:8081 or https://gw.example:8081.
     #[arg(long, value_name = "ADDR", global = true)]
-    pub(super) admin: Option<SocketAddr>,
+    pub(super) admin: Option<AdminAddress>,
+}
+
+impl Target {
+    fn listener(&self) -> Result<Listener, Exit> {
+        reach::listener(self.admin.as_ref(), self.config.as_deref())
+    }
 }
 
 /// How a change is made.
@@ -209,10 +214,11 @@ pub(super) async fn plan(options: PlanOptions) -> anyhow::Result<Exit> {
         files: [(options.name.unwrap_or_default(), read(&options.file)?)].into(),
         ..Proposal::default()
     };
-    let Some(address) = address(&options.target)? else {
+    let Ok(at) = options.target.listener() else {
+        // Not 2, which says that something changes.
         return Ok(Exit::Input);
     };
-    shown(address, proposal, options.json).await
+    shown(&at, proposal, options.json).await
 }
 
 pub(super) async fn apply(options: ApplyOptions) -> anyhow::Result<Exit> {
@@ -237,14 +243,15 @@ pub(super) async fn rollback(options: RollbackOptions) -> anyhow::Result<Exit> {
 }
 
 pub(super) async fn reload(options: ReloadOptions) -> anyhow::Result<Exit> {
-    let Some(address) = address(&options.target)? else {
-        return Ok(Exit::Config);
+    let at = match options.target.listener() {
+        Ok(at) => at,
+        Err(exit) => return Ok(exit),
     };
     let asked = Asked {
         reason: options.reason,
         ..Asked::default()
     };
-    ordered(address, "/config/reload", asked).await
+    ordered(&at, "/config/reload", asked).await
 }
 
 pub(super) async fn set(options: SetOptions) -> anyhow::Result<Exit> {
@@ -333,15 +340,16 @@ fn typed(value: String) -> anyhow::Result<String> {
 }
 
 pub(super) async fn history(options: HistoryOptions) -> anyhow::Result<Exit> {
-    let Some(address) = address(&options.target)? else {
-        return Ok(Exit::Config);
+    let at = match options.target.listener() {
+        Ok(at) => at,
+        Err(exit) => return Ok(exit),
     };
     let path = match (options.version, options.audit) {
         (Some(version), _) => format!("/config/versions/{version}"),
         (None, true) => format!("/config/audit?limit={}", options.limit),
         (None, false) => format!("/config/versions?limit={}", options.limit),
     };
-    let body = match asked(address, Method::GET, &path, Bytes::new()).await? {
+    let body = match asked(&at, Method::GET, &path, Bytes::new()).await? {
         Ok((StatusCode::OK, body)) => body,
         Ok((code, body)) => return Ok(refused(code, &body)),
         Err(exit) => return Ok(exit),
@@ -380,20 +388,20 @@ fn offline(new: &Path, old: &Path, json: bool) -> Exit {
 }
 
 /// Asks for a plan and prints it.
-async fn shown(address: SocketAddr, proposal: Proposal, json: bool) -> anyhow::Result<Exit> {
-    match planned(address, proposal).await? {
+async fn shown(at: &Listener, proposal: Proposal, json: bool) -> anyhow::Result<Exit> {
+    match planned(at, proposal).await? {
         Ok(plan) => Ok(told(&plan, json)),
         Err(exit) => Ok(exit),
     }
 }
 
-async fn planned(address: SocketAddr, proposal: Proposal) -> anyhow::Result<Result<Plan, Exit>> {
+async fn planned(at: &Listener, proposal: Proposal) -> anyhow::Result<Result<Plan, Exit>> {
     let asking = Asked {
         proposal,
         ..Asked::default()
     };
     let body = Bytes::from(serde_json::to_vec(&asking)?);
-    Ok(match asked(address, Method::POST, "/config/plan", body).await? {
+    Ok(match asked(at, Method::POST, "/config/plan", body).await? {
         Ok((StatusCode::OK, body)) => Ok(serde_json::from_slice(&body)?),
         Ok((code, body)) => Err(refused(code, &body)),
         Err(exit) => Err(exit),
@@ -422,13 +430,14 @@ fn told(plan: &Plan, json: bool) -> Exit {
 
 /// Plans, shows the plan, and makes the change unless it is a dry run.
 async fn changed(target: &Target, mut proposal: Proposal, how: How) -> anyhow::Result<Exit> {
-    let Some(address) = address(target)? else {
-        return Ok(Exit::Config);
+    let at = match target.listener() {
+        Ok(at) => at,
+        Err(exit) => return Ok(exit),
     };
     if how.dry_run {
-        return shown(address, proposal, false).await;
+        return shown(&at, proposal, false).await;
     }
-    let plan = match planned(address, proposal.clone()).await? {
+    let plan = match planned(&at, proposal.clone()).await? {
         Ok(plan) => plan,
         Err(exit) => return Ok(exit),
     };
@@ -448,17 +457,17 @@ async fn changed(target: &Target, mut proposal: Proposal, how: How) -> anyhow::R
         reason: how.reason,
         by: None,
     };
-    ordered(address, &path, asked).await
+    ordered(&at, &path, asked).await
 }
 
 /// Gives an order and waits until it is done.
-async fn ordered(address: SocketAddr, path: &str, order: Asked) -> anyhow::Result<Exit> {
+async fn ordered(at: &Listener, path: &str, order: Asked) -> anyhow::Result<Exit> {
     let order = Asked {
         by: Some(user()),
         ..order
     };
     let body = Bytes::from(serde_json::to_vec(&order)?);
-    let (code, body) = match asked(address, Method::POST, path, body).await? {
+    let (code, body) = match asked(at, Method::POST, path, body).await? {
         Ok(answer) => answer,
         Err(exit) => return Ok(exit),
     };
@@ -472,7 +481,7 @@ async fn ordered(address: SocketAddr, path: &str, order: Asked) -> anyhow::Resul
             let until = Instant::now() + CHANGE;
             let path = format!("/config/results/{}", ordered.instruction);
             while Instant::now() < until {
-                if let Ok((StatusCode::OK, body)) = asked(address, Method::GET, &path, Bytes::new()).await? {
+                if let Ok((StatusCode::OK, body)) = asked(at, Method::GET, &path, Bytes::new()).await? {
                     let told: Told = serde_json::from_slice(&body)?;
                     return Ok(ended(&told.outcome, &told.detail));
                 }
@@ -500,32 +509,14 @@ fn refused(code: StatusCode, body: &Bytes) -> Exit {
 }
 
 async fn asked(
-    address: SocketAddr,
+    at: &Listener,
     method: Method,
     path: &str,
     body: Bytes,
 ) -> anyhow::Result<Result<(StatusCode, Bytes), Exit>> {
     // A plan reads lists of millions of numbers.
     let patience = if path == "/config/plan" { CHANGE } else { PATIENCE };
-    match tokio::time::timeout(patience, ask_with(address, method, path, body)).await {
-        Ok(Ok(answer)) => Ok(Ok(answer)),
-        Ok(Err(error)) => {
-            eprintln!("smsgw: no gateway answers at {address}: {error:#}");
-            Ok(Err(Exit::Unreachable))
-        }
-        Err(_) => {
-            eprintln!("smsgw: no answer from {address} within {patience:?}");
-            Ok(Err(Exit::Unreachable))
-        }
-    }
-}
-
-fn address(target: &Target) -> anyhow::Result<Option<SocketAddr>> {
-    if crate::reach::is_unnamed(target.admin, target.config.as_deref()) {
-        eprintln!("smsgw: name the gateway with --config FILE, --admin ADDR or SMSGW_ADMIN");
-        return Ok(None);
-    }
-    Ok(status::listener(target.admin, target.config.as_deref()).ok())
+    Ok(reach::ask(at, method, path, body, patience).await)
 }
 
 /// Who asks: the user that became root, or the user.

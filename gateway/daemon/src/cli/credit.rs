@@ -3,18 +3,18 @@
 //! Talks to the administrator's listener; knows no state itself. Every order has a key, printed before it is sent: the same
 //! command with that key moves nothing twice, whatever became of the first one.
 
-use super::operator::{PATIENCE, ask};
+use super::operator::PATIENCE;
 use crate::credit::{CreditRow, LedgerRows};
 use crate::exit::Exit;
 use crate::operators::Ordered;
-use crate::status;
+use crate::reach::{self, AdminAddress};
 use crate::trace::query::encode;
+use bytes::Bytes;
 use clap::{Args, Subcommand};
 use hyper::{Method, StatusCode};
 use smsgw_message::names;
 use std::fmt::Write as _;
 use std::io::Write;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Show the credit of prepaid clients and their ledgers, or pay in.
@@ -26,9 +26,9 @@ pub(super) struct CreditOptions {
     /// The gateway's configuration file: its [admin] listen is asked.
     #[arg(long, short, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
-    /// The administrator's listener, as in 127.0.0.1:8081.
+    /// The administrator's listener, as in 127.0.0.1:8081 or https://gw.example:8081.
     #[arg(long, value_name = "ADDR", global = true)]
-    admin: Option<SocketAddr>,
+    admin: Option<AdminAddress>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -106,12 +106,8 @@ impl Order {
 
 /// Asks, and says what was answered.
 pub(super) async fn run(options: CreditOptions) -> anyhow::Result<Exit> {
-    if crate::reach::is_unnamed(options.admin, options.config.as_deref()) {
-        eprintln!("smsgw: name the gateway with --config FILE, --admin ADDR or SMSGW_ADMIN");
-        return Ok(Exit::Config);
-    }
-    let address = match status::listener(options.admin, options.config.as_deref()) {
-        Ok(address) => address,
+    let at = match reach::listener(options.admin.as_ref(), options.config.as_deref()) {
+        Ok(at) => at,
         Err(exit) => return Ok(exit),
     };
     let order = |order: &Order, act: &str| {
@@ -131,16 +127,9 @@ pub(super) async fn run(options: CreditOptions) -> anyhow::Result<Exit> {
             (Method::GET, path)
         }
     };
-    let (code, body) = match tokio::time::timeout(PATIENCE, ask(address, method, &path)).await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(error)) => {
-            eprintln!("smsgw: no gateway answers at {address}: {error:#}");
-            return Ok(Exit::Unreachable);
-        }
-        Err(_) => {
-            eprintln!("smsgw: no answer from {address} within {PATIENCE:?}");
-            return Ok(Exit::Unreachable);
-        }
+    let (code, body) = match reach::ask(&at, method, &path, Bytes::new(), PATIENCE).await {
+        Ok(answer) => answer,
+        Err(exit) => return Ok(exit),
     };
     if code != StatusCode::OK && code != StatusCode::ACCEPTED {
         eprintln!("smsgw: {code}: {}", String::from_utf8_lossy(&body).trim_end());

@@ -3,17 +3,18 @@
 //! Talks to the administrator's listener; knows no state itself. An order goes a bounded number of records at a time, and this
 //! gives the next one until the end, saying how far it is.
 
-use super::operator::{PATIENCE, ask};
+use super::operator::PATIENCE;
+use super::progress::{Bar, Unit};
 use crate::dead_letters::{LetterPage, LetterRow, LettersOrdered, QueueRow};
 use crate::exit::Exit;
-use crate::status;
+use crate::reach::{self, AdminAddress, Listener, ReachError};
 use crate::trace::query::encode;
-use anyhow::{Context, bail};
+use anyhow::bail;
+use bytes::Bytes;
 use clap::{Args, Subcommand};
 use hyper::{Method, StatusCode};
 use serde::Serialize;
-use std::io::{IsTerminal, Write};
-use std::net::SocketAddr;
+use std::io::Write;
 use std::path::PathBuf;
 
 /// Look at what a running gateway has given up or cannot read; replay or drop it.
@@ -25,9 +26,9 @@ pub(super) struct DeadLettersOptions {
     /// The gateway's configuration file: its [admin] listen is asked.
     #[arg(long, short, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
-    /// The administrator's listener, as in 127.0.0.1:8081.
+    /// The administrator's listener, as in 127.0.0.1:8081 or https://gw.example:8081.
     #[arg(long, value_name = "ADDR", global = true)]
-    admin: Option<SocketAddr>,
+    admin: Option<AdminAddress>,
     /// Print JSON.
     #[arg(long, global = true)]
     json: bool,
@@ -152,13 +153,12 @@ struct Total {
 }
 
 struct Gateway {
-    address: SocketAddr,
+    at: Listener,
 }
 
 impl Gateway {
     async fn ask<T: serde::de::DeserializeOwned>(&self, method: Method, path: &str) -> anyhow::Result<T> {
-        let asked = tokio::time::timeout(PATIENCE, ask(self.address, method, path)).await;
-        let (code, body) = asked.context("no answer in time")??;
+        let (code, body) = reach::try_ask(&self.at, method, path, Bytes::new(), PATIENCE).await?;
         if !matches!(code, StatusCode::OK | StatusCode::ACCEPTED) {
             bail!("{code}: {}", String::from_utf8_lossy(&body).trim_end());
         }
@@ -205,19 +205,11 @@ impl Gateway {
 
 /// Asks, and says what was answered.
 pub(super) async fn run(options: DeadLettersOptions) -> anyhow::Result<Exit> {
-    if crate::reach::is_unnamed(options.admin, options.config.as_deref()) {
-        eprintln!("smsgw: name the gateway with --config FILE, --admin ADDR or SMSGW_ADMIN");
-        return Ok(Exit::Config);
-    }
-    let address = match status::listener(options.admin, options.config.as_deref()) {
-        Ok(address) => address,
+    let at = match reach::listener(options.admin.as_ref(), options.config.as_deref()) {
+        Ok(at) => at,
         Err(exit) => return Ok(exit),
     };
-    if tokio::net::TcpStream::connect(address).await.is_err() {
-        eprintln!("smsgw: no gateway answers at {address}");
-        return Ok(Exit::Unreachable);
-    }
-    let gateway = Gateway { address };
+    let gateway = Gateway { at };
     let done = match &options.act {
         Act::List { filter, max, reveal } => list(&gateway, filter, *max, *reveal, options.json).await,
         Act::Show {
@@ -235,10 +227,13 @@ pub(super) async fn run(options: DeadLettersOptions) -> anyhow::Result<Exit> {
             Ok(Exit::Stopped)
         }
         Ok(Err(exit)) => Ok(exit),
-        Err(error) => {
-            eprintln!("smsgw: {error:#}");
-            Ok(Exit::Found)
-        }
+        Err(error) => match error.downcast::<ReachError>() {
+            Ok(error) => Ok(error.say(&gateway.at)),
+            Err(error) => {
+                eprintln!("smsgw: {error:#}");
+                Ok(Exit::Found)
+            }
+        },
     }
 }
 
@@ -306,6 +301,8 @@ async fn act(gateway: &Gateway, verb: &str, order: &Order, json: bool) -> Said {
             row.dead_letter
         };
         let (mut after, mut seen) = (String::new(), 0_u64);
+        let mut bar = Bar::new(Unit::Things, json);
+        bar.begin(if verb == "replay" { "replaying" } else { "dropping" });
         loop {
             let asked = format!("{query}{after}");
             let path = format!(
@@ -320,19 +317,11 @@ async fn act(gateway: &Gateway, verb: &str, order: &Order, json: bool) -> Said {
             total.done = total.done.saturating_add(acted.done);
             total.passed_over = total.passed_over.saturating_add(acted.passed_over);
             seen = seen.saturating_add(acted.seen);
-            if std::io::stderr().is_terminal() {
-                eprint!(
-                    "\r{}: {seen} of {all} looked at, {} done  ",
-                    row.queue, total.done
-                );
-            }
+            bar.show(seen, Some(all));
             match acted.next {
                 Some(next) => after = format!("&after={next}"),
                 None => break,
             }
-        }
-        if std::io::stderr().is_terminal() {
-            eprintln!();
         }
     }
     if json {

@@ -1,39 +1,45 @@
-//! `smsgw explain`: why a message would go where it would, route by route.
+//! `smsgw explain`: why a message to a phone, or from one (`--mo`), would go where it would, route by route.
 //!
 //! Asks a running gateway (`--admin`), or decides by a file (`--config`) without one; draws the answer. Decides nothing itself.
 
 use crate::check::load_or_explain;
 use crate::exit::Exit;
-use crate::reach::Bearing;
+use crate::explain_mo::{self, MoAnswer};
+use crate::reach::{self, AdminAddress};
 use bytes::Bytes;
 use clap::Args;
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::header::HOST;
-use hyper::{Request, StatusCode};
-use hyper_util::rt::TokioIo;
-use smsgw_config::ConfigHandle;
-use smsgw_message::{ClientId, Timestamp};
+use hyper::{Method, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use smsgw_config::{ConfigHandle, Snapshot};
+use smsgw_message::{ClientId, OperatorId, Timestamp};
 use smsgw_node_client::{Amount, Asked, Explained, RouteSeen, explain};
+use smsgw_node_router::MoAsked;
 use smsgw_runtime::{Clock, SystemClock};
 use std::fmt::Write;
-use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpStream;
 
 /// How long the gateway may take.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Most octets of an answer: some 100 for each route.
-const LARGEST: usize = 64 * 1024 * 1024;
 /// Routes that are shown unless all are wanted.
 const ROUTES: usize = 20;
 
-/// Show which route a message takes and why not the others, its operators in order, parts, price and cost.
+/// Show which route a message takes and why not the others, its operators in order, parts, price and cost; or of a message from a
+/// phone (--mo) who gets it, what it is answered and what it opts out of.
 #[derive(Debug, Args)]
 pub(super) struct ExplainOptions {
     /// Who sends it.
-    #[arg(long, value_name = "NAME", value_parser = |text: &str| ClientId::try_new(text))]
-    client: ClientId,
+    #[arg(long, value_name = "NAME", required_unless_present = "mo", conflicts_with = "mo",
+        value_parser = |text: &str| ClientId::try_new(text))]
+    client: Option<ClientId>,
+    /// A message from a phone: --from is the phone, --to the number it writes to.
+    #[arg(long, requires = "operator", requires = "from")]
+    mo: bool,
+    /// With --mo: over this operator.
+    #[arg(long, value_name = "NAME", requires = "mo", value_parser = |text: &str| OperatorId::try_new(text))]
+    operator: Option<OperatorId>,
     /// To this phone, with country code.
     #[arg(long, value_name = "NUMBER")]
     to: String,
@@ -44,10 +50,10 @@ pub(super) struct ExplainOptions {
     #[arg(long)]
     text: Option<String>,
     /// In this class; absent: the account's.
-    #[arg(long, value_name = "CLASS")]
+    #[arg(long, value_name = "CLASS", conflicts_with = "mo")]
     class: Option<String>,
     /// With this tag; may be repeated.
-    #[arg(long = "tag", value_name = "TAG")]
+    #[arg(long = "tag", value_name = "TAG", conflicts_with = "mo")]
     tags: Vec<String>,
     /// At this time, as in 2027-01-31T08:00:00+01:00; absent: now.
     #[arg(long, value_name = "TIME", value_parser = time)]
@@ -55,9 +61,9 @@ pub(super) struct ExplainOptions {
     /// By this configuration file, whether a gateway runs or not.
     #[arg(long, short, value_name = "FILE", required_unless_present = "admin")]
     config: Option<PathBuf>,
-    /// By what is in force in the gateway behind this administrator's listener, as in 127.0.0.1:8081.
+    /// By what is in force in the gateway behind this administrator's listener, as in 127.0.0.1:8081 or https://gw.example:8081.
     #[arg(long, value_name = "ADDR", conflicts_with = "config")]
-    admin: Option<SocketAddr>,
+    admin: Option<AdminAddress>,
     /// Show every route, however many there are.
     #[arg(long)]
     all: bool,
@@ -70,70 +76,97 @@ fn time(text: &str) -> Result<Timestamp, String> {
     Timestamp::from_rfc3339(text).ok_or_else(|| "a time such as 2027-01-31T08:00:00Z".to_owned())
 }
 
-/// Does what was asked. A message that would be refused ends with [`Exit::Found`].
+/// Does what was asked. A message that would be refused, or that no route takes, ends with [`Exit::Found`].
 pub(super) async fn run(options: ExplainOptions) -> anyhow::Result<Exit> {
-    let asked = Asked {
-        client: options.client,
-        to: options.to,
-        from: options.from,
-        text: options.text,
-        class: options.class,
-        tags: options.tags,
-        at: options.at.unwrap_or_else(|| SystemClock.now()),
-    };
-    let explained = match (options.admin, options.config) {
-        (Some(address), _) => match ask(address, &asked).await {
-            Ok((StatusCode::OK, body)) => serde_json::from_slice(&body)?,
-            Ok((_, body)) => {
-                eprint!("smsgw: {}", String::from_utf8_lossy(&body));
-                return Ok(Exit::Failed);
-            }
-            Err(error) => {
-                eprintln!("smsgw: no gateway answers at {address}: {error:#}");
-                return Ok(Exit::Unreachable);
-            }
-        },
-        (None, Some(file)) => {
-            let Some(loaded) = load_or_explain(&file) else {
+    let at = options.at.unwrap_or_else(|| SystemClock.now());
+    if let (Some(operator), Some(from)) = (&options.operator, &options.from) {
+        let (from, to) = match (MoAsked::address(from), MoAsked::address(&options.to)) {
+            (Ok(from), Ok(to)) => (from, to),
+            (Err(error), _) | (_, Err(error)) => {
+                eprintln!("smsgw: no phone or number: {error}");
                 return Ok(Exit::Config);
-            };
-            explain(ConfigHandle::new(loaded.config).current(), &asked)
-        }
-        // clap asks for one of them.
-        (None, None) => return Ok(Exit::Config),
-    };
-    if options.json {
-        println!("{}", serde_json::to_string_pretty(&explained)?);
-    } else {
-        print!("{}", draw(&explained, options.all));
+            }
+        };
+        let asked = MoAsked {
+            from,
+            to,
+            operator: operator.clone(),
+            text: options.text.clone(),
+            at,
+        };
+        let by_file = |snapshot| Ok(explain_mo::answer(&snapshot, &asked)?);
+        let answer: MoAnswer = match explained(&options, &explain_mo::query(&asked), by_file).await? {
+            Ok(answer) => answer,
+            Err(exit) => return Ok(exit),
+        };
+        let drawn = super::explain_mo::draw(&answer, options.all);
+        return tell(&options, &answer, &drawn, answer.mo.dead_letter.is_some());
     }
-    Ok(if explained.refused.is_none() {
-        Exit::Stopped
-    } else {
-        Exit::Found
-    })
+    let Some(client) = options.client.clone() else {
+        // clap asks for it.
+        return Ok(Exit::Config);
+    };
+    let asked = Asked {
+        client,
+        to: options.to.clone(),
+        from: options.from.clone(),
+        text: options.text.clone(),
+        class: options.class.clone(),
+        tags: options.tags.clone(),
+        at,
+    };
+    let by_file = |snapshot| Ok(explain(snapshot, &asked));
+    let answer: Explained = match explained(&options, &crate::explain::query(&asked), by_file).await? {
+        Ok(answer) => answer,
+        Err(exit) => return Ok(exit),
+    };
+    let drawn = draw(&answer, options.all);
+    tell(&options, &answer, &drawn, answer.refused.is_some())
 }
 
-async fn ask(address: SocketAddr, asked: &Asked) -> anyhow::Result<(StatusCode, Bytes)> {
-    let answer = async {
-        let stream = TcpStream::connect(address).await?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        // Ends with the answer's body.
-        tokio::spawn(connection);
-        let request = Request::builder()
-            .uri(format!("/explain?{}", crate::explain::query(asked)))
-            .header(HOST, address.to_string())
-            .bearing()
-            .body(Empty::<Bytes>::new())?;
-        let answer = sender.send_request(request).await?;
-        let status = answer.status();
-        let body = Limited::new(answer.into_body(), LARGEST)
-            .collect()
-            .await
-            .map_err(anyhow::Error::from_boxed)?;
-        Ok((status, body.to_bytes()))
-    };
-    tokio::time::timeout(PATIENCE, answer).await?
+/// The answer of the gateway that is named, or by the file that is.
+async fn explained<T: DeserializeOwned>(
+    options: &ExplainOptions,
+    query: &str,
+    by_file: impl FnOnce(Arc<Snapshot>) -> anyhow::Result<T>,
+) -> anyhow::Result<Result<T, Exit>> {
+    match (&options.admin, &options.config) {
+        (Some(address), _) => {
+            let at = match reach::listener(Some(address), None) {
+                Ok(at) => at,
+                Err(exit) => return Ok(Err(exit)),
+            };
+            let path = format!("/explain?{query}");
+            match reach::ask(&at, Method::GET, &path, Bytes::new(), PATIENCE).await {
+                Ok((StatusCode::OK, body)) => Ok(Ok(serde_json::from_slice(&body)?)),
+                Ok((_, body)) => {
+                    eprint!("smsgw: {}", String::from_utf8_lossy(&body));
+                    Ok(Err(Exit::Failed))
+                }
+                Err(exit) => Ok(Err(exit)),
+            }
+        }
+        (None, Some(file)) => match load_or_explain(file) {
+            Some(loaded) => by_file(ConfigHandle::new(loaded.config).current()).map(Ok),
+            None => Ok(Err(Exit::Config)),
+        },
+        // clap asks for one of them.
+        (None, None) => Ok(Err(Exit::Config)),
+    }
+}
+
+fn tell(
+    options: &ExplainOptions,
+    answer: &impl Serialize,
+    drawn: &str,
+    is_found: bool,
+) -> anyhow::Result<Exit> {
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(answer)?);
+    } else {
+        print!("{drawn}");
+    }
+    Ok(if is_found { Exit::Found } else { Exit::Stopped })
 }
 
 fn draw(explained: &Explained, all: bool) -> String {

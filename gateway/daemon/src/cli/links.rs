@@ -26,11 +26,11 @@ pub(super) struct LinksOptions {
 
 /// Asks, and prints.
 pub(super) async fn run(options: LinksOptions) -> anyhow::Result<Exit> {
-    let address = match options.gateway.address() {
-        Ok(address) => address,
+    let at = match options.gateway.listener() {
+        Ok(at) => at,
         Err(exit) => return Ok(exit),
     };
-    let mut links: Vec<Link> = match reach::read(address, "/links").await {
+    let mut links: Vec<Link> = match reach::read(&at, "/links").await {
         Ok((_, links)) => links,
         Err(exit) => return Ok(exit),
     };

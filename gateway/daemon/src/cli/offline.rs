@@ -1,18 +1,13 @@
 //! What the verbs for a data directory that is not in use have in common: which directory, progress, exit codes.
 
+use super::progress::{Bar, Unit};
 use crate::boot;
 use crate::check::load_or_explain;
 use crate::exit::Exit;
 use smsgw_engine_embedded::OpenErrorKind;
-use smsgw_engine_embedded::offline::OfflineError;
+use smsgw_engine_embedded::offline::{Done, OfflineError, Pass};
 use smsgw_queue::transfer::Totals;
-use smsgw_runtime::Clock;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// Between two lines of progress.
-const OFTEN: Duration = Duration::from_secs(2);
 
 /// The directory that was named, or the one that the configuration names. An error is explained already.
 pub(crate) fn directory(dir: Option<PathBuf>, config: Option<PathBuf>) -> Result<PathBuf, Exit> {
@@ -29,30 +24,22 @@ pub(crate) fn directory(dir: Option<PathBuf>, config: Option<PathBuf>) -> Result
     }
 }
 
-/// Tells a person how far it is.
-pub(crate) struct Speaker {
-    clock: Arc<dyn Clock>,
-    what: &'static str,
-    spoke: Instant,
+/// A bar for passes over a directory or stream. `quiet`: the answer is for a program.
+pub(crate) fn bar(quiet: bool) -> Bar {
+    let mut bar = Bar::new(Unit::Octets, quiet);
+    bar.begin("opening");
+    bar
 }
 
-impl Speaker {
-    pub(crate) fn new(what: &'static str) -> Self {
-        let clock = boot::clock();
-        Self {
-            spoke: clock.instant(),
-            clock,
-            what,
-        }
-    }
-
-    pub(crate) fn say(&mut self, totals: Totals) {
-        let now = self.clock.instant();
-        if now.saturating_duration_since(self.spoke) >= OFTEN {
-            self.spoke = now;
-            eprintln!("{}: {}", self.what, words(&totals));
-        }
-    }
+/// Shows how far a pass over a directory or stream is. `length` is that of the stream, where somebody knows it.
+pub(crate) fn show(bar: &mut Bar, done: Done, length: Option<u64>) {
+    bar.begin(match done.pass {
+        Pass::Check => "checking",
+        Pass::Rebuild => "rebuilding",
+        Pass::Export => "exporting",
+        Pass::Import => "importing",
+    });
+    bar.show(done.so_far.octets, done.of.or(length));
 }
 
 /// How much there is, for people.

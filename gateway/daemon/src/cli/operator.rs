@@ -1,32 +1,25 @@
-//! `smsgw operator`: stops, drains, starts, holds and releases an operator of a running gateway or one of its links, and
-//! lists them.
+//! `smsgw operator`: stops, drains, starts, holds and releases an operator of a running gateway or one of its links, moves what
+//! waits for it, and lists them.
 //!
 //! Talks to the administrator's listener; knows no state itself.
 
 use super::config::{self, AccountAct};
+use super::moves;
 use crate::exit::Exit;
-use crate::operators::{ORDER_HEADER, OperatorRow, Ordered};
-use crate::reach::Bearing;
-use crate::status;
+use crate::operators::{OperatorRow, Ordered};
+use crate::reach::{self, AdminAddress};
 use bytes::Bytes;
 use clap::{Args, Subcommand};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::header::HOST;
-use hyper::{Method, Request, StatusCode};
-use hyper_util::rt::TokioIo;
+use hyper::{Method, StatusCode};
 use std::io::Write;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-use tokio::net::TcpStream;
 
 /// How long the gateway may take to answer; it waits some seconds for the order to be done.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-/// Most octets of an answer.
-const LARGEST: usize = 8 * 1024 * 1024;
 
-/// Stop, drain, start, hold or release an operator of a running gateway, or one of its links. Lasts until ordered otherwise,
-/// over restarts too.
+/// Stop, drain, start, hold or release an operator of a running gateway, or one of its links: lasts until ordered otherwise,
+/// over restarts too. Or move what waits for it.
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true)]
 pub(super) struct OperatorOptions {
@@ -35,9 +28,9 @@ pub(super) struct OperatorOptions {
     /// The gateway's configuration file: its [admin] listen is asked.
     #[arg(long, short, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
-    /// The administrator's listener, as in 127.0.0.1:8081.
+    /// The administrator's listener, as in 127.0.0.1:8081 or https://gw.example:8081.
     #[arg(long, value_name = "ADDR", global = true)]
-    admin: Option<SocketAddr>,
+    admin: Option<AdminAddress>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -64,6 +57,8 @@ enum Act {
     Hold(Target),
     /// Take from its queue again.
     Release(Target),
+    /// Give what waits for it to another operator. What was sent, or may have been, stays, and so do its siblings.
+    Move(moves::MoveOptions),
 }
 
 #[derive(Debug, Args)]
@@ -90,7 +85,7 @@ impl Target {
 pub(super) async fn run(options: OperatorOptions) -> anyhow::Result<Exit> {
     let target = config::Target {
         config: options.config.clone(),
-        admin: options.admin,
+        admin: options.admin.clone(),
     };
     let options = match options.act {
         Act::Add(keys) => return config::account("operator", AccountAct::Add(keys), &target).await,
@@ -101,14 +96,11 @@ pub(super) async fn run(options: OperatorOptions) -> anyhow::Result<Exit> {
         | Act::Drain(_)
         | Act::Start(_)
         | Act::Hold(_)
-        | Act::Release(_)) => OperatorOptions { act, ..options },
+        | Act::Release(_)
+        | Act::Move(_)) => OperatorOptions { act, ..options },
     };
-    if crate::reach::is_unnamed(options.admin, options.config.as_deref()) {
-        eprintln!("smsgw: name the gateway with --config FILE, --admin ADDR or SMSGW_ADMIN");
-        return Ok(Exit::Config);
-    }
-    let address = match status::listener(options.admin, options.config.as_deref()) {
-        Ok(address) => address,
+    let at = match reach::listener(options.admin.as_ref(), options.config.as_deref()) {
+        Ok(at) => at,
         Err(exit) => return Ok(exit),
     };
     let (method, path) = match &options.act {
@@ -118,20 +110,13 @@ pub(super) async fn run(options: OperatorOptions) -> anyhow::Result<Exit> {
         Act::Start(target) => (Method::POST, target.path("start")),
         Act::Hold(target) => (Method::POST, target.path("hold")),
         Act::Release(target) => (Method::POST, target.path("release")),
+        Act::Move(options) => return moves::run(options, &at).await,
         // Done above.
         Act::Add(_) | Act::Set(_) | Act::Remove(_) => return Ok(Exit::Failed),
     };
-    let asked = tokio::time::timeout(PATIENCE, ask(address, method, &path)).await;
-    let (code, body) = match asked {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(error)) => {
-            eprintln!("smsgw: no gateway answers at {address}: {error:#}");
-            return Ok(Exit::Unreachable);
-        }
-        Err(_) => {
-            eprintln!("smsgw: no answer from {address} within {PATIENCE:?}");
-            return Ok(Exit::Unreachable);
-        }
+    let (code, body) = match reach::ask(&at, method, &path, Bytes::new(), PATIENCE).await {
+        Ok(answer) => answer,
+        Err(exit) => return Ok(exit),
     };
     let text = match (&options.act, code) {
         (Act::List { json: true }, StatusCode::OK) => String::from_utf8(body.to_vec())?,
@@ -190,48 +175,4 @@ fn table(rows: &[OperatorRow]) -> String {
         }
     }
     text
-}
-
-pub(super) async fn ask(
-    address: SocketAddr,
-    method: Method,
-    path: &str,
-) -> anyhow::Result<(StatusCode, Bytes)> {
-    ask_with(address, method, path, Bytes::new()).await
-}
-
-pub(super) async fn ask_with(
-    address: SocketAddr,
-    method: Method,
-    path: &str,
-    body: Bytes,
-) -> anyhow::Result<(StatusCode, Bytes)> {
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header(HOST, address.to_string())
-        .bearing()
-        .header(ORDER_HEADER, "1")
-        .body(Full::new(body))?;
-    let stream = TcpStream::connect(address).await?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let exchange = async move {
-        let answer = sender.send_request(request).await?;
-        let code = answer.status();
-        let body = Limited::new(answer.into_body(), LARGEST)
-            .collect()
-            .await
-            .map_err(anyhow::Error::from_boxed)?;
-        anyhow::Ok((code, body.to_bytes()))
-    };
-    let mut connection = std::pin::pin!(connection);
-    let mut exchange = std::pin::pin!(exchange);
-    tokio::select! {
-        answer = &mut exchange => answer,
-        // The connection may be over before the answer is read.
-        ended = &mut connection => match ended {
-            Ok(()) => exchange.await,
-            Err(error) => Err(error.into()),
-        },
-    }
 }

@@ -27,15 +27,15 @@ pub(super) struct QueuesOptions {
 
 /// Asks, and prints.
 pub(super) async fn run(options: QueuesOptions) -> anyhow::Result<Exit> {
-    let address = match options.gateway.address() {
-        Ok(address) => address,
+    let at = match options.gateway.listener() {
+        Ok(at) => at,
         Err(exit) => return Ok(exit),
     };
     let path = match &options.queue {
         None => "/queues".to_owned(),
         Some(queue) => format!("/queues?queue={}", encode(queue)),
     };
-    let (raw, queues): (_, Queues) = match reach::read(address, &path).await {
+    let (raw, queues): (_, Queues) = match reach::read(&at, &path).await {
         Ok(answer) => answer,
         Err(exit) => return Ok(exit),
     };

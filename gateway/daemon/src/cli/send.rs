@@ -8,7 +8,7 @@
 use super::balance::say;
 use crate::check::load_or_explain;
 use crate::exit::Exit;
-use crate::reach::{exchange, secret_of};
+use crate::reach::{Listener, exchange, here, secret_of};
 use crate::status::draw::printable;
 use bytes::Bytes;
 use clap::Args;
@@ -17,7 +17,7 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use serde_json::{Map, Value};
 use smsgw_config::{Secret, duration_from_text};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -75,10 +75,10 @@ fn time(text: &str) -> Result<Duration, String> {
 
 /// Sends, and says what became of it.
 pub(super) async fn run(options: SendOptions) -> anyhow::Result<Exit> {
-    let Some((address, key)) = reached(&options)? else {
+    let Some((at, key)) = reached(&options)? else {
         return Ok(Exit::Config);
     };
-    let api = Api { address, key };
+    let api = Api { at, key };
     let mut message = Map::new();
     for (name, value) in [
         ("to", Some(&options.to)),
@@ -114,8 +114,8 @@ pub(super) async fn run(options: SendOptions) -> anyhow::Result<Exit> {
 }
 
 /// Where to, and with which key; `None` when that cannot be known, and the reason is on standard error.
-fn reached(options: &SendOptions) -> anyhow::Result<Option<(SocketAddr, Secret)>> {
-    let mut address = options.http;
+fn reached(options: &SendOptions) -> anyhow::Result<Option<(Listener, Secret)>> {
+    let mut at = options.http.map(Listener::plain);
     let mut key = match &options.key_file {
         Some(file) => Some(secret_of(file)?),
         None => std::env::var(KEY)
@@ -128,11 +128,11 @@ fn reached(options: &SendOptions) -> anyhow::Result<Option<(SocketAddr, Secret)>
             return Ok(None);
         };
         let http = &loaded.config.http;
-        if address.is_none() && http.cert_file.is_some() {
-            eprintln!("smsgw: [http] of {} takes TLS only", file.display());
-            return Ok(None);
+        if at.is_none()
+            && let Some(listen) = http.listen.filter(|listen| listen.port() != 0)
+        {
+            at = Some(Listener::own(here(listen), http.cert_file.as_deref())?);
         }
-        address = address.or(http.listen.filter(|listen| listen.port() != 0).map(here));
         let named = loaded
             .config
             .client
@@ -140,7 +140,7 @@ fn reached(options: &SendOptions) -> anyhow::Result<Option<(SocketAddr, Secret)>
             .find(|(id, _)| Some(id.as_str()) == options.client.as_deref());
         key = key.or_else(|| named.and_then(|(_, client)| client.api_key.clone()));
     }
-    let Some(address) = address else {
+    let Some(at) = at else {
         eprintln!(
             "smsgw: name the HTTP API with --http ADDR, or with --config FILE whose [http] listen has a port"
         );
@@ -152,18 +152,7 @@ fn reached(options: &SendOptions) -> anyhow::Result<Option<(SocketAddr, Secret)>
         );
         return Ok(None);
     };
-    Ok(Some((address, key)))
-}
-
-/// It listens everywhere, so here too.
-fn here(mut listen: SocketAddr) -> SocketAddr {
-    if listen.ip().is_unspecified() {
-        listen.set_ip(match listen {
-            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    listen
+    Ok(Some((at, key)))
 }
 
 fn text<'a>(answer: &'a Value, field: &str) -> Option<&'a str> {
@@ -183,7 +172,7 @@ fn refused(code: StatusCode, answer: &Value) -> Exit {
 }
 
 struct Api {
-    address: SocketAddr,
+    at: Listener,
     key: Secret,
 }
 
@@ -196,21 +185,21 @@ impl Api {
             let request = Request::builder()
                 .method(method)
                 .uri(path)
-                .header(HOST, self.address.to_string())
+                .header(HOST, self.at.authority())
                 .header(CONTENT_TYPE, "application/json")
                 .header(AUTHORIZATION, key)
                 .body(Full::new(Bytes::from(body)))?;
-            let (code, body) = exchange(self.address, request).await?;
+            let (code, body) = exchange(&self.at, request).await?;
             anyhow::Ok((code, serde_json::from_slice(&body)?))
         };
         match tokio::time::timeout(PATIENCE, asked).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
-                eprintln!("smsgw: no gateway answers at {}: {error:#}", self.address);
+                eprintln!("smsgw: no gateway answers at {}: {error:#}", self.at);
                 Err(Exit::Unreachable)
             }
             Err(_) => {
-                eprintln!("smsgw: no answer from {} within {PATIENCE:?}", self.address);
+                eprintln!("smsgw: no answer from {} within {PATIENCE:?}", self.at);
                 Err(Exit::Unreachable)
             }
         }

@@ -2,15 +2,15 @@
 //!
 //! Talks to the administrator's listener; knows no state itself.
 
-use super::operator::{PATIENCE, ask};
+use super::operator::PATIENCE;
 use crate::exit::Exit;
 use crate::operators::Ordered;
+use crate::reach::{self, AdminAddress};
 use crate::sessions::SessionRow;
-use crate::status;
+use bytes::Bytes;
 use clap::{Args, Subcommand};
 use hyper::{Method, StatusCode};
 use std::io::Write;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Show the clients that are bound over SMPP, or end a session.
@@ -22,9 +22,9 @@ pub(super) struct SessionOptions {
     /// The gateway's configuration file: its [admin] listen is asked.
     #[arg(long, short, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
-    /// The administrator's listener, as in 127.0.0.1:8081.
+    /// The administrator's listener, as in 127.0.0.1:8081 or https://gw.example:8081.
     #[arg(long, value_name = "ADDR", global = true)]
-    admin: Option<SocketAddr>,
+    admin: Option<AdminAddress>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -45,28 +45,17 @@ enum Act {
 
 /// Asks, and says what was answered.
 pub(super) async fn run(options: SessionOptions) -> anyhow::Result<Exit> {
-    if crate::reach::is_unnamed(options.admin, options.config.as_deref()) {
-        eprintln!("smsgw: name the gateway with --config FILE, --admin ADDR or SMSGW_ADMIN");
-        return Ok(Exit::Config);
-    }
-    let address = match status::listener(options.admin, options.config.as_deref()) {
-        Ok(address) => address,
+    let at = match reach::listener(options.admin.as_ref(), options.config.as_deref()) {
+        Ok(at) => at,
         Err(exit) => return Ok(exit),
     };
     let (method, path) = match &options.act {
         Act::List { .. } => (Method::GET, "/sessions".to_owned()),
         Act::Disconnect { session } => (Method::POST, format!("/sessions/{session}/disconnect")),
     };
-    let (code, body) = match tokio::time::timeout(PATIENCE, ask(address, method, &path)).await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(error)) => {
-            eprintln!("smsgw: no gateway answers at {address}: {error:#}");
-            return Ok(Exit::Unreachable);
-        }
-        Err(_) => {
-            eprintln!("smsgw: no answer from {address} within {PATIENCE:?}");
-            return Ok(Exit::Unreachable);
-        }
+    let (code, body) = match reach::ask(&at, method, &path, Bytes::new(), PATIENCE).await {
+        Ok(answer) => answer,
+        Err(exit) => return Ok(exit),
     };
     let text = match (&options.act, code) {
         (Act::List { json: true }, StatusCode::OK) => String::from_utf8(body.to_vec())?,

@@ -24,11 +24,11 @@ pub(super) struct SessionsOptions {
 
 /// Asks, and prints.
 pub(super) async fn run(options: SessionsOptions) -> anyhow::Result<Exit> {
-    let address = match options.gateway.address() {
-        Ok(address) => address,
+    let at = match options.gateway.listener() {
+        Ok(at) => at,
         Err(exit) => return Ok(exit),
     };
-    let mut rows: Vec<SessionRow> = match reach::read(address, "/sessions").await {
+    let mut rows: Vec<SessionRow> = match reach::read(&at, "/sessions").await {
         Ok((_, rows)) => rows,
         Err(exit) => return Ok(exit),
     };

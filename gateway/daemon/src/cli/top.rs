@@ -8,7 +8,7 @@ use super::links::millis;
 use super::queues::{at, span};
 use crate::exit::Exit;
 use crate::queues::{QueueRow, Queues};
-use crate::reach::{self, GatewayOptions};
+use crate::reach::{self, GatewayOptions, Listener};
 use crate::status::draw::printable;
 use crate::status::schema::{Link, Status};
 use clap::Args;
@@ -16,7 +16,6 @@ use serde::Serialize;
 use smsgw_config::duration_from_text;
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, stdout};
-use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -110,12 +109,12 @@ struct Frame {
 
 /// Draws until Ctrl-C, or once.
 pub(super) async fn run(options: TopOptions) -> anyhow::Result<Exit> {
-    let address = match options.gateway.address() {
-        Ok(address) => address,
+    let at = match options.gateway.listener() {
+        Ok(at) => at,
         Err(exit) => return Ok(exit),
     };
     let live = stdout().is_terminal() && !options.once && !options.json;
-    let before = match sample(address).await {
+    let before = match sample(&at).await {
         Ok(sample) => sample,
         Err(exit) => return Ok(exit),
     };
@@ -124,22 +123,22 @@ pub(super) async fn run(options: TopOptions) -> anyhow::Result<Exit> {
         say("\x1b[H\x1b[Jsmsgw top: measuring ...");
     }
     let ended = tokio::select! {
-        exit = frames(address, before, &options, live) => exit,
+        exit = frames(&at, before, &options, live) => exit,
         _ = tokio::signal::ctrl_c() => Exit::Stopped,
     };
     if live {
         say(LEAVE);
     }
     if live && ended != Exit::Stopped {
-        eprintln!("smsgw: the gateway at {address} does not answer any more");
+        eprintln!("smsgw: the gateway at {at} does not answer any more");
     }
     Ok(ended)
 }
 
-async fn frames(address: SocketAddr, mut before: Sample, options: &TopOptions, live: bool) -> Exit {
+async fn frames(at: &Listener, mut before: Sample, options: &TopOptions, live: bool) -> Exit {
     loop {
         tokio::time::sleep(options.every).await;
-        let now = match sample(address).await {
+        let now = match sample(at).await {
             Ok(now) => now,
             Err(exit) => return exit,
         };
@@ -175,11 +174,11 @@ fn terminal() -> (usize, usize) {
     )
 }
 
-async fn sample(address: SocketAddr) -> Result<Sample, Exit> {
-    let metrics = reach::get(address, "/metrics").await?;
+async fn sample(gateway: &Listener) -> Result<Sample, Exit> {
+    let metrics = reach::get(gateway, "/metrics").await?;
     let at = Instant::now();
-    let (_, status) = reach::read(address, "/status").await?;
-    let (_, queues): (_, Queues) = reach::read(address, "/queues").await?;
+    let (_, status) = reach::read(gateway, "/status").await?;
+    let (_, queues): (_, Queues) = reach::read(gateway, "/queues").await?;
     Ok(Sample {
         at,
         status,

@@ -3,29 +3,21 @@
 //! Talks to the administrator's listener and draws; knows no state itself.
 
 use crate::exit::Exit;
-use crate::reach::Bearing;
-use crate::status;
+use crate::reach::{self, AdminAddress};
 use crate::trace::query::encode;
 use crate::trace::schema::{Found, Progress};
 use crate::trace::{capture, draw};
-use bytes::Bytes;
 use clap::{Args, Subcommand};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::header::HOST;
-use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
+use hyper::{Method, Response, StatusCode};
 use smsgw_config::{ByteSize, duration_from_text};
 use std::fs::{self, OpenOptions};
 use std::io::{self, IsTerminal, Write};
-use std::net::SocketAddr;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tokio::net::TcpStream;
 
-/// How long the gateway may take to begin its answer.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// Most octets of an answer about a message.
 const LARGEST: usize = 8 * 1024 * 1024;
 
@@ -78,9 +70,9 @@ struct Gateway {
     /// The gateway's configuration file: its [admin] listen is asked.
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The administrator's listener, as in 127.0.0.1:8081.
+    /// The administrator's listener, as in 127.0.0.1:8081 or https://gw.example:8081.
     #[arg(long, value_name = "ADDR", conflicts_with = "config")]
-    admin: Option<SocketAddr>,
+    admin: Option<AdminAddress>,
 }
 
 fn time(text: &str) -> Result<Duration, String> {
@@ -279,40 +271,12 @@ fn refused(status: StatusCode, body: &[u8]) -> Exit {
     );
     match status {
         StatusCode::NOT_FOUND => Exit::Found,
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Exit::Denied,
         _ => Exit::Failed,
     }
 }
 
 async fn ask(gateway: &Gateway, method: Method, path: &str) -> Result<Response<Incoming>, Exit> {
-    if !crate::reach::is_unnamed(gateway.admin, gateway.config.as_deref()) {
-        let address = status::listener(gateway.admin, gateway.config.as_deref())?;
-        let answer = tokio::time::timeout(PATIENCE, send(address, method, path)).await;
-        return match answer {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => {
-                eprintln!("smsgw: no gateway answers at {address}: {error:#}");
-                Err(Exit::Unreachable)
-            }
-            Err(_) => {
-                eprintln!("smsgw: no gateway answers at {address} within {PATIENCE:?}");
-                Err(Exit::Unreachable)
-            }
-        };
-    }
-    eprintln!("smsgw: say which gateway: --config FILE, --admin ADDR or SMSGW_ADMIN");
-    Err(Exit::Config)
-}
-
-async fn send(address: SocketAddr, method: Method, path: &str) -> anyhow::Result<Response<Incoming>> {
-    let stream = TcpStream::connect(address).await?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    // Ends with the answer's body.
-    tokio::spawn(connection);
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header(HOST, address.to_string())
-        .bearing()
-        .body(Empty::<Bytes>::new())?;
-    Ok(sender.send_request(request).await?)
+    let at = reach::listener(gateway.admin.as_ref(), gateway.config.as_deref())?;
+    reach::begin(&at, method, path).await
 }

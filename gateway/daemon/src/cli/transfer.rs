@@ -1,6 +1,6 @@
 //! `smsgw export` and `smsgw import`: a data directory as one file, for another machine or another engine.
 
-use super::offline::{Speaker, explain, words};
+use super::offline::{bar, explain, show, words};
 use crate::boot;
 use crate::exit::Exit;
 use clap::Args;
@@ -57,8 +57,8 @@ pub(crate) fn run_export(options: &ExportOptions) -> Exit {
 
 fn write(options: &ExportOptions) -> Result<String, OfflineError> {
     let ExportOptions { dir, file } = options;
-    let mut speaker = Speaker::new("exported so far");
-    let mut progress = |totals| speaker.say(totals);
+    let mut bar = bar(false);
+    let mut progress = |done| show(&mut bar, done, None);
     let now = boot::clock().now();
     if is_standard(file) {
         let out = BufWriter::with_capacity(BUFFER, io::stdout().lock());
@@ -78,6 +78,7 @@ fn write(options: &ExportOptions) -> Result<String, OfflineError> {
         Ok(format!("exported {} to {}", words(&totals), file.display()))
     };
     let written = whole(&out);
+    drop(bar);
     if written.is_err()
         && let Err(error) = fs::remove_file(file)
     {
@@ -101,17 +102,15 @@ pub(crate) fn run_import(options: &ImportOptions) -> Exit {
 
 fn read(options: &ImportOptions) -> Result<String, OfflineError> {
     let ImportOptions { file, dir } = options;
-    let mut speaker = Speaker::new("imported so far");
-    let mut progress = |totals| speaker.say(totals);
+    let mut bar = bar(false);
     let totals = if is_standard(file) {
-        import(
-            BufReader::with_capacity(BUFFER, io::stdin().lock()),
-            dir,
-            &mut progress,
-        )?
+        let source = BufReader::with_capacity(BUFFER, io::stdin().lock());
+        import(source, dir, &mut |done| show(&mut bar, done, None))?
     } else {
         let source = File::open(file).map_err(failed("open", file))?;
-        import(BufReader::with_capacity(BUFFER, source), dir, &mut progress)?
+        let length = source.metadata().ok().map(|there| there.len());
+        let source = BufReader::with_capacity(BUFFER, source);
+        import(source, dir, &mut |done| show(&mut bar, done, length))?
     };
     Ok(format!("imported {} into {}", words(&totals), dir.display()))
 }

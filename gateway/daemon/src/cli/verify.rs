@@ -1,7 +1,7 @@
 //! `smsgw verify`: what is wrong with a data directory, in words, and putting it right.
 
 use super::judge::Decoder;
-use super::offline::{Speaker, directory, explain, words};
+use super::offline::{bar, directory, explain, show, words};
 use crate::boot;
 use crate::exit::Exit;
 use clap::Args;
@@ -42,15 +42,19 @@ pub(crate) fn run(options: VerifyOptions) -> Exit {
         Err(exit) => return exit,
     };
     let now = boot::clock().now();
-    let mut speaker = Speaker::new("read so far");
-    let mut progress = |totals| speaker.say(totals);
+    let mut bar = bar(options.json);
+    let mut progress = |done| show(&mut bar, done, None);
     if options.repair {
-        return match repair(&dir, &Decoder, now, &mut progress) {
+        let repaired = repair(&dir, &Decoder, now, &mut progress);
+        drop(bar);
+        return match repaired {
             Ok(repaired) => tell_repaired(&dir, &repaired, options.json),
             Err(error) => explain(error),
         };
     }
-    match verify(&dir, &Decoder, now, &mut progress) {
+    let verified = verify(&dir, &Decoder, now, &mut progress);
+    drop(bar);
+    match verified {
         Ok(report) => {
             if options.json {
                 println!("{}", as_json(&dir, &report));

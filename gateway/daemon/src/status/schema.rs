@@ -91,7 +91,7 @@ pub(crate) struct Link {
     pub(crate) state: String,
     pub(crate) since: String,
     pub(crate) peer: Option<String>,
-    /// As configured; `outbind` when the carrier connected.
+    /// As configured; `outbind` (SMPP) or `call` (UCP) when the carrier connected.
     #[serde(default)]
     pub(crate) host: Option<String>,
     #[serde(default)]

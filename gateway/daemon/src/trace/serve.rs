@@ -1,10 +1,11 @@
 //! Answers `/trace/…` on the administrator's listener.
 //!
-//! Only for this machine: the caller's address is loopback and the Host header names no other (a web page that a browser on
-//! this machine has open cannot ask under a name of its own).
+//! For who has the token or shows a certificate; else only for this machine: the caller's address is loopback and the Host header
+//! names no other (a web page that a browser on this machine has open cannot ask under a name of its own).
 
 use super::capture::{Ask, Captures, LARGEST, LONGEST, Lines, SMALLEST, StartError, USUAL};
 use super::{message, query};
+use crate::operators::ORDER_HEADER;
 use bytes::Bytes;
 use http_body_util::{Either, Full};
 use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
@@ -32,21 +33,34 @@ pub(crate) struct Desk<'a> {
     pub(crate) captures: Option<&'a Captures>,
     /// Absent when there is none.
     pub(crate) history: Option<&'a History>,
-    pub(crate) caller: Caller,
+    pub(crate) caller: &'a Caller,
 }
 
+/// How the audit begins the name of who showed a certificate. Nobody else is named so.
+pub(crate) const BY_CERTIFICATE: &str = "certificate ";
+
 /// Who asks.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Caller {
     pub(crate) peer: Option<IpAddr>,
     /// It has the token of `[admin]`, which no web page of another site has.
     pub(crate) bearer: bool,
+    /// The name in the certificate that it showed, signed by who signs those of administrators.
+    pub(crate) certificate: Option<Arc<str>>,
 }
 
 impl Caller {
     /// From this machine.
-    pub(crate) fn is_here(self) -> bool {
+    pub(crate) fn is_here(&self) -> bool {
         self.peer.is_some_and(|peer| peer.to_canonical().is_loopback())
+    }
+
+    /// As the audit shows it.
+    pub(crate) fn by(&self) -> String {
+        match &self.certificate {
+            Some(name) => format!("{BY_CERTIFICATE}{name}"),
+            None => "admin".to_owned(),
+        }
     }
 }
 
@@ -55,7 +69,7 @@ impl Desk<'_> {
         if !self.is_near(request) {
             return said(
                 StatusCode::FORBIDDEN,
-                "/trace answers only on this machine, under its loopback address",
+                "/trace answers only on this machine, under its loopback address; by certificate, a POST carries x-smsgw-order",
             );
         }
         let asked = request.uri().query().unwrap_or_default();
@@ -70,10 +84,14 @@ impl Desk<'_> {
         }
     }
 
-    /// The caller has the token; or is on this machine, and no web page under another name.
+    /// The caller has the token; or showed a certificate; or is on this machine, and no web page under another name. A browser
+    /// shows a certificate for any page: what is more than reading then needs the header that no page of another site can send.
     pub(crate) fn is_near<B>(&self, request: &Request<B>) -> bool {
         if self.caller.bearer {
             return true;
+        }
+        if self.caller.certificate.is_some() {
+            return *request.method() == Method::GET || request.headers().contains_key(ORDER_HEADER);
         }
         let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
         let named = host.is_some_and(|host| {
@@ -186,6 +204,17 @@ mod tests {
     use smsgw_runtime::SystemClock;
 
     async fn status(method: Method, uri: &str, host: Option<&str>, peer: &str) -> u16 {
+        status_of(method, uri, host, peer, &Caller::default(), false).await
+    }
+
+    async fn status_of(
+        method: Method,
+        uri: &str,
+        host: Option<&str>,
+        peer: &str,
+        caller: &Caller,
+        marked: bool,
+    ) -> u16 {
         let engine: Arc<dyn Engine> = MemoryEngine::new(Arc::new(SystemClock));
         let config = ConfigHandle::new(Config::default());
         let (links, captures) = (LinkTable::default(), Captures::new("/nowhere".into()));
@@ -195,14 +224,17 @@ mod tests {
             links: Some(&links),
             captures: Some(&captures),
             history: None,
-            caller: Caller {
+            caller: &Caller {
                 peer: peer.parse().ok(),
-                bearer: false,
+                ..caller.clone()
             },
         };
         let mut request = Request::builder().method(method).uri(uri);
         if let Some(host) = host {
             request = request.header(HOST, host);
+        }
+        if marked {
+            request = request.header(ORDER_HEADER, "1");
         }
         desk.answer(&request.body(()).unwrap()).await.status().as_u16()
     }
@@ -219,6 +251,36 @@ mod tests {
         }
         for peer in ["192.0.2.7", "::2", "?"] {
             assert_eq!(ask(Some("127.0.0.1:8081"), peer).await, 403, "{peer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn from_other_machines_who_has_a_token_or_a_certificate_is_answered_but_no_page_of_another_site() {
+        let token = Caller {
+            bearer: true,
+            ..Caller::default()
+        };
+        let certificate = Caller {
+            certificate: Some("alice".into()),
+            ..Caller::default()
+        };
+        assert_eq!(
+            (token.by(), certificate.by()),
+            ("admin".into(), "certificate alice".into())
+        );
+        let (host, far) = (Some("gw.example:8081"), "192.0.2.7");
+        let read = "/trace/message?id=x";
+        let capture = "/trace/link?link=alpha-1";
+        for (caller, marked, reads, captures) in [
+            (&Caller::default(), true, 403, 403),
+            (&token, false, 404, 404),
+            (&certificate, false, 404, 403),
+            (&certificate, true, 404, 404),
+        ] {
+            let got = status_of(Method::GET, read, host, far, caller, marked).await;
+            assert_eq!(got, reads, "{caller:?} {marked}");
+            let got = status_of(Method::POST, capture, host, far, caller, marked).await;
+            assert_eq!(got, captures, "{caller:?} {marked}");
         }
     }
 

@@ -331,3 +331,33 @@ async fn shells_and_man_know_every_verb() {
     let (code, _, said) = tool(&["man", "/nowhere/at/all"]).await;
     assert_eq!(code, Some(2), "{said}");
 }
+
+#[tokio::test]
+async fn where_nobody_looks_no_bar_is_drawn() {
+    let mut world = World::start(&[], |settings| settings).await;
+    let id = world.gateway.api.text("491700000001", "hello").await;
+    world.gateway.api.message_once(&id, "delivered").await;
+    world.gateway.stop().await;
+    let path = |name: &str| world.dir.path().join(name).display().to_string();
+    let (data, file, copy) = (path("data"), path("backup.smsgw"), path("copy"));
+    for (words, says) in [
+        (vec!["verify", &data], None),
+        (vec!["verify", "--json", &data], None),
+        (vec!["verify", "--repair", &data], None),
+        (vec!["export", &data, &file], Some("exported ")),
+        (vec!["import", &file, &copy], None),
+    ] {
+        let mut process = Gateway::tool(&words);
+        let status = process.ended().await;
+        let err = process.err.read(|lines| lines.join("\n"));
+        assert_eq!(status.code(), Some(0), "{words:?}: {err}");
+        // Standard error is a pipe here: only what a program is told stands there.
+        match says {
+            None => assert_eq!(err, "", "{words:?}"),
+            Some(says) => assert!(
+                err.starts_with(says) && !err.contains(['\r', '\u{1b}']),
+                "{err:?}"
+            ),
+        }
+    }
+}

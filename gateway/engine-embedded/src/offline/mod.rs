@@ -37,8 +37,36 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use thiserror::Error;
 
-/// Told now and then while a lot is done: what was done so far.
-pub type Progress<'a> = &'a mut dyn FnMut(Totals);
+/// Items between two words of progress.
+const OFTEN: u64 = 4_096;
+
+/// Told now and then while a lot is done, and at the end of each pass: how far it is.
+pub type Progress<'a> = &'a mut dyn FnMut(Done);
+
+/// What a pass does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pass {
+    /// Reads everything and looks whether it fits together.
+    Check,
+    /// Makes a new store of what can be read.
+    Rebuild,
+    /// Writes everything to a stream.
+    Export,
+    /// Makes a directory from a stream.
+    Import,
+}
+
+/// How far a pass is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Done {
+    /// Which pass.
+    pub pass: Pass,
+    /// What was done so far; `octets` of what was read.
+    pub so_far: Totals,
+    /// Octets that there are to read, about: what lies on the disk, with what is deleted and not cleared away yet. Of a stream
+    /// nobody here knows the length.
+    pub of: Option<u64>,
+}
 
 /// Something could not be done with a directory or a stream.
 #[derive(Debug, Error)]

@@ -6,7 +6,7 @@
 
 use super::report::{Report, What};
 use super::walk::{Next, Walk};
-use super::{Held, OfflineError, Progress};
+use super::{Done, Held, OFTEN, OfflineError, Pass, Progress};
 use crate::format::{
     EXPIRY_HEAD, FORMAT, META_FORMAT, META_NEXT, META_NUMBERS, Move, OLDEST_FORMAT, RECORDS_HEAD, Reader,
     STATE_HEAD, Value, decode_expiry_key, decode_hold, decode_move, decode_record, expiry_key, state_key,
@@ -20,9 +20,6 @@ use std::collections::BTreeMap;
 
 /// The queue of what nobody knows the queue of.
 const UNREADABLE: &str = "unreadable";
-/// Items between two words of progress.
-const OFTEN: u64 = 100_000;
-
 /// What somebody who knows the records says of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
@@ -69,6 +66,8 @@ pub(super) struct Scan<'a> {
     pub(super) held: &'a Held,
     pub(super) judge: &'a dyn Judge,
     now: Timestamp,
+    pass: Pass,
+    of: Option<u64>,
     progress: Progress<'a>,
     pub(super) report: Report,
     pub(super) marks: Marks,
@@ -83,6 +82,14 @@ pub(super) fn hex(octets: &[u8]) -> String {
         .collect()
 }
 
+/// Octets that there are to read, about. Journals hold what is not in tables yet, and some of what is. Only shown: a store that
+/// cannot be measured is read all the same.
+fn about(held: &Held) -> Option<u64> {
+    let (all, journals) = (held.store.db.disk_space(), held.store.db.journal_disk_space());
+    let (all, journals) = (all.ok()?, journals.ok()?);
+    Some(all.saturating_sub(journals).max(journals))
+}
+
 /// How a key is told to people.
 fn told(key: &[u8]) -> String {
     match <[u8; 8]>::try_from(key) {
@@ -92,11 +99,19 @@ fn told(key: &[u8]) -> String {
 }
 
 impl<'a> Scan<'a> {
-    pub(super) fn new(held: &'a Held, judge: &'a dyn Judge, now: Timestamp, progress: Progress<'a>) -> Self {
+    pub(super) fn new(
+        held: &'a Held,
+        judge: &'a dyn Judge,
+        now: Timestamp,
+        pass: Pass,
+        progress: Progress<'a>,
+    ) -> Self {
         let mut scan = Self {
             held,
             judge,
             now,
+            pass,
+            of: about(held),
             progress,
             report: Report::default(),
             marks: Marks::default(),
@@ -126,6 +141,7 @@ impl<'a> Scan<'a> {
             self.reminders();
             self.directory()?;
         }
+        self.tell();
         Ok(())
     }
 
@@ -212,15 +228,24 @@ impl<'a> Scan<'a> {
             .saturating_add(report.values)
             .saturating_add(report.entries);
         if done.is_multiple_of(OFTEN) {
-            (self.progress)(Totals {
+            self.tell();
+        }
+    }
+
+    fn tell(&mut self) {
+        let report = &self.report;
+        (self.progress)(Done {
+            pass: self.pass,
+            so_far: Totals {
                 holds: 0,
                 records: report.records,
                 values: report.values,
                 logs: report.logs,
                 entries: report.entries,
                 octets: report.octets,
-            });
-        }
+            },
+            of: self.of,
+        });
     }
 
     /// A record as it is, or as it can be kept.

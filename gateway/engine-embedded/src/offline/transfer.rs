@@ -2,16 +2,13 @@
 
 use super::build::Builder;
 use super::scan::{NoJudge, Scan};
-use super::{OfflineError, Progress, open, sync_dir};
+use super::{Done, OFTEN, OfflineError, Pass, Progress, open, sync_dir};
 use crate::lock::DirLock;
 use smsgw_message::Timestamp;
 use smsgw_queue::transfer::{StreamReader, StreamWriter, Totals};
 use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-
-/// Items between two words of progress.
-const OFTEN: u64 = 100_000;
 
 /// Writes everything in a directory to a stream. Refuses a directory with damage: what it writes is complete.
 pub fn export(
@@ -22,7 +19,7 @@ pub fn export(
 ) -> Result<Totals, OfflineError> {
     let write = || OfflineError::io("write the export");
     let held = open(dir)?;
-    let mut scan = Scan::new(&held, &NoJudge, now, progress);
+    let mut scan = Scan::new(&held, &NoJudge, now, Pass::Export, progress);
     let mut stream = StreamWriter::new(out, scan.marks(), now).map_err(write())?;
     scan.run(false, &mut |item| stream.write(&item).map_err(write()))?;
     if !scan.report.is_clean() {
@@ -94,13 +91,18 @@ fn fill<R: Read>(
 ) -> Result<Totals, OfflineError> {
     let mut builder = Builder::new(new)?;
     let mut count = 0u64;
+    let mut tell = |so_far| {
+        let (pass, of) = (Pass::Import, None);
+        progress(Done { pass, so_far, of });
+    };
     while let Some(item) = stream.next()? {
         builder.add(item)?;
         count = count.saturating_add(1);
         if count.is_multiple_of(OFTEN) {
-            progress(stream.totals());
+            tell(stream.totals());
         }
     }
+    tell(stream.totals());
     builder.finish(stream.marks(), 1)?;
     Ok(stream.totals())
 }

@@ -7,7 +7,7 @@
 use super::build::Builder;
 use super::report::{Report, What};
 use super::scan::{Judge, Scan};
-use super::{Held, OfflineError, Progress, lock_dir, open_error, open_locked, sync_dir};
+use super::{Held, OfflineError, Pass, Progress, lock_dir, open_error, open_locked, sync_dir};
 use crate::config::OpenErrorKind;
 use crate::format::{META_OPENED, Reader};
 use crate::journal;
@@ -167,7 +167,7 @@ fn look(
     now: Timestamp,
     progress: Progress<'_>,
 ) -> Result<Report, OfflineError> {
-    let mut scan = Scan::new(held, judge, now, progress);
+    let mut scan = Scan::new(held, judge, now, Pass::Check, progress);
     scan.run(true, &mut |_| Ok(()))?;
     Ok(scan.report)
 }
@@ -210,7 +210,7 @@ fn rebuild_store(
         .unwrap_or(0)
         .saturating_add(1);
     let mut builder = Builder::new(&new)?;
-    let mut scan = Scan::new(&held, judge, now, progress);
+    let mut scan = Scan::new(&held, judge, now, Pass::Rebuild, progress);
     scan.run(false, &mut |item| builder.add(item))?;
     let marks = scan.marks();
     builder.finish(marks, epoch)?;

@@ -1,9 +1,10 @@
 //! Export and import: whatever an engine holds is the same after it, and nothing that is not whole is taken.
 
+use super::verify::Letter;
 use crate::{another_boot, support};
 use bytes::Bytes;
 use proptest::prelude::*;
-use smsgw_engine_embedded::offline::{OfflineError, export, import};
+use smsgw_engine_embedded::offline::{Done, OfflineError, Pass, export, import, verify};
 use smsgw_engine_embedded::{EmbeddedEngine, OpenErrorKind};
 use smsgw_message::{Class, Clock, Timestamp};
 use smsgw_queue::conformance::ManualClock;
@@ -262,6 +263,63 @@ async fn a_stream_that_is_not_whole_makes_nothing_and_says_where() {
         octets: totals.octets,
     };
     assert_eq!(totals, expected);
+}
+
+#[tokio::test]
+async fn who_watches_sees_it_grow_to_what_there_is() {
+    const RECORDS: u64 = 20_000;
+    let dir = tempfile::tempdir().unwrap();
+    let engine = support::open(dir.path(), ManualClock::new());
+    for n in 0..RECORDS / 1_000 {
+        let mut step = Step::new(StepId::from_bytes(u128::from(n).to_be_bytes()));
+        for _ in 0..1_000 {
+            step = step.publish("a", Lane::new(Class::Otp, "new"), Bytes::from_static(&[7; 200]));
+        }
+        step.commit(engine.as_ref()).await.unwrap();
+    }
+    engine.close().await.unwrap();
+    drop(engine);
+    let grows = |seen: &[Done], pass: Pass, has_total: bool| {
+        let last = seen.last().unwrap();
+        assert!(seen.len() > 4, "{pass:?}: {}", seen.len());
+        let right = |done: &Done| done.pass == pass && done.of.is_some() == has_total;
+        assert!(seen.iter().all(right));
+        let pairs = seen.windows(2);
+        assert!(
+            pairs
+                .clone()
+                .all(|pair| pair[0].so_far.octets <= pair[1].so_far.octets)
+        );
+        assert!(
+            pairs
+                .clone()
+                .all(|pair| pair[0].so_far.records <= pair[1].so_far.records)
+        );
+        assert_eq!(last.so_far.records, RECORDS, "{pass:?}");
+        last.so_far
+    };
+    let (mut seen, mut stream) = (Vec::new(), Vec::new());
+    let now = Timestamp::from_millis(5);
+    let written = export(dir.path(), &mut stream, now, &mut |done| seen.push(done)).unwrap();
+    let read = grows(&seen, Pass::Export, true);
+    assert_eq!(read.records, written.records);
+    let of = seen[0].of.unwrap();
+    assert!(
+        (read.octets / 2..read.octets * 2).contains(&of),
+        "about as much as there is: {} of {of}",
+        read.octets
+    );
+    let (mut seen, made) = (Vec::new(), dir.path().join("made"));
+    let told = import(stream.as_slice(), &made, &mut |done| seen.push(done)).unwrap();
+    assert_eq!(grows(&seen, Pass::Import, false), told);
+    assert_eq!(
+        told.octets + 89,
+        u64::try_from(stream.len()).unwrap(),
+        "all but the end frame"
+    );
+    let mut seen = Vec::new();
+    let report = verify(&made, &Letter, now, &mut |done| seen.push(done)).unwrap();
+    assert_eq!(grows(&seen, Pass::Check, true).octets, report.octets);
 }
 
 #[tokio::test]

@@ -21,6 +21,17 @@ pub enum KeywordScope {
     Number,
 }
 
+impl KeywordScope {
+    /// The word of the file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Sender => "sender",
+            Self::Number => "number",
+        }
+    }
+}
+
 /// Words of one language that mean one thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeywordSet {
@@ -66,6 +77,23 @@ pub enum Language {
 }
 
 impl Language {
+    /// The word of the file (ISO 639-1).
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::En => "en",
+            Self::De => "de",
+            Self::Fr => "fr",
+            Self::Es => "es",
+            Self::It => "it",
+            Self::Pt => "pt",
+            Self::Nl => "nl",
+            Self::Pl => "pl",
+            Self::Ru => "ru",
+            Self::Tr => "tr",
+            Self::El => "el",
+        }
+    }
+
     /// What its words mean, without reply.
     pub fn sets(self) -> [KeywordSet; 3] {
         let (stop, start, help): (&[&str], &[&str], &[&str]) = match self {
@@ -168,26 +196,41 @@ pub struct Spoken<'a> {
     pub scope: KeywordScope,
     /// What it is answered.
     pub reply: Option<&'a AutoReply>,
+    /// By which set.
+    pub by: SpokenBy,
+    /// The word of that set, as it is written there.
+    pub word: &'a str,
+}
+
+/// Where a word stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpokenBy {
+    /// In this set of the file, counted from 1.
+    Set(usize),
+    /// Among the words that are built in for this language.
+    BuiltIn(Language),
 }
 
 /// All sets.
 #[derive(Debug, Default)]
 pub struct KeywordTable {
-    sets: Vec<KeywordSet>,
-    by_text: FxHashMap<Box<str>, Vec<usize>>,
+    sets: Vec<(SpokenBy, KeywordSet)>,
+    /// Places of sets, and of the word in each.
+    by_text: FxHashMap<Box<str>, Vec<(usize, usize)>>,
 }
 
 impl KeywordTable {
     /// Builds the table: sets in the order of the file, behind them those of languages.
     pub fn new(written: Vec<KeywordSet>, languages: &[Language]) -> Self {
-        let built_in = languages.iter().flat_map(|language| language.sets());
-        let sets: Vec<KeywordSet> = written.into_iter().chain(built_in).collect();
-        let mut by_text: FxHashMap<Box<str>, Vec<usize>> = FxHashMap::default();
-        for (index, set) in sets.iter().enumerate() {
-            for word in &set.words {
+        let of = |language: &Language| language.sets().map(|set| (SpokenBy::BuiltIn(*language), set));
+        let written = (1..).map(SpokenBy::Set).zip(written);
+        let sets: Vec<_> = written.chain(languages.iter().flat_map(of)).collect();
+        let mut by_text: FxHashMap<Box<str>, Vec<(usize, usize)>> = FxHashMap::default();
+        for (index, (_, set)) in sets.iter().enumerate() {
+            for (place, word) in set.words.iter().enumerate() {
                 let there = by_text.entry(whole_text(word).into()).or_default();
-                if there.last() != Some(&index) {
-                    there.push(index);
+                if there.last().is_none_or(|(last, _)| *last != index) {
+                    there.push((index, place));
                 }
             }
         }
@@ -199,25 +242,30 @@ impl KeywordTable {
         if self.sets.is_empty() {
             return None;
         }
-        let holds = |set: &&KeywordSet| {
+        let holds = |set: &KeywordSet| {
             (set.to.is_empty() || set.to.iter().any(|pattern| pattern.matches(to.as_str())))
                 && (set.clients.is_empty() || set.clients.contains(client))
         };
         let candidates = self.by_text.get(whole_text(text).as_str())?;
-        let set = candidates
-            .iter()
-            .filter_map(|index| self.sets.get(*index))
-            .find(holds)?;
+        let places = candidates.iter();
+        let (by, set, place) = places
+            .filter_map(|(index, place)| {
+                let (by, set) = self.sets.get(*index)?;
+                Some((*by, set, *place))
+            })
+            .find(|(_, set, _)| holds(set))?;
         Some(Spoken {
             action: set.action,
             scope: set.scope,
             reply: set.reply.as_ref(),
+            by,
+            word: set.words.get(place)?,
         })
     }
 
     /// The texts that phones are answered with.
     pub fn replies(&self) -> impl Iterator<Item = &str> {
-        let replies = self.sets.iter().filter_map(|set| set.reply.as_ref());
+        let replies = self.sets.iter().filter_map(|(_, set)| set.reply.as_ref());
         replies.map(|reply| reply.text.as_str())
     }
 }
@@ -285,6 +333,28 @@ mod tests {
             Some(KeywordAction::OptOut)
         );
         assert_eq!(said(&table, "other", "12345", "no more"), None);
+    }
+
+    #[test]
+    fn what_was_said_names_its_set_and_the_word_as_it_stands_there() {
+        let own = KeywordSet {
+            words: vec!["Genug".to_owned(), "No  More".to_owned()],
+            action: KeywordAction::OptOut,
+            scope: KeywordScope::Sender,
+            to: Vec::new(),
+            clients: Vec::new(),
+            reply: None,
+        };
+        let table = KeywordTable::new(vec![own], &[Language::De, Language::Ru]);
+        let to = Address::sender("12345").unwrap();
+        for (text, by, word) in [
+            ("no more!", SpokenBy::Set(1), "No  More"),
+            ("СТОП", SpokenBy::BuiltIn(Language::Ru), "стоп"),
+            ("stop", SpokenBy::BuiltIn(Language::De), "stop"),
+        ] {
+            let spoken = table.spoken(&client("acme"), &to, text).unwrap();
+            assert_eq!((spoken.by, spoken.word), (by, word), "{text}");
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ mod route;
 mod tests;
 mod word;
 
-pub use keyword::{KeywordScope, KeywordSet, KeywordTable, Language, Spoken};
+pub use keyword::{KeywordScope, KeywordSet, KeywordTable, Language, Spoken, SpokenBy};
 pub use route::{AutoReply, MoMode, MoRoute};
 pub use word::{first_word, whole_text};
 
@@ -93,6 +93,46 @@ impl MoCriterion {
     }
 }
 
+/// By which of a route's values a message meets it: their places in the route. Absent where the route asks nothing, and of a
+/// route that does not hold.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MoMet {
+    /// Of [`MoRoute::to`]: the one that says most.
+    pub to: Option<usize>,
+    /// Of [`MoRoute::keywords`].
+    pub keyword: Option<usize>,
+    /// Of [`MoRoute::from`].
+    pub from: Option<usize>,
+    /// Of [`MoRoute::times`].
+    pub time: Option<usize>,
+    /// Of [`MoRoute::texts`].
+    pub text: Option<usize>,
+}
+
+/// What came of one route, and by what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MoSeen<'a> {
+    /// The route.
+    pub route: &'a MoRoute,
+    /// What came of it.
+    pub verdict: MoVerdict,
+    /// By what it holds.
+    pub met: MoMet,
+}
+
+/// What [`decide_mo`] says, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MoExplanation<'a> {
+    /// What it says.
+    pub decision: Result<MoDecision<'a>, NoRoute>,
+    /// The first word, as it is compared with keywords.
+    pub word: Option<String>,
+    /// Country of the phone.
+    pub country: Option<CountryCode>,
+    /// What came of every route, in the order of the file.
+    pub routes: Vec<MoSeen<'a>>,
+}
+
 /// What came of one route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MoVerdict {
@@ -118,7 +158,8 @@ struct Rank {
 #[derive(Debug)]
 struct Entry {
     route: MoRoute,
-    words: Vec<String>,
+    /// With the place of each among the keywords.
+    words: Vec<(usize, String)>,
 }
 
 /// Routes of one place: by keyword, and without.
@@ -129,11 +170,11 @@ struct Place {
 }
 
 impl Place {
-    fn add(&mut self, index: usize, words: &[String]) {
+    fn add(&mut self, index: usize, words: &[(usize, String)]) {
         if words.is_empty() {
             self.plain.push(index);
         }
-        for word in words {
+        for (_, word) in words {
             self.by_word.entry(word.as_str().into()).or_default().push(index);
         }
     }
@@ -197,49 +238,63 @@ impl<'a> Facts<'a> {
         })
     }
 
-    /// How a route stands, or the first criterion that does not hold, in the order of their cost.
-    fn judge(&self, index: usize, entry: &Entry) -> Result<Rank, MoCriterion> {
+    /// How a route stands and by what, or the first criterion that does not hold, in the order of their cost.
+    fn judge(&self, index: usize, entry: &Entry) -> Result<(Rank, MoMet), MoCriterion> {
         let (route, question) = (&entry.route, &self.question);
         let holds = |held: bool, criterion| if held { Ok(()) } else { Err(criterion) };
-        let any_of = |patterns: &[SenderPattern], address: &Address| {
-            patterns.is_empty() || patterns.iter().any(|one| one.matches(address.as_str()))
-        };
-        let number = if route.to.is_empty() {
-            Some(0)
-        } else {
-            let matching = route.to.iter().filter(|to| to.matches(question.to.as_str()));
+        let mut met = MoMet::default();
+        let mut number = 0;
+        if !route.to.is_empty() {
+            let matching = route.to.iter().enumerate().rev();
+            let matching = matching.filter(|(_, to)| to.matches(question.to.as_str()));
             // A pattern that is nothing but stars says as much as none at all.
-            matching.map(weight).max()
-        };
-        let number = number.ok_or(MoCriterion::To)?;
-        let word = self.word.as_ref();
-        let keyword = entry.words.is_empty() || word.is_some_and(|word| entry.words.contains(word));
-        holds(keyword, MoCriterion::Keyword)?;
+            let weights = matching.map(|(place, to)| (weight(to), place));
+            let (most, place) = weights.max_by_key(|(most, _)| *most).ok_or(MoCriterion::To)?;
+            (number, met.to) = (most, Some(place));
+        }
+        if !entry.words.is_empty() {
+            let word = self.word.as_ref().ok_or(MoCriterion::Keyword)?;
+            let there = entry.words.iter().find(|(_, there)| there == word);
+            met.keyword = Some(there.ok_or(MoCriterion::Keyword)?.0);
+        }
         let operator = route
             .operator
             .as_ref()
             .is_none_or(|only| only == question.operator);
         holds(operator, MoCriterion::Operator)?;
-        holds(any_of(&route.from, question.from), MoCriterion::From)?;
+        let phone = question.from.as_str();
+        met.from = among(&route.from, MoCriterion::From, |one| one.matches(phone))?;
         let country = &route.countries;
         let is_there = country.is_empty() || self.country.is_some_and(|there| country.contains(&there));
         holds(is_there, MoCriterion::Country)?;
-        let is_now = route.times.is_empty()
-            || self
-                .wall(&route.zone)
-                .is_some_and(|now| route.times.iter().any(|window| window.contains(now)));
-        holds(is_now, MoCriterion::Time)?;
-        let text = question.text;
-        let is_found = route.texts.is_empty()
-            || text.is_some_and(|text| route.texts.iter().any(|one| one.is_found_in(text)));
-        holds(is_found, MoCriterion::Text)?;
-        Ok(Rank {
+        if !route.times.is_empty() {
+            let now = self.wall(&route.zone).ok_or(MoCriterion::Time)?;
+            met.time = among(&route.times, MoCriterion::Time, |window| window.contains(now))?;
+        }
+        if !route.texts.is_empty() {
+            let text = question.text.ok_or(MoCriterion::Text)?;
+            met.text = among(&route.texts, MoCriterion::Text, |one| one.is_found_in(text))?;
+        }
+        let rank = Rank {
             priority: route.priority,
             has_keyword: !entry.words.is_empty(),
             number,
             index: Reverse(index),
-        })
+        };
+        Ok((rank, met))
     }
+}
+
+/// The place of the first value that holds; none where nothing is asked.
+fn among<T>(
+    values: &[T],
+    criterion: MoCriterion,
+    holds: impl FnMut(&T) -> bool,
+) -> Result<Option<usize>, MoCriterion> {
+    if values.is_empty() {
+        return Ok(None);
+    }
+    values.iter().position(holds).map(Some).ok_or(criterion)
 }
 
 impl MoTable {
@@ -250,10 +305,11 @@ impl MoTable {
             if route.clients.is_empty() {
                 return Err(index + 1);
             }
-            let words: Vec<String> = route
+            let words: Vec<(usize, String)> = route
                 .keywords
                 .iter()
-                .filter_map(|word| first_word(word))
+                .enumerate()
+                .filter_map(|(place, word)| Some((place, first_word(word)?)))
                 .collect();
             let numbers = route.to.iter().filter(|to| !is_pattern(to.as_str()));
             for number in numbers {
@@ -279,6 +335,7 @@ impl MoTable {
         candidates
             .flat_map(|place| place.candidates(word))
             .filter_map(|index| facts.judge(index, self.entries.get(index)?).ok())
+            .map(|(rank, _)| rank)
             .max()
     }
 
@@ -301,21 +358,26 @@ pub fn decide_mo<'a>(table: &'a RouteTable, question: MoQuestion<'_>) -> Result<
     found.and_then(|rank| table.mo.decision(rank)).ok_or(NoRoute)
 }
 
-/// What [`decide_mo`] says, and what came of every route, in the order of the file.
-pub fn explain_mo<'a>(
-    table: &'a RouteTable,
-    question: MoQuestion<'_>,
-) -> (Result<MoDecision<'a>, NoRoute>, Vec<MoVerdict>) {
+/// Says how [`decide_mo`] comes to its answer. Walks over all routes: for people, not for traffic.
+pub fn explain_mo<'a>(table: &'a RouteTable, question: MoQuestion<'_>) -> MoExplanation<'a> {
     let facts = Facts::new(question);
     let taken = table.mo.find(&facts);
-    let verdict = |(index, entry): (usize, &Entry)| match facts.judge(index, entry) {
-        Ok(rank) if Some(rank) == taken => MoVerdict::Taken,
-        Ok(_) => MoVerdict::Behind,
-        Err(criterion) => MoVerdict::Fails(criterion),
+    let seen = |(index, entry): (usize, &'a Entry)| {
+        let (verdict, met) = match facts.judge(index, entry) {
+            Ok((rank, met)) if Some(rank) == taken => (MoVerdict::Taken, met),
+            Ok((_, met)) => (MoVerdict::Behind, met),
+            Err(criterion) => (MoVerdict::Fails(criterion), MoMet::default()),
+        };
+        MoSeen {
+            route: &entry.route,
+            verdict,
+            met,
+        }
     };
-    let verdicts = table.mo.entries.iter().enumerate().map(verdict).collect();
-    (
-        taken.and_then(|rank| table.mo.decision(rank)).ok_or(NoRoute),
-        verdicts,
-    )
+    MoExplanation {
+        routes: table.mo.entries.iter().enumerate().map(seen).collect(),
+        decision: taken.and_then(|rank| table.mo.decision(rank)).ok_or(NoRoute),
+        country: facts.country,
+        word: facts.word,
+    }
 }

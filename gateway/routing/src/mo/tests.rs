@@ -1,6 +1,6 @@
 //! Routes from phones as a table, and against a naive walk over all of them (RT-3).
 
-use super::{MoCriterion, MoMode, MoQuestion, MoRoute, MoVerdict, decide_mo, explain_mo, first_word};
+use super::{MoCriterion, MoMet, MoMode, MoQuestion, MoRoute, MoVerdict, decide_mo, explain_mo, first_word};
 use crate::{CountryCode, RouteTable, SenderPattern, TextPattern, TimeWindow};
 use proptest::prelude::*;
 use smsgw_message::{Address, ClientId, Npi, OperatorId, Timestamp, Ton};
@@ -43,9 +43,10 @@ fn taken(table: &RouteTable, from: &str, to: &str, text: Option<&str>) -> Option
         at: noon(),
     };
     let decision = decide_mo(table, question);
-    let (explained, verdicts) = explain_mo(table, question);
-    assert_eq!(explained, decision);
-    let shown = verdicts.iter().position(|verdict| *verdict == MoVerdict::Taken);
+    let explained = explain_mo(table, question);
+    assert_eq!(explained.decision, decision);
+    let mut routes = explained.routes.iter();
+    let shown = routes.position(|seen| seen.verdict == MoVerdict::Taken);
     assert_eq!(
         shown.map(|index| index + 1),
         decision.ok().map(|found| found.route)
@@ -197,10 +198,57 @@ fn each_criterion_turns_a_route_away() {
             text: Some("hello you"),
             at: noon(),
         };
-        let (decision, verdicts) = explain_mo(&table, question);
-        assert!(decision.is_err());
+        let explained = explain_mo(&table, question);
+        assert!(explained.decision.is_err());
+        let verdicts: Vec<_> = explained.routes.iter().map(|seen| seen.verdict).collect();
         assert_eq!(verdicts, [MoVerdict::Fails(criterion)]);
     }
+}
+
+#[test]
+fn what_a_route_was_met_by_is_named() {
+    let everything = MoRoute {
+        to: patterns(&["*", "12*", "123*", "99"]),
+        from: patterns(&["33*", "49*", "4917*"]),
+        keywords: words(&["win", "ГЕВИНН", "gewinn"]),
+        texts: vec![
+            TextPattern::from_text("z+").unwrap(),
+            TextPattern::from_text("h.llo").unwrap(),
+        ],
+        times: vec![
+            TimeWindow::from_text("tue").unwrap(),
+            TimeWindow::from_text("mon").unwrap(),
+        ],
+        ..MoRoute::to(client("acme"))
+    };
+    let nothing = MoRoute::to(client("acme"));
+    let (from, to, operator) = (address(PHONE), address("12345"), operator("alpha"));
+    let table = table(vec![nothing, everything]);
+    let question = MoQuestion {
+        operator: &operator,
+        from: &from,
+        to: &to,
+        text: Some("«гевинн» hello"),
+        at: noon(),
+    };
+    let explained = explain_mo(&table, question);
+    assert_eq!(explained.word.as_deref(), Some("гевинн"));
+    assert_eq!(explained.country, CountryCode::from_text("DE"));
+    let [nothing, everything] = &explained.routes[..] else {
+        panic!("two routes")
+    };
+    assert_eq!(
+        (nothing.verdict, nothing.met),
+        (MoVerdict::Behind, MoMet::default())
+    );
+    let met = MoMet {
+        to: Some(2),
+        keyword: Some(1),
+        from: Some(1),
+        time: Some(1),
+        text: Some(1),
+    };
+    assert_eq!((everything.verdict, everything.met), (MoVerdict::Taken, met));
 }
 
 #[test]

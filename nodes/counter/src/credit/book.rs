@@ -114,7 +114,8 @@ impl Open {
             | EventName::MtRerouted
             | EventName::MtCancelRequested
             | EventName::MtRefusedAtAccept
-            | EventName::MtReplaced => {}
+            | EventName::MtReplaced
+            | EventName::MtTakenBack => {}
         }
     }
 

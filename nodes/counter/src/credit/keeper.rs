@@ -6,7 +6,7 @@
 //! # Limits
 //! Bounded by time, not by number: some 60 octets a line, two or three lines a message.
 
-use super::trouble::pause_or_fail;
+use crate::turns::pause_or_fail;
 use smsgw_config::{ConfigHandle, CreditSection};
 use smsgw_message::{ClientId, Clock, CreditAccounts, LedgerPage, Record, Timestamp, names};
 use smsgw_queue::{CommitErrorKind, Engine, EngineError, Entry, LogName, Position, StateKey, Step, StepId};

@@ -25,14 +25,15 @@ mod policy;
 mod reader;
 #[cfg(test)]
 mod tests;
-pub(crate) mod trouble;
 
 pub use reader::READER;
 
+use crate::turns;
+use reader::CreditReader;
 use smsgw_config::ConfigHandle;
 use smsgw_message::Clock;
 use smsgw_queue::Engine;
-use smsgw_runtime::{ChildSpec, Strategy, Supervisor};
+use smsgw_runtime::{ChildSpec, Intensity, Strategy, Supervisor};
 use std::sync::Arc;
 
 /// The keeping of credit, as a child of the daemon's tree. It must be ready before anything is accepted: its reader holds
@@ -41,9 +42,10 @@ pub fn supervise(engine: Arc<dyn Engine>, config: ConfigHandle, clock: Arc<dyn C
     let reading = (Arc::clone(&engine), config.clone());
     let ordering = (Arc::clone(&engine), config.clone(), Arc::clone(&clock));
     let supervisor = Supervisor::new("credit", Strategy::OneForOne)
+        .intensity(Intensity::UNLIMITED)
         .child(ChildSpec::task("reader", move |ctx| {
             let (engine, config) = reading.clone();
-            reader::follow(ctx, engine, config)
+            turns::follow(ctx, CreditReader::new(engine, config))
         }))
         .child(ChildSpec::task("orders", move |ctx| {
             let (engine, config, clock) = ordering.clone();

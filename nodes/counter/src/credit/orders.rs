@@ -11,7 +11,7 @@
 //! # Limits
 //! A key is remembered for 400 days.
 
-use super::trouble::pause_or_fail;
+use crate::turns::pause_or_fail;
 use smsgw_config::{ConfigHandle, CreditKind, CreditSection};
 use smsgw_message::{
     ClientId, Clock, CreditOrder, Instruction, InstructionResult, Movement, Record, Timestamp, names,

@@ -5,8 +5,8 @@
 //! compare, so that two readers of one log cannot both go on.
 
 use super::book::{Book, Open};
-use super::trouble::pause_or_fail;
 use crate::metric;
+use crate::turns::Reader;
 use smsgw_config::{ConfigHandle, CreditKind};
 use smsgw_message::{
     Charge, ClientId, CreditAccounts, CreditOrder, Event, LedgerPage, MessageId, Record, RecordError, names,
@@ -16,7 +16,6 @@ use smsgw_queue::{
     Versioned,
 };
 use smsgw_routing::MicroUnits;
-use smsgw_runtime::{ChildContext, ChildError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,52 +27,45 @@ pub const READER: &str = "credit";
 const BATCH: usize = 2_048;
 /// How long one read waits; a drain ends the wait.
 const WAIT: Duration = Duration::from_secs(10);
-/// After a batch that was not full: what comes meanwhile goes into one step.
-const GATHER: Duration = Duration::from_millis(20);
 /// Lines of one entry of a ledger.
 const PAGE: usize = 256;
 
 /// An account in a currency.
 type Purse = (ClientId, String);
 
-pub(super) async fn follow(
-    ctx: ChildContext,
+/// The reader, for `turns`.
+pub(super) struct CreditReader {
     engine: Arc<dyn Engine>,
     config: ConfigHandle,
-) -> Result<(), ChildError> {
-    metric::CREDIT_LINES_TOTAL.register();
-    metric::CREDIT_SKIPPED_TOTAL.register();
-    let logs = Logs::new();
-    // From here on nothing is trimmed that was not read.
-    if let Err(error) = logs.hold(&*engine).await {
-        return match pause_or_fail(&ctx, error).await? {
-            true => Ok(()),
-            false => Err(ChildError::new("the disk is full")),
-        };
-    }
-    show_all(&*engine, &config).await?;
-    ctx.ready();
-    loop {
-        let worked = tokio::select! {
-            biased;
-            () = ctx.draining() => return Ok(()),
-            worked = turn(&*engine, &logs, &config) => worked,
-        };
-        match worked {
-            Ok(false) => {
-                tokio::select! {
-                    biased;
-                    () = ctx.draining() => return Ok(()),
-                    () = tokio::time::sleep(GATHER) => {}
-                }
-            }
-            Ok(true) => {}
-            Err(error) => {
-                if pause_or_fail(&ctx, error).await? {
-                    return Ok(());
-                }
-            }
+    logs: Logs,
+    /// The gauges of accounts that do not move are set.
+    shown: bool,
+}
+
+impl CreditReader {
+    pub(super) fn new(engine: Arc<dyn Engine>, config: ConfigHandle) -> Self {
+        metric::CREDIT_LINES_TOTAL.register();
+        metric::CREDIT_SKIPPED_TOTAL.register();
+        Self {
+            engine,
+            config,
+            logs: Logs::new(),
+            shown: false,
         }
+    }
+}
+
+impl Reader for CreditReader {
+    async fn hold(&self) -> Result<(), CommitErrorKind> {
+        self.logs.hold(&*self.engine).await
+    }
+
+    async fn turn(&mut self) -> Result<bool, CommitErrorKind> {
+        if !self.shown {
+            show_all(&*self.engine, &self.config).await?;
+            self.shown = true;
+        }
+        turn(&*self.engine, &self.logs, &self.config).await
     }
 }
 
@@ -317,7 +309,7 @@ fn show(config: &ConfigHandle, client: &ClientId, currency: &str, balance: i64) 
 }
 
 /// The gauges of all prepaid accounts, as their books stand.
-async fn show_all(engine: &dyn Engine, config: &ConfigHandle) -> Result<(), ChildError> {
+async fn show_all(engine: &dyn Engine, config: &ConfigHandle) -> Result<(), CommitErrorKind> {
     let now = config.config();
     let prepaid = now
         .client

@@ -23,7 +23,7 @@ use smsgw_message::{Clock, Event, Record, Timestamp, names};
 use smsgw_queue::{
     CommitErrorKind, Engine, EngineError, Entry, Expected, Expiry, LogName, Position, Step, StepId,
 };
-use smsgw_runtime::{ChildContext, ChildError, ChildSpec, Strategy, Supervisor};
+use smsgw_runtime::{ChildContext, ChildError, ChildSpec, Intensity, Strategy, Supervisor};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -53,7 +53,10 @@ pub fn supervise(engine: Arc<dyn Engine>, clock: Arc<dyn Clock>, settings: Optio
     let writer = ChildSpec::task("history", move |ctx| {
         follow(ctx, Arc::clone(&engine), Arc::clone(&clock), settings.clone())
     });
-    ChildSpec::supervisor(Supervisor::new("history", Strategy::OneForOne).child(writer.kind("history")))
+    let supervisor = Supervisor::new("history", Strategy::OneForOne)
+        .intensity(Intensity::UNLIMITED)
+        .child(writer.kind("history"));
+    ChildSpec::supervisor(supervisor)
 }
 
 /// Why the engine could not be followed. That a database is down is none of these.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! accepted = delivered + failed + expired + rejected + cancelled + ended as sent + open      of each client, in messages
-//! given    = sent + refused + waiting in its queue                                           of each operator, in parts
+//! given    = sent + refused + taken back + waiting in its queue                              of each operator, in parts
 //! ```
 //! *Open* is counted twice: by the totals (accepted less ended), and by going through the ids of the minutes that do not
 //! balance and looking at the record of each message (`msg/<id>`). *Waiting* is what the engine says of the queue. A doubt
@@ -113,10 +113,10 @@ pub struct OperatorBalance {
 }
 
 impl OperatorBalance {
-    /// Open by the totals: given less sent and refused.
+    /// Open by the totals: given less sent, refused and taken back.
     pub fn open(&self) -> i128 {
         let of = |count| i128::from(self.totals.get(count));
-        of(Count::PartsGiven) - of(Count::Sent) - of(Count::Refused)
+        of(Count::PartsGiven) - of(Count::Sent) - of(Count::Refused) - of(Count::PartsTakenBack)
     }
 
     /// By how much the two disagree; 0 where they were not compared.

@@ -44,7 +44,8 @@ pub(super) fn wanted(event: &Event, config: &Config) -> Option<Wanted> {
         | EventName::MtRerouted
         | EventName::MtCancelRequested
         | EventName::MtRefusedAtAccept
-        | EventName::MtReplaced => return None,
+        | EventName::MtReplaced
+        | EventName::MtTakenBack => return None,
     };
     let id = event.client.as_ref()?;
     let client = config.client.get(id)?;

@@ -19,16 +19,21 @@ mod reader;
 
 pub use reader::NUMBERS_READER;
 
+use crate::turns;
+use reader::NumbersReader;
 use smsgw_config::ConfigHandle;
 use smsgw_queue::Engine;
-use smsgw_runtime::{ChildSpec, Strategy, Supervisor};
+use smsgw_runtime::{ChildSpec, Intensity, Strategy, Supervisor};
 use std::sync::Arc;
 
 /// The giving of numbers, as a child of the daemon's tree. It must be ready before anything is accepted: its reader holds
 /// the events log from then on.
 pub fn supervise(engine: Arc<dyn Engine>, config: ConfigHandle) -> ChildSpec {
     let reader = ChildSpec::task("reader", move |ctx| {
-        reader::follow(ctx, Arc::clone(&engine), config.clone())
+        turns::follow(ctx, NumbersReader::new(Arc::clone(&engine), config.clone()))
     });
-    ChildSpec::supervisor(Supervisor::new("numbers", Strategy::OneForOne).child(reader))
+    let supervisor = Supervisor::new("numbers", Strategy::OneForOne)
+        .intensity(Intensity::UNLIMITED)
+        .child(reader);
+    ChildSpec::supervisor(supervisor)
 }

@@ -4,15 +4,14 @@
 //! compare, so that two readers of one log cannot both go on.
 
 use super::assign::{Last, Wanted, wanted};
-use crate::credit::trouble::pause_or_fail;
 use crate::metric;
+use crate::turns::Reader;
 use bytes::Bytes;
 use smsgw_config::{Config, ConfigHandle};
 use smsgw_message::{Event, Record, names};
 use smsgw_queue::{
     CommitErrorKind, Engine, EngineError, Entry, Expected, Expiry, LogName, Position, StateKey, Step, StepId,
 };
-use smsgw_runtime::{ChildContext, ChildError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,55 +23,35 @@ pub const NUMBERS_READER: &str = "numbers";
 const BATCH: usize = 2_048;
 /// How long one read waits; a drain ends the wait.
 const WAIT: Duration = Duration::from_secs(10);
-/// After a batch that was not full: what comes meanwhile goes into one step.
-const GATHER: Duration = Duration::from_millis(20);
 
-pub(super) async fn follow(
-    ctx: ChildContext,
+/// The reader, for `turns`.
+pub(super) struct NumbersReader {
     engine: Arc<dyn Engine>,
     config: ConfigHandle,
-) -> Result<(), ChildError> {
-    metric::NUMBERS_TOTAL.register();
-    let log = LogName::from(names::EVENTS);
-    // From here on nothing is trimmed that was not read.
-    if let Err(error) = hold(&*engine, &log).await {
-        return match pause_or_fail(&ctx, error).await? {
-            true => Ok(()),
-            false => Err(ChildError::new("the disk is full")),
-        };
-    }
-    ctx.ready();
-    loop {
-        let worked = tokio::select! {
-            biased;
-            () = ctx.draining() => return Ok(()),
-            worked = turn(&*engine, &log, &config) => worked,
-        };
-        match worked {
-            Ok(false) => {
-                tokio::select! {
-                    biased;
-                    () = ctx.draining() => return Ok(()),
-                    () = tokio::time::sleep(GATHER) => {}
-                }
-            }
-            Ok(true) => {}
-            Err(error) => {
-                if pause_or_fail(&ctx, error).await? {
-                    return Ok(());
-                }
-            }
-        }
+    log: LogName,
+}
+
+impl NumbersReader {
+    pub(super) fn new(engine: Arc<dyn Engine>, config: ConfigHandle) -> Self {
+        metric::NUMBERS_TOTAL.register();
+        let log = LogName::from(names::EVENTS);
+        Self { engine, config, log }
     }
 }
 
-async fn hold(engine: &dyn Engine, log: &LogName) -> Result<(), CommitErrorKind> {
-    let at = engine.position(log, NUMBERS_READER).await?;
-    advance(log, step_id(at, b'h'), at)
-        .commit(engine)
-        .await
-        .map(drop)
-        .map_err(|error| error.kind)
+impl Reader for NumbersReader {
+    async fn hold(&self) -> Result<(), CommitErrorKind> {
+        let at = self.engine.position(&self.log, NUMBERS_READER).await?;
+        advance(&self.log, step_id(at, b'h'), at)
+            .commit(&*self.engine)
+            .await
+            .map(drop)
+            .map_err(|error| error.kind)
+    }
+
+    async fn turn(&mut self) -> Result<bool, CommitErrorKind> {
+        turn(&*self.engine, &self.log, &self.config).await
+    }
 }
 
 fn advance(log: &LogName, id: StepId, to: Position) -> Step {

@@ -56,13 +56,16 @@ async fn panics_and_failures_at_every_call_count_each_event_exactly_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn totals_that_cannot_be_added_to_end_the_process_with_70_and_a_full_disk_does_not() {
+async fn totals_that_cannot_be_added_to_stop_their_reader_alone_until_they_can_and_a_full_disk_is_waited_for()
+{
     let clock = Arc::new(SimClock::new());
     let memory = MemoryEngine::new(clock.clone());
     let engine = MoodyEngine::over(memory.clone());
+    let (beside, starts) = neighbour();
     let tree = Supervisor::new("test", Strategy::OneForOne)
         .intensity(Intensity::new(3, Duration::from_secs(600)))
         .child(supervise(engine.clone(), clock.clone(), None))
+        .child(beside)
         .spawn()
         .await;
     assert!(tree.started().await);
@@ -76,15 +79,27 @@ async fn totals_that_cannot_be_added_to_end_the_process_with_70_and_a_full_disk_
     // Somebody wrote something else where a total belongs; a restart reads it.
     engine.set(Mood::Refusing(EngineError::Read("once".to_owned())));
     let key = format!("count/{}/client/acme", Day::of(clock.now()));
-    let broken = Step::new(StepId::from_bytes([7; 16])).put(key, b"no total".to_vec().into(), Expiry::Owner);
-    broken.commit(&*memory).await.unwrap();
-    append(&*memory, 2, &[event(clock.now(), EventName::MtRouted)]).await;
+    let there = memory.get(vec![key.clone().into()]).await.unwrap().remove(0);
+    let whole = there.expect("a total").value;
+    let write = async |n, value: bytes::Bytes| {
+        let step = Step::new(StepId::from_bytes([n; 16])).put(key.clone(), value, Expiry::Owner);
+        step.commit(&*memory).await.unwrap();
+    };
+    write(7, b"no total".to_vec().into()).await;
+    append(&*memory, 2, &[event(clock.now(), EventName::MtSent)]).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     engine.calm();
-    let exit = tree.ended().await;
-    assert_eq!(exit.code(), 70);
-    let Exit::Escalated(why) = exit else {
-        panic!("{exit:?}")
-    };
-    assert!(!why.fatal && why.reason.contains("cannot be decoded"), "{why}");
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    let status = tree.status();
+    let reader = status.find(&["counter", "reader"]).unwrap();
+    assert!(tree.is_running() && reader.restarts > 60, "{reader:?}");
+    assert!(
+        reader.last_error.as_ref().unwrap().contains("cannot be decoded"),
+        "{reader:?}"
+    );
+    assert_eq!(starts.load(Ordering::SeqCst), 1, "nothing else was started again");
+    write(8, whole).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(total(&*memory, Dimension::Client, "acme", Count::Sent).await, 2);
+    assert_eq!(tree.drain().await, Exit::Stopped);
 }

@@ -269,6 +269,11 @@ async fn parts_of_an_operator_are_sent_refused_or_in_its_queue() {
     }
     let found = world.balance().await;
     assert_eq!(found.operators[0].difference(), 1, "{found:#?}");
+    // It was given to another operator.
+    world.event(event(now, EventName::MtTakenBack)).await;
+    counted().await;
+    let found = world.balance().await;
+    assert!(found.holds() && found.operators[0].waiting == 1, "{found:#?}");
 }
 
 /// Nothing is called broken because the counter is behind.

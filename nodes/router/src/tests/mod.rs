@@ -2,6 +2,7 @@
 //!
 //! [`World`] is the model; the tests stand beside it, by what they are about.
 
+mod explain;
 mod failover;
 mod ids;
 mod keywords;
@@ -12,6 +13,7 @@ mod mixed;
 mod orders;
 mod phones;
 mod reroute;
+mod shared;
 
 use crate::alarms::Alarms;
 use crate::fixtures::{at, message_id, mo, mo_part, mt, receipt, sent};
