@@ -1,4 +1,4 @@
-//! The simulator's subcommands: `sim smsc`, `sim ucp`, `sim sink`, `load http`, `load smpp`, `compare`, `bench`.
+//! The simulator's subcommands: `sim smsc`, `sim ucp`, `sim http`, `sim sink`, `load http`, `load smpp`, `compare`, `bench`.
 //!
 //! Each command is a value that clap makes; `run` does it on a runtime of one thread and says how the process shall
 //! exit. Invariant: standard output holds JSON lines only (tables of `bench` excepted), so that a program can start
@@ -11,6 +11,7 @@
 //! -> cut                        (smsc only; no answer)
 //! -> unbind                     (smsc only; no answer)
 //! -> outbind 127.0.0.1:2776     (smsc only; answers only when it fails)
+//! -> connect 127.0.0.1:3001     (ucp only; answers only when it fails)
 //! -> set {"throttle":10,"receipt":{"text":"bare"}}   (smsc only; answers only when it is wrong)
 //! -> options                    (smsc only)  <- {"name":"smsgw-sim",…}
 //! -> (end of input, SIGTERM)    <- {"sessions":0,…} and exit
@@ -75,6 +76,9 @@ pub enum Sim {
     Smsc(SmscArgs),
     /// The same carrier speaking UCP/EMI. Statuses of 1 to 38 are error codes as they stand, others are told as 04.
     Ucp(SmscArgs),
+    /// The same carrier reached over HTTP: `POST /messages` with a JSON object (`to`, `from`, `text` or `data`, `udh`, `data_coding`,
+    /// `receipt`); receipts and messages from phones are brought to `--inbound`. Accounts are those of HTTP Basic.
+    Http(SmscArgs),
     /// An HTTP server that takes callbacks.
     Sink(SinkArgs),
 }
@@ -100,6 +104,15 @@ pub struct SmscArgs {
     /// Connect to this ESME and ask it to bind (outbind).
     #[arg(long)]
     pub outbind: Option<SocketAddr>,
+    /// Connect to this UCP client and deliver to it (`sim ucp`).
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "outbind")]
+    pub connect: Option<SocketAddr>,
+    /// Log in there with this name (operation 60); absent: deliver at once.
+    #[arg(long, value_name = "NAME")]
+    pub connect_login: Option<String>,
+    /// Log in there with this password.
+    #[arg(long, value_name = "PASSWORD", requires = "connect_login")]
+    pub connect_password: Option<String>,
     /// Behaviour.
     #[command(flatten)]
     pub options: SmscOptions,
@@ -191,6 +204,10 @@ impl Sim {
                 Self::Smsc(args) => args.run().await,
                 Self::Ucp(mut args) => {
                     args.options.protocol = Protocol::Ucp;
+                    args.run().await
+                }
+                Self::Http(mut args) => {
+                    args.options.protocol = Protocol::Http;
                     args.run().await
                 }
                 Self::Sink(args) => args.run().await,
@@ -300,6 +317,11 @@ impl SmscArgs {
         if let Some(to) = self.outbind {
             server.outbind(to, &password).await?;
         }
+        let secret = self.connect_password.unwrap_or_default();
+        let login = self.connect_login.as_deref().map(|name| (name, secret.as_str()));
+        if let Some(to) = self.connect {
+            server.connect(to, login).await?;
+        }
         let mut input = Input::open(self.control)?;
         while let Some(line) = input.next().await {
             match line.split_once(' ').unwrap_or((&line, "")) {
@@ -322,6 +344,14 @@ impl SmscArgs {
                 ("outbind", to) => match to.parse() {
                     Ok(to) => {
                         if let Err(error) = server.outbind(to, &password).await {
+                            refuse(&error)?;
+                        }
+                    }
+                    Err(error) => refuse(&error)?,
+                },
+                ("connect", to) => match to.parse() {
+                    Ok(to) => {
+                        if let Err(error) = server.connect(to, login).await {
                             refuse(&error)?;
                         }
                     }

@@ -8,7 +8,7 @@ use smsgw_sim::compare::{Ledgers, compare};
 use smsgw_sim::ledger::{CarrierRecord, Fate, LedgerOptions, read};
 use smsgw_sim::load::{HttpLoad, LoadBind, LoadReport, Plan, SmppLoad, load_http, load_smpp};
 use smsgw_sim::sink::{CallbackSink, SinkOptions};
-use smsgw_sim::smsc::{MoBatch, SmscOptions, SmscServer};
+use smsgw_sim::smsc::{HttpQuirks, MoBatch, Protocol, SmscOptions, SmscServer};
 use smsgw_smpp::{
     COctets, CommandStatus, EsmeCommand, EsmeConfig, EsmeEvent, EsmeSession, Password, Receipt, SubmitSm,
 };
@@ -386,10 +386,14 @@ async fn the_sink_takes_events_and_fails_as_told() {
 }
 
 async fn post(address: SocketAddr, body: &str) -> u16 {
+    post_to(address, "/events", body).await
+}
+
+async fn post_to(address: SocketAddr, path: &str, body: &str) -> u16 {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!(
-        "POST /events HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -503,4 +507,63 @@ async fn a_load_that_is_cut_connects_again_and_says_what_is_in_doubt() {
         reports_expected: false,
     });
     assert!(found.nothing_lost() && found.nothing_invented(), "{found:?}");
+}
+
+#[tokio::test]
+async fn over_http_receipts_and_phones_are_brought_until_they_are_taken() {
+    // A sink takes any path; what is no event of its own it answers 400, which is for good.
+    let sink = CallbackSink::start(SinkOptions::default(), any_port(), &LedgerOptions::memory(10))
+        .await
+        .unwrap();
+    let options = |inbound: SocketAddr| SmscOptions {
+        protocol: Protocol::Http,
+        redeliver_after: Duration::from_millis(10),
+        http: HttpQuirks {
+            inbound: Some(inbound.to_string()),
+            ..HttpQuirks::default()
+        },
+        ..SmscOptions::default()
+    };
+    // Nobody is there yet.
+    let server = start(options("127.0.0.1:1".parse().unwrap())).await;
+    let message = r#"{"to":"491700000001","from":"12345","text":"hello"}"#;
+    assert_eq!(post_to(server.local_addr(), "/messages", message).await, 202);
+    server.inject_mo(MoBatch {
+        total: 3,
+        ..MoBatch::default()
+    });
+    assert_eq!(server.stats().receipts, 1);
+    server.set_options(options(sink.local_addr()));
+    let stats = server
+        .wait_until(WITHIN, |stats| stats.deliveries_refused == 4)
+        .await
+        .unwrap();
+    assert_eq!((stats.waiting, sink.stats().malformed), (0, 4));
+}
+
+#[tokio::test]
+async fn a_closed_port_refuses_connections_and_opens_again() {
+    let server = start(SmscOptions::default()).await;
+    let address = server.local_addr();
+    for _ in 0..3 {
+        TcpStream::connect(address).await.unwrap();
+        server
+            .change_options(&serde_json::json!({"binds": {"refuse_connections": true}}))
+            .unwrap();
+        let refused = async {
+            while TcpStream::connect(address).await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(WITHIN, refused).await.unwrap();
+        server
+            .change_options(&serde_json::json!({"binds": {"refuse_connections": false}}))
+            .unwrap();
+        let open = async {
+            while TcpStream::connect(address).await.is_err() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(WITHIN, open).await.unwrap();
+    }
 }

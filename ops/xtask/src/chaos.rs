@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use cargo_metadata::Message;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -24,17 +24,49 @@ pub(crate) struct Options {
     /// Seed of the first round, the next ones count up from it; absent: from the time.
     #[arg(long)]
     seed: Option<u32>,
-    /// How many rounds.
+    /// How many rounds, of each protocol.
     #[arg(long, default_value_t = 5)]
     rounds: u32,
+    /// What carriers speak; absent: all in turn.
+    #[arg(long, value_enum)]
+    protocol: Option<Protocol>,
     /// Build with --release: faster carriers and gateway, but no checks of arithmetic.
     #[arg(long)]
     release: bool,
 }
 
-/// The scenario.
-const SCENARIO: &str = "chaos::whatever_carriers_do_every_message_is_sent_and_reported_once";
-/// What begins the line of figures that it prints.
+/// What the carriers of a round speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Protocol {
+    Smpp,
+    Ucp,
+    Http,
+}
+
+impl Protocol {
+    const ALL: [Self; 3] = [Self::Smpp, Self::Ucp, Self::Http];
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Smpp => "smpp",
+            Self::Ucp => "ucp",
+            Self::Http => "http",
+        }
+    }
+
+    /// The scenario.
+    const fn scenario(self) -> &'static str {
+        match self {
+            Self::Smpp => "chaos::whatever_carriers_do_every_message_is_sent_and_reported_once",
+            Self::Ucp => "chaos::whatever_centres_of_ucp_do_every_message_is_sent_and_reported_once",
+            Self::Http => "chaos::whatever_carriers_over_http_do_every_message_is_sent_and_reported_once",
+        }
+    }
+}
+
+/// The column of the protocol.
+const PROTOCOL: &str = "protocol";
+/// What begins the line of figures that a scenario prints.
 const SUMMARY: &str = "round ";
 /// Figures of a round, in the order they are shown and with the width of their column.
 const COLUMNS: &[(&str, usize)] = &[
@@ -60,36 +92,45 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     let place = target.join("chaos");
     std::fs::create_dir_all(&place).with_context(|| place.display().to_string())?;
-    let (scenario, binary) = build(root, &place, options.release)?;
+    let (executable, binary) = build(root, &place, options.release)?;
     let first = options.seed.map_or_else(seed_of_now, Ok)?;
     let head: Vec<String> = COLUMNS
         .iter()
         .map(|(name, width)| format!("{name:>width$}"))
         .collect();
-    println!("{}", head.join(" "));
+    println!("{PROTOCOL:>8} {}", head.join(" "));
     let mut sums = vec![0_u64; COLUMNS.len()];
     let mut failed = Vec::new();
-    for round in 0..options.rounds {
+    let protocols = match &options.protocol {
+        Some(one) => std::slice::from_ref(one),
+        None => &Protocol::ALL[..],
+    };
+    let rounds = protocols
+        .iter()
+        .flat_map(|protocol| (0..options.rounds).map(move |round| (*protocol, round)));
+    for (protocol, round) in rounds {
         let (seed, level) = (
             u64::from(first) + u64::from(round),
             options.level.unwrap_or(u64::from(round % 5) + 1),
         );
-        let log = place.join(format!("round-{seed}-{level}.log"));
+        let word = protocol.word();
+        let log = place.join(format!("round-{word}-{seed}-{level}.log"));
         let command = RoundCommand {
             root,
-            scenario: &scenario,
+            executable: &executable,
+            scenario: protocol.scenario(),
             binary: &binary,
             log: &log,
         };
         let (passed, said) = command.run(seed, level, options.messages)?;
         let figures: Vec<Option<u64>> = COLUMNS.iter().map(|(name, _)| figure(&said, name)).collect();
-        show(&figures, if passed { "" } else { " FAILED" });
+        show(word, &figures, if passed { "" } else { " FAILED" });
         for (sum, figure) in sums.iter_mut().zip(&figures) {
             *sum += figure.unwrap_or(0);
         }
         if !passed {
             failed.push(format!(
-                "cargo xtask chaos --rounds 1 --messages {} --level {level} --seed {seed}  # {}",
+                "cargo xtask chaos --protocol {word} --rounds 1 --messages {} --level {level} --seed {seed}  # {}",
                 options.messages,
                 log.display()
             ));
@@ -100,7 +141,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
         .zip(sums)
         .map(|((name, _), sum)| (!NO_SUM.contains(name)).then_some(sum))
         .collect();
-    show(&sums, " in all");
+    show("", &sums, " in all");
     if !failed.is_empty() {
         bail!(
             "{} rounds failed; each again by\n{}",
@@ -111,7 +152,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn show(figures: &[Option<u64>], note: &str) {
+fn show(protocol: &str, figures: &[Option<u64>], note: &str) {
     let shown: Vec<String> = COLUMNS
         .iter()
         .zip(figures)
@@ -120,7 +161,7 @@ fn show(figures: &[Option<u64>], note: &str) {
             None => format!("{:>width$}", "-"),
         })
         .collect();
-    println!("{}{note}", shown.join(" "));
+    println!("{protocol:>8} {}{note}", shown.join(" "));
 }
 
 #[expect(clippy::disallowed_methods, reason = "a seed by chance; nothing is measured")]
@@ -177,7 +218,8 @@ fn build(root: &Path, place: &Path, release: bool) -> anyhow::Result<(PathBuf, P
 
 struct RoundCommand<'a> {
     root: &'a Path,
-    scenario: &'a Path,
+    executable: &'a Path,
+    scenario: &'a str,
     binary: &'a Path,
     log: &'a Path,
 }
@@ -190,9 +232,9 @@ impl RoundCommand<'_> {
     )]
     fn run(&self, seed: u64, level: u64, messages: u64) -> anyhow::Result<(bool, String)> {
         let log = std::fs::File::create(self.log).with_context(|| self.log.display().to_string())?;
-        let mut child = Command::new(self.scenario)
+        let mut child = Command::new(self.executable)
             .current_dir(self.root)
-            .args(["--exact", SCENARIO, "--nocapture"])
+            .args(["--exact", self.scenario, "--nocapture"])
             .env("SMSGW_BIN", self.binary)
             .env("SMSGW_SEED", seed.to_string())
             .env("SMSGW_LEVEL", level.to_string())
@@ -221,7 +263,7 @@ impl RoundCommand<'_> {
         let said = std::fs::read(self.log)?;
         let said = String::from_utf8_lossy(&said);
         let ran = said.contains("1 passed") || said.contains("1 failed");
-        ensure!(ran || !passed, "no scenario {SCENARIO}");
+        ensure!(ran || !passed, "no scenario {}", self.scenario);
         let line = said
             .lines()
             .filter_map(|line| line.strip_prefix(SUMMARY))
@@ -254,8 +296,10 @@ mod tests {
     fn the_scenario_is_there_and_says_every_figure() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../gateway/daemon/tests/e2e/chaos");
         let scenario = std::fs::read_to_string(root.join("mod.rs")).unwrap();
-        let name = SCENARIO.rsplit("::").next().unwrap();
-        assert!(scenario.contains(&format!("async fn {name}()")));
+        for protocol in Protocol::ALL {
+            let name = protocol.scenario().rsplit("::").next().unwrap();
+            assert!(scenario.contains(&format!("async fn {name}()")));
+        }
         let verdict = std::fs::read_to_string(root.join("verdict.rs")).unwrap();
         for (name, _) in COLUMNS {
             assert!(verdict.contains(&format!("\"{name}\":")), "{name}");

@@ -108,7 +108,7 @@ async fn counters_ledger_and_call_detail_records_agree_with_the_load_after_kills
         retries: 1_000,
         retry_after: Duration::from_millis(100),
         report: Some("none".into()),
-        connections: 16,
+        connections: 64,
         ..HttpLoad::new(format!("http://127.0.0.1:{http}"), "acme-key", plan)
     };
     let keep = LedgerOptions {

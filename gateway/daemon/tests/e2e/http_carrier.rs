@@ -1,7 +1,7 @@
 //! An operator over HTTP, as `config/samples/http-carrier.toml` describes it, against a carrier in this test that throttles, fails,
 //! refuses, hangs up and reports: nothing is lost, what was sent twice was in doubt, receipts and MO come in.
 
-use crate::harness::{Gateway, Http, Ledger, Receiver, Settings, eventually, free_port, root};
+use crate::harness::{Gateway, Http, Ledger, Receiver, eventually, free_port, root};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -9,8 +9,6 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::json;
-use smsgw_sim::ledger::LedgerOptions;
-use smsgw_sim::smsc::{Protocol, SmscOptions, SmscServer};
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -275,125 +273,4 @@ async fn messages_receipts_and_mo_go_over_http_and_nothing_is_lost() {
         422
     );
     gateway.stop().await;
-}
-
-async fn centre(protocol: Protocol, port: u16) -> SmscServer {
-    let options = SmscOptions {
-        protocol,
-        system_id: Some("12345".into()),
-        password: Some("secret".into()),
-        ..SmscOptions::default()
-    };
-    let ledger = LedgerOptions {
-        file: None,
-        keep: 100_000,
-    };
-    SmscServer::start(options, ([127, 0, 0, 1], port).into(), &ledger)
-        .await
-        .unwrap()
-}
-
-/// Sends `count` messages, and waits until a carrier has each.
-async fn send(gateway: &Gateway, from: usize, count: usize) -> Vec<String> {
-    let mut ids = Vec::new();
-    for number in from..from + count {
-        let to = format!("4916{:08}", number * 3);
-        ids.push(gateway.api.text(&to, &format!("number {number}")).await);
-    }
-    ids
-}
-
-#[tokio::test]
-async fn three_protocols_share_a_load_while_each_carrier_dies_in_turn() {
-    let receiver = Receiver::start().await;
-    let mut smpp = centre(Protocol::Smpp, 0).await;
-    let mut ucp = centre(Protocol::Ucp, 0).await;
-    let mut stub = Stub::start().await;
-    let (smpp_port, ucp_port) = (smpp.local_addr().port(), ucp.local_addr().port());
-    // Refused by the second, which passes them on.
-    ucp.change_options(&json!({"reject": ["share:0.3=0x04"]}))
-        .unwrap();
-    let dir = tempfile::tempdir().unwrap();
-    Settings::new()
-        .operator("alpha", smpp_port)
-        .line("operator.alpha", "system_id = \"12345\"")
-        .line("operator.alpha", "password = \"secret\"")
-        .line("operator.beta", "protocol = \"ucp\"")
-        .line("operator.beta", &format!("hosts = [\"127.0.0.1:{ucp_port}\"]"))
-        .line("operator.beta", "login = \"12345\"")
-        .line("operator.beta", "password = \"secret\"")
-        .line("operator.beta", "reroute = [\"UCP_04\"]")
-        .line("operator.beta", "reconnect_min = \"50ms\"")
-        .line("operator.beta", "reconnect_max = \"500ms\"")
-        .line("operator.gamma", "protocol = \"http\"")
-        .line("operator.gamma", "long_messages = \"payload\"")
-        .line("operator.gamma", "password = \"api-secret\"")
-        .line("operator.gamma", "response_timeout = \"1s\"")
-        .line("operator.gamma", "temporary_retry = [\"200ms\"]")
-        .line("operator.gamma", "reconnect_min = \"50ms\"")
-        .line("operator.gamma", "reconnect_max = \"500ms\"")
-        .line(
-            "operator.gamma.http",
-            &format!(
-                "url = \"http://127.0.0.1:{}/2010/Accounts/AC1/Messages.json\"",
-                stub.port
-            ),
-        )
-        .line("operator.gamma.http", "auth = \"basic\"")
-        .line("operator.gamma.http", "username = \"AC1\"")
-        .line(
-            "operator.gamma.http",
-            "form = { To = \"{to_plus}\", Body = \"{text}\" }",
-        )
-        .line("operator.gamma.http", "id = \"json:/sid\"")
-        .client("acme", &receiver.url())
-        .route("[[route.mt]]\nstrategy = \"weighted\"\noperators = [\"alpha\", \"beta\", \"gamma\"]\n")
-        .write(dir.path());
-    let mut gateway = Gateway::start(dir.path()).await;
-    let mut ids = send(&gateway, 0, 40).await;
-    for round in 1..=3 {
-        // Dies under the load, and comes back with half of the next one waiting.
-        ids.extend(send(&gateway, round * 100, 20).await);
-        match round {
-            1 => {
-                smpp.stop().await.unwrap();
-                ids.extend(send(&gateway, round * 100 + 20, 20).await);
-                smpp = centre(Protocol::Smpp, smpp_port).await;
-            }
-            2 => {
-                ucp.stop().await.unwrap();
-                ids.extend(send(&gateway, round * 100 + 20, 20).await);
-                ucp = centre(Protocol::Ucp, ucp_port).await;
-            }
-            _ => {
-                let (port, ledger) = (stub.port, Arc::clone(&stub.ledger));
-                drop(stub);
-                ids.extend(send(&gateway, round * 100 + 20, 20).await);
-                stub = Stub::start_on(port, ledger).await;
-            }
-        }
-    }
-    let mut by_operator: BTreeMap<String, usize> = BTreeMap::new();
-    for id in &ids {
-        let message = eventually(&format!("a carrier has {id}"), || async {
-            let message = gateway.api.message(id).await;
-            let state = message["state"].as_str().unwrap();
-            let is_there = ["sent", "delivered", "rejected"].contains(&state);
-            is_there.then_some(message)
-        })
-        .await;
-        let to = message["to"].as_str().unwrap();
-        let operator = message["parts"][0]["operator"].as_str().unwrap().to_owned();
-        // The only numbers that a carrier here refuses for good.
-        let may_be_refused = operator == "gamma" && to.ends_with("99");
-        assert!(message["state"] != "rejected" || may_be_refused, "{message}");
-        *by_operator.entry(operator).or_default() += 1;
-    }
-    assert_eq!(by_operator.len(), 3, "{by_operator:?}");
-    let rerouted = [("operator", "beta"), ("outcome", "reroute")];
-    let metrics = gateway.metrics().await;
-    assert!(metrics.sum("smsgw_operator_ended_total", &rerouted) > 0.0);
-    gateway.stop().await;
-    smpp.stop().await.unwrap();
-    ucp.stop().await.unwrap();
 }

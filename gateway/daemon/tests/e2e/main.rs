@@ -15,6 +15,7 @@
 
 mod harness;
 
+mod admin_tls;
 mod api_errors;
 mod apply;
 mod batches;
@@ -27,6 +28,7 @@ mod counters;
 mod credit;
 mod dead_letters;
 mod exit_codes;
+mod explain;
 mod fairness;
 mod first_message;
 mod history;
@@ -39,8 +41,10 @@ mod kill;
 mod later;
 mod long_text;
 mod malformed_pdu;
+mod mixed;
 mod mo_routing;
 mod mobile_originated;
+mod moves;
 mod openapi;
 mod operators;
 mod outbind;
@@ -57,4 +61,5 @@ mod status;
 mod stop;
 mod trace;
 mod ucp;
+mod ucp_called;
 mod wire;

@@ -19,7 +19,7 @@ pub(super) enum Outcome {
     Unclear,
 }
 
-/// Judges an answer; `body` is what came of it, `None` when it broke off or was too long.
+/// Judges an answer; `body` is all of it, `None` when it broke off or was too long: then nobody can say what a success said.
 pub(super) fn judge(
     http: &HttpCarrier,
     status: StatusCode,
@@ -61,6 +61,9 @@ pub(super) fn judge(
         (None | Some(_), _) => {}
     }
     let id = http.id.as_ref().and_then(|picker| pick(picker, source));
+    if http.id.is_some() && id.is_none() && body.is_none() {
+        return Outcome::Unclear;
+    }
     Outcome::Answered {
         status: CommandStatus::OK,
         id: COctets::until_nul(id.unwrap_or_default().as_bytes()),

@@ -9,9 +9,9 @@
 
 use super::pick::{Source, pick};
 use super::request::sign;
-use super::{Arrival, Arrivals};
+use super::{Arrival, Arrivals, Brought};
 use crate::account::Account;
-use crate::outbind::same;
+use crate::calls::same;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -149,22 +149,29 @@ async fn serve(inbound: &Inbound, peer: SocketAddr, request: Request<Incoming>) 
         Kind::Mo => mo(settings, source),
         Kind::Receipt => receipt(&operator, settings, source),
     };
-    let Some(message) = message else {
-        warn!(operator = %inbound.account.id, %peer, ?kind, "request of the carrier lacks a field");
-        return plain(StatusCode::UNPROCESSABLE_ENTITY);
+    let (brought, done) = match message {
+        Some(message) => (Brought::Message(message), answered(settings)),
+        None => {
+            warn!(operator = %inbound.account.id, %peer, ?kind, "request of the carrier lacks a field; kept as corrupt");
+            let kept = match body.is_empty() {
+                true => Bytes::copy_from_slice(source.query.as_bytes()),
+                false => body.clone(),
+            };
+            (Brought::Unreadable(kept), plain(StatusCode::UNPROCESSABLE_ENTITY))
+        }
     };
     let (answer, durable) = oneshot::channel();
     let taken = timeout(PATIENCE, async {
         inbound
             .arrivals
             .sender
-            .send(Arrival { message, answer })
+            .send(Arrival { brought, answer })
             .await
             .ok()?;
         durable.await.ok()
     });
     match taken.await {
-        Ok(Some(true)) => answered(settings),
+        Ok(Some(true)) => done,
         Ok(Some(false) | None) | Err(_) => {
             let mut later = plain(StatusCode::SERVICE_UNAVAILABLE);
             later

@@ -5,8 +5,8 @@
 
 use super::answer::{self, Outcome};
 use super::request::{self, Writer};
-use super::{Arrival, Arrivals};
-use crate::link::{EVENT_BATCHES, Link, Lost, Memory, lost, tls_client};
+use super::{Arrival, Arrivals, Brought};
+use crate::link::{EVENT_BATCHES, Link, Lost, Memory, floor, lost, refused, tls_client};
 use crate::metric::Meters;
 use crate::status::LinkState;
 use crate::traffic::{self, Over, Traffic};
@@ -19,11 +19,11 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use smsgw_config::{HttpCarrier, Operator};
+use smsgw_config::{HTTP_BASE, HttpCarrier, Operator, StatusRange};
 use smsgw_runtime::{ChildContext, ChildError, Clock};
 use smsgw_smpp::{
-    COctets, CloseCause, CommandId, EsmeCommand, EsmeEvent, Operation, Refusal, Reply, SubmitSm, Tlvs,
-    Version,
+    COctets, CloseCause, CommandId, CommandStatus, EsmeCommand, EsmeEvent, Operation, Refusal, Reply,
+    SubmitSm, Tlvs, Undecodable, Version, decode::DecodeError,
 };
 use smsgw_transport::{ConnectOptions, TlsClient};
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -113,6 +113,7 @@ pub(crate) async fn try_once(
         writer: Arc::new(writer),
         http: Arc::new(http.clone()),
         patience: operator.response_timeout,
+        unauthorized: unauthorized(&operator),
         clock: Arc::clone(&link.clock),
         name: link.id.to_string(),
         requests: JoinSet::new(),
@@ -130,12 +131,15 @@ pub(crate) async fn try_once(
     match traffic.run(ctx, events).await {
         Over::Closed { cause, worked } => Ok(Lost {
             cause: cause.name(),
-            refused: None,
+            refused: refused(cause),
             reason: match cause {
                 CloseCause::Lost => "the carrier cannot be connected to any more".to_owned(),
+                CloseCause::BindRefused(_) => {
+                    "the carrier answered 401: it refuses our credentials".to_owned()
+                }
                 other => other.to_string(),
             },
-            floor: Duration::ZERO,
+            floor: floor(cause, &link.account.settings(), link),
             worked,
         }),
         Over::Stopping => {
@@ -216,6 +220,8 @@ struct Session {
     writer: Arc<Writer>,
     http: Arc<HttpCarrier>,
     patience: Duration,
+    /// The status that says of the link, not of the part: our credentials are refused.
+    unauthorized: Option<CommandStatus>,
     clock: Arc<dyn Clock>,
     name: String,
     requests: JoinSet<Done>,
@@ -275,7 +281,7 @@ impl Session {
                 arrival = arrivals.next(), if takes => if let Some(arrival) = arrival {
                     out.push(self.arrived(arrival));
                 },
-                () = at(wake) => self.resume(),
+                () = at(wake) => self.resume(&mut out),
             }
         }
     }
@@ -343,16 +349,14 @@ impl Session {
     }
 
     /// The carrier wants requests again.
-    fn resume(&mut self) {
+    fn resume(&mut self, out: &mut Vec<EsmeEvent>) {
         if self.is_paused() {
             return;
         }
         self.paused_until = None;
-        let mut out = Vec::new();
         for (tag, message) in std::mem::take(&mut self.held) {
-            self.submit(tag, &message, &mut out);
+            self.submit(tag, &message, out);
         }
-        debug_assert!(out.is_empty(), "what is held was written once already");
     }
 
     fn give_back(&mut self, why: Refusal, out: &mut Vec<EsmeEvent>) {
@@ -385,6 +389,14 @@ impl Session {
         let Done { tag, came, took } = done;
         self.running.remove(&tag);
         match came {
+            Came::Answer(Outcome::Answered { status, .. }, _) if Some(status) == self.unauthorized => {
+                out.push(not_sent(tag, Refusal::NotBound));
+                self.give_back(Refusal::NotBound, out);
+                self.end(
+                    CloseCause::BindRefused(CommandStatus::INVALID_PASSWORD),
+                    self.patience.saturating_add(Duration::from_secs(1)),
+                );
+            }
             Came::Answer(Outcome::Answered { status, id }, retry_after) => {
                 if let Some(after) = retry_after.filter(|_| !status.is_ok()) {
                     let after = after.min(self.http.retry_after_max);
@@ -423,13 +435,46 @@ impl Session {
         } else {
             sequence.saturating_add(1)
         };
-        self.waiting.insert(sequence, arrival.answer);
-        EsmeEvent::Delivered {
-            sequence,
-            operation: Operation::DeliverSm,
-            message: arrival.message,
+        match arrival.brought {
+            Brought::Message(message) => {
+                self.waiting.insert(sequence, arrival.answer);
+                EsmeEvent::Delivered {
+                    sequence,
+                    operation: Operation::DeliverSm,
+                    message,
+                }
+            }
+            Brought::Unreadable(raw) => {
+                if arrival.answer.send(true).is_err() {
+                    debug!(link = self.name, "the carrier did not wait for the refusal");
+                }
+                EsmeEvent::Undecodable(Undecodable {
+                    command_id: CommandId::DeliverSm.into(),
+                    sequence,
+                    error: DecodeError::MissingField("a field that is needed"),
+                    answered: None,
+                    raw,
+                })
+            }
         }
     }
+}
+
+/// 401, unless the operator's lists say what it means.
+fn unauthorized(operator: &Operator) -> Option<CommandStatus> {
+    let status = HTTP_BASE.saturating_add(401);
+    let lists = [
+        &operator.rejected,
+        &operator.reroute,
+        &operator.throttled,
+        &operator.queue_full,
+        &operator.temporary,
+    ];
+    let is_named = lists
+        .into_iter()
+        .flatten()
+        .any(|range: &StatusRange| range.contains(status));
+    (!is_named).then_some(CommandStatus(status))
 }
 
 fn not_sent(tag: u64, why: Refusal) -> EsmeEvent {
@@ -475,87 +520,4 @@ async fn ask(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use hyper::Response;
-    use hyper::service::service_fn;
-    use hyper_util::rt::TokioIo;
-    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-    use rustls::pki_types::PrivateKeyDer;
-    use smsgw_config::TlsSection;
-    use smsgw_transport::{TlsIdentity, TlsOptions, TlsRoots};
-    use tokio::net::TcpListener;
-
-    #[tokio::test]
-    async fn requests_go_over_http_2_with_our_certificate_to_the_name_that_is_configured() {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let issue = |name: &str| {
-            let key = KeyPair::generate().unwrap();
-            let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-            (params.signed_by(&key, &authority).unwrap(), key)
-        };
-        let ((theirs, their_key), (ours, our_key)) = (issue("carrier.test"), issue("gw1"));
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut store = rustls::RootCertStore::empty();
-        store.add(authority.der().clone()).unwrap();
-        let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(
-            Arc::new(store),
-            Arc::clone(&provider),
-        );
-        let mut config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_client_cert_verifier(verifier.build().unwrap())
-            .with_single_cert(
-                vec![theirs.der().clone()],
-                PrivateKeyDer::try_from(their_key.serialize_der()).unwrap(),
-            )
-            .unwrap();
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        tokio::spawn(async move {
-            let (stream, _) = listener.accept().await.unwrap();
-            let stream = acceptor.accept(stream).await.unwrap();
-            let service = service_fn(|request: Request<hyper::body::Incoming>| async move {
-                let version = format!("{:?}", request.version());
-                Ok::<_, std::convert::Infallible>(Response::new(Full::new(Bytes::from(version))))
-            });
-            hyper_util::server::conn::auto::Builder::new(TokioExecutor::new())
-                .serve_connection(TokioIo::new(stream), service)
-                .await
-        });
-        let operator = Operator {
-            tls: Some(TlsSection {
-                server_name: Some("carrier.test".to_owned()),
-                ..TlsSection::default()
-            }),
-            ..Operator::default()
-        };
-        let tls = TlsClient::try_new(&TlsOptions {
-            roots: TlsRoots::Pem(authority.pem().into_bytes()),
-            identity: Some(TlsIdentity {
-                chain: ours.pem().into_bytes(),
-                key: our_key.serialize_pem().into_bytes(),
-            }),
-            ..TlsOptions::default()
-        })
-        .unwrap();
-        let client = client(&operator, Some(&tls)).unwrap();
-        let request = Request::get(format!("https://127.0.0.1:{port}/"))
-            .body(Full::default())
-            .unwrap();
-        let http = HttpCarrier {
-            id: smsgw_config::Picker::from_text("regex:(.+)"),
-            ..HttpCarrier::default()
-        };
-        let came = ask(&client, request, &http, Duration::from_secs(10), UNIX_EPOCH).await;
-        let Came::Answer(Outcome::Answered { id, .. }, None) = came else {
-            panic!("{came:?}");
-        };
-        assert_eq!(id.to_string_lossy(), "HTTP/2.0");
-    }
-}
+mod tests;

@@ -9,7 +9,7 @@
 //! A link is not a connection: it is bound while the carrier can be connected to, and its requests share a pool. Statuses stand
 //! above [`smsgw_config::HTTP_BASE`], codes above [`smsgw_config::HTTP_CODE_BASE`]: the lists of an operator name them so.
 //! Invariant HC-1: each Submit gets exactly one of Answered, TimedOut and NotSent, or is in doubt in Closed; only what was never
-//! written is NotSent.
+//! written, or was answered 401 (nothing was taken: the link goes down, as with a bind that is refused), is NotSent.
 //!
 //! # Limits
 //! A request that breaks after it was written waits for the grace of a late answer before the in-doubt policy decides. While a
@@ -26,6 +26,7 @@ mod tests;
 pub(crate) use inbound::{Inbound, run as listen};
 pub(crate) use link::try_once;
 
+use bytes::Bytes;
 use smsgw_smpp::DeliverSm;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
@@ -36,10 +37,19 @@ pub(crate) const OWN_TLV: u16 = 0x3FF0;
 /// Deliveries that wait for a link.
 const ARRIVALS: usize = 64;
 
-/// A delivery of the carrier, and who waits for its fate: whether it is durable.
+/// What a request of the carrier holds.
+#[derive(Debug)]
+enum Brought {
+    Message(DeliverSm),
+    /// A field is missing: it is kept as it is.
+    Unreadable(Bytes),
+}
+
+/// A delivery of the carrier, and who waits for its fate: whether it is durable. One that cannot be read is answered once a link
+/// has it.
 #[derive(Debug)]
 pub(crate) struct Arrival {
-    message: DeliverSm,
+    brought: Brought,
     answer: oneshot::Sender<bool>,
 }
 

@@ -16,7 +16,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_248_000_000);
 
-fn operator(http: &str) -> Operator {
+pub(super) fn operator(http: &str) -> Operator {
     let auth = if http.contains("auth = ") {
         ""
     } else {
@@ -31,7 +31,7 @@ fn operator(http: &str) -> Operator {
     config.operator.into_values().next().unwrap()
 }
 
-fn dispatch(said: &str) -> Dispatch {
+pub(super) fn dispatch(said: &str) -> Dispatch {
     let encoded = text::encode(said, Requested::Auto).unwrap();
     Dispatch {
         encoding: encoded.encoding,
@@ -223,6 +223,24 @@ fn an_answer_is_judged_by_status_and_code() {
     assert_eq!(judged(&coded, 200, r#"{"c":"no"}"#), refused(0x66));
     assert_eq!(judged(&coded, 200, "half an ans"), None, "in doubt");
     assert_eq!(judged(&coded, 500, ""), refused(HTTP_BASE + 500));
+}
+
+#[test]
+fn an_answer_that_broke_off_accepts_nothing_but_a_refusal_stands() {
+    let plain = HttpCarrier {
+        id: Picker::from_text("json:/id"),
+        ..HttpCarrier::default()
+    };
+    let judged = |http: &HttpCarrier, status: StatusCode| judge(http, status, &HeaderMap::new(), None);
+    assert_eq!(judged(&plain, StatusCode::OK), Outcome::Unclear);
+    let refused = Outcome::Answered {
+        status: smsgw_smpp::CommandStatus(HTTP_BASE + 503),
+        id: smsgw_smpp::COctets::new(),
+    };
+    assert_eq!(judged(&plain, StatusCode::SERVICE_UNAVAILABLE), refused);
+    // Where nothing is looked for in it, nothing is missed.
+    let silent = HttpCarrier::default();
+    assert_ne!(judged(&silent, StatusCode::OK), Outcome::Unclear);
 }
 
 #[test]

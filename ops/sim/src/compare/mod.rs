@@ -220,9 +220,7 @@ impl Comparer {
         let Some(token) = token.filter(|_| !RETRIED.contains(&submit.status)) else {
             return;
         };
-        let message = self.mt.message(token);
-        message.set(flag::REFUSED_FOR_GOOD);
-        message.told |= outcome::REJECTED;
+        self.mt.message(token).set(flag::REFUSED_FOR_GOOD);
     }
 
     /// All parts of a message are there.
@@ -394,7 +392,9 @@ impl Comparer {
                 if message.finals < message.ids {
                     self.reports.missing.note(name);
                 }
-                if message.told.is_power_of_two() && message.reported & !message.told != 0 {
+                // What one carrier refused another may have taken: then its receipts say what became of it.
+                let told = message.told | if refused { outcome::REJECTED } else { 0 };
+                if told.is_power_of_two() && message.reported & !told != 0 {
                     self.reports.wrong.note(name);
                 }
             }

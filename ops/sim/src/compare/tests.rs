@@ -413,6 +413,31 @@ fn a_report_that_says_otherwise_than_the_carrier_is_found() {
 }
 
 #[test]
+fn what_one_carrier_refused_and_another_took_is_reported_as_the_other_says() {
+    let (sent, submit) = whole(1, "hello");
+    let refused = Submit {
+        status: 0x0b,
+        fate: Fate::Refused,
+        ..submit.clone()
+    };
+    let taken = Submit {
+        state: Some("DELIVRD".to_owned()),
+        ..submit
+    };
+    for (reported, wrong) in [("delivered", 0), ("rejected", 1)] {
+        let mut comparer = Comparer::new(Vec::new(), true);
+        comparer.sent(&sent);
+        for submit in [&refused, &taken] {
+            comparer.carrier(&CarrierRecord::Submit(submit.clone()));
+        }
+        comparer.callback(&callback("report", "e1", "id1", Some(reported), None, 200));
+        let found = comparer.finish(true);
+        assert_eq!(found.reports.unwrap().wrong.count, wrong, "{reported}");
+        assert_eq!(found.mt.refused_for_good, 0);
+    }
+}
+
+#[test]
 fn every_submit_beyond_the_first_of_a_part_is_counted() {
     let (sent, submit) = whole(1, "hello");
     let again = Submit {

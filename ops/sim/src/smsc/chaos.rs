@@ -14,7 +14,7 @@
 //! end = "cut"                         # at its end
 //! ```
 
-use super::options::{OptionsError, OptionsErrorKind, SmscOptions, read_value};
+use super::options::{OptionsError, OptionsErrorKind, Protocol, SmscOptions, read_value};
 use crate::span;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -102,6 +102,7 @@ enum Source {
         rng: Box<StdRng>,
         level: u32,
         free_at: Duration,
+        protocol: Protocol,
     },
 }
 
@@ -149,6 +150,7 @@ impl Director {
                 rng: Box::new(StdRng::seed_from_u64(seed ^ 0xC4A0_5000)),
                 level: *level,
                 free_at: Duration::from_secs(1),
+                protocol: base.protocol,
             },
             ChaosArg::File(path) => Source::Script {
                 script: read_script(path, &base)?,
@@ -251,7 +253,12 @@ impl Director {
                     ..phase
                 })
             }
-            Source::Chance { rng, level, free_at } => Some(made_up(rng, *level, free_at)),
+            Source::Chance {
+                rng,
+                level,
+                free_at,
+                protocol,
+            } => Some(made_up(rng, *level, *protocol, free_at)),
         }
     }
 }
@@ -270,30 +277,43 @@ fn read_script(path: &Path, base: &SmscOptions) -> Result<Script, OptionsError> 
     Ok(script)
 }
 
+/// How late an answer is that is late: for peers that wait two seconds, and as long again for what may still come.
+const LATE: &str = "2200ms";
+/// What goes wrong with every carrier.
+const ALWAYS: [&str; 14] = [
+    "cut",
+    "drops",
+    "stall",
+    "slow",
+    "late",
+    "throttle",
+    "storm",
+    "garbage",
+    "silence",
+    "lost",
+    "refuse",
+    "closed",
+    "half-dead",
+    "early",
+];
+/// What goes wrong with sessions.
+const WITH_SESSIONS: [&str; 2] = ["disorder", "sibling"];
+/// What goes wrong with requests.
+const WITH_REQUESTS: [&str; 4] = ["resets", "errors", "garbled", "halves"];
+
 /// One phase by chance. `free_at` is the end of the pause after the one before.
-fn made_up(rng: &mut StdRng, level: u32, free_at: &mut Duration) -> Phase {
+fn made_up(rng: &mut StdRng, level: u32, protocol: Protocol, free_at: &mut Duration) -> Phase {
     let strength = f64::from(level);
     let lasts = Duration::from_millis(rng.random_range(200..=800_u64.saturating_mul(level.into())));
     let at = free_at.saturating_add(Duration::from_millis(rng.random_range(0..=1500)));
     // At least as long a pause as the phase took.
     *free_at = at.saturating_add(lasts.saturating_mul(2));
     let millis = |each: u32| span::show(Duration::from_millis(u64::from(each.saturating_mul(level))));
-    let kinds = [
-        "cut",
-        "drops",
-        "stall",
-        "slow",
-        "throttle",
-        "storm",
-        "garbage",
-        "silence",
-        "disorder",
-        "lost",
-        "refuse",
-        "half-dead",
-        "early",
-        "sibling",
-    ];
+    let of_protocol: &[&str] = match protocol {
+        Protocol::Smpp | Protocol::Ucp => &WITH_SESSIONS,
+        Protocol::Http => &WITH_REQUESTS,
+    };
+    let kinds: Vec<&str> = ALWAYS.iter().chain(of_protocol).copied().collect();
     let (mut act, mut end) = (Act::None, Act::None);
     let set = match kinds.choose(rng).copied().unwrap_or("cut") {
         "cut" => {
@@ -303,6 +323,7 @@ fn made_up(rng: &mut StdRng, level: u32, free_at: &mut Duration) -> Phase {
         "drops" => json!({ "drop_share": 0.002 * strength }),
         "stall" => json!({ "answer_delay": millis(200) }),
         "slow" => json!({ "answer_jitter": millis(100) }),
+        "late" => json!({ "answers": { "late_share": 0.02 * strength, "late_after": LATE } }),
         "throttle" => {
             let status = [0x58, 0x14].choose(rng).copied().unwrap_or(0x58);
             json!({ "throttle": 1000 / level.max(1), "throttle_status": status })
@@ -325,6 +346,14 @@ fn made_up(rng: &mut StdRng, level: u32, free_at: &mut Duration) -> Phase {
             act = Act::Cut;
             json!({ "refuse_binds": 0x0d })
         }
+        "closed" => {
+            act = Act::Cut;
+            json!({ "binds": { "refuse_connections": true } })
+        }
+        "resets" => json!({ "http": { "resets": 0.05 * strength } }),
+        "errors" => json!({ "http": { "errors": 0.1 * strength } }),
+        "garbled" => json!({ "http": { "garbled_answers": 0.02 * strength } }),
+        "halves" => json!({ "http": { "half_answers": 0.02 * strength } }),
         _ => {
             // What it swallows was never accepted; the cut ends the wait.
             end = Act::Cut;

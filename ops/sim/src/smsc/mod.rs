@@ -8,6 +8,7 @@ mod account;
 mod agenda;
 mod chaos;
 pub(crate) mod gsm;
+mod http;
 mod id;
 mod machine;
 mod mo;
@@ -26,7 +27,7 @@ pub use id::IdFormat;
 pub use machine::{Flow, Moment, SessionId, Smsc};
 pub use mo::{MoBatch, MoConcat, MoEncoding, MoOrder};
 pub use options::{
-    AnswerQuirks, AnswerStrings, BindQuirks, DateForm, DeliverQuirks, Disagreement, ErrorAnswer,
+    AnswerQuirks, AnswerStrings, BindQuirks, DateForm, DeliverQuirks, Disagreement, ErrorAnswer, HttpQuirks,
     NetworkError, OptionsError, OptionsErrorKind, Protocol, ReceiptBind, ReceiptForm, ReceiptQuirks,
     ReceiptText, ReceiptWhen, ReceiptedPart, Sequences, SmscOptions, SubmitQuirks, Tail, ValidityForm,
 };

@@ -6,13 +6,15 @@
 //! # Limits
 //! When the ledger cannot be written every connection is closed and nothing is answered any more; `stop` says why.
 
+mod sockets;
+
 use super::chaos::{Act, ChaosArg, Director, Order};
 use super::machine::{Flow, Moment, SessionId, Smsc};
 use super::mo::MoBatch;
-use super::options::{OptionsError, SmscOptions};
+use super::options::{OptionsError, Protocol, SmscOptions};
 use super::stats::SmscStats;
 use crate::ledger::{CarrierRecord, Ledger, LedgerError, LedgerOptions};
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use rustc_hash::FxHashMap;
 use smsgw_message::Clock;
 use smsgw_runtime::SystemClock;
@@ -22,23 +24,14 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use thiserror::Error;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, warn};
 
 /// Connections at most; further ones are closed at once.
 const CONNECTIONS: usize = 10_000;
-/// Octets taken from a socket at once.
-const READ: usize = 64 * 1024;
-/// Unsent octets above which nothing more is read from a connection.
-const HIGH_WATER: usize = 1 << 20;
-/// How long a peer may take none of what is to be sent.
-const STALL: Duration = Duration::from_secs(30);
-/// How long our close waits for the peer's, so that the last octets are not lost to a reset.
-const LINGER: Duration = Duration::from_millis(500);
 
 /// The simulated carrier could not go on.
 #[derive(Debug, Error)]
@@ -52,7 +45,7 @@ pub enum ServerError {
     /// Options or phases.
     #[error(transparent)]
     Options(#[from] OptionsError),
-    /// No connection to an ESME that is to bind.
+    /// No connection to an ESME that is to bind, or to a UCP client.
     #[error("failed to connect to {to}")]
     Outbind {
         /// Where to.
@@ -106,6 +99,8 @@ struct Shared {
     earlier: Notify,
     /// Something may have been counted.
     changed: Notify,
+    /// Whether connections are refused.
+    shut: watch::Sender<bool>,
 }
 
 /// A running carrier. Dropping it cuts its connections.
@@ -146,6 +141,10 @@ impl SmscServer {
             None => Director::idle(options.clone(), now.instant),
         };
         let listener = Listener::bind(listen).await?;
+        let bringers = match options.protocol {
+            Protocol::Http => options.http.inbound_connections,
+            Protocol::Smpp | Protocol::Ucp => 0,
+        };
         let local_addr = listener.local_addr();
         let ledger = Ledger::open(ledger)?;
         let shared = Arc::new(Shared {
@@ -161,18 +160,14 @@ impl SmscServer {
             }),
             earlier: Notify::new(),
             changed: Notify::new(),
+            shut: watch::Sender::new(false),
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(keep_time(Arc::clone(&shared)));
-        let accepting = Arc::clone(&shared);
-        tasks.spawn(async move {
-            loop {
-                let (stream, peer) = listener.accept().await;
-                if accepting.open(stream).is_none() {
-                    warn!(%peer, limit = CONNECTIONS, "too many connections; closed at once");
-                }
-            }
-        });
+        tasks.spawn(sockets::accept(Arc::clone(&shared), listener));
+        for _ in 0..bringers {
+            tasks.spawn(sockets::reach(Arc::clone(&shared)));
+        }
         Ok(Self {
             local_addr,
             shared,
@@ -271,6 +266,23 @@ impl SmscServer {
         Ok(())
     }
 
+    /// Connects to a UCP client and delivers to it, after a login with this name and password, where there is one.
+    ///
+    /// # Errors
+    /// When it cannot be connected to.
+    pub async fn connect(&self, to: SocketAddr, login: Option<(&str, &str)>) -> Result<(), ServerError> {
+        let failed = |kind| ServerError::Outbind { to, kind };
+        if self.options().protocol != Protocol::Ucp {
+            return Err(failed(io::Error::other("only a UCP centre connects so")));
+        }
+        let stream = TcpStream::connect(to).await.map_err(failed)?;
+        if let Some(session) = self.shared.open(stream) {
+            self.shared
+                .turn(Some(session), |core, now| core.machine.call(now, session, login));
+        }
+        Ok(())
+    }
+
     /// Stops, cutting what is connected.
     ///
     /// # Errors
@@ -350,9 +362,14 @@ impl Core {
         }
     }
 
-    fn transmit(&mut self, session: SessionId, out: &mut BytesMut) -> Flow {
+    fn transmit(&mut self, session: SessionId, out: &mut BytesMut, stream: &TcpStream) -> Flow {
         if self.failed.is_some() {
             out.clear();
+            return Flow::Closing;
+        }
+        if self.machine.has_unsent(session) && sockets::has_hung_up(stream) {
+            self.machine.handle_hung_up(session);
+            self.keep_records();
             return Flow::Closing;
         }
         self.machine.poll_transmit(session, out)
@@ -376,6 +393,9 @@ impl Shared {
                 wake.notify_one();
             }
         }
+        let is_shut = core.machine.options().binds.refuse_connections;
+        self.shut
+            .send_if_modified(|shut| std::mem::replace(shut, is_shut) != is_shut);
         let next = [core.machine.poll_timeout(), core.director.poll_timeout()]
             .into_iter()
             .flatten()
@@ -391,6 +411,15 @@ impl Shared {
 
     /// Takes a connection in; `None` when there are too many.
     fn open(self: &Arc<Self>, stream: TcpStream) -> Option<SessionId> {
+        let (session, wake) = self.enter(Smsc::handle_opened)?;
+        let shared = Arc::clone(self);
+        let task = async move { shared.serve(session, stream, &wake).await };
+        self.lock().connections.spawn(task);
+        Some(session)
+    }
+
+    /// A session for a connection.
+    fn enter(&self, opened: impl FnOnce(&mut Smsc, Moment, SessionId)) -> Option<(SessionId, Arc<Notify>)> {
         let mut core = self.lock();
         while core.connections.try_join_next().is_some() {}
         if core.wakes.len() >= CONNECTIONS {
@@ -400,20 +429,19 @@ impl Shared {
         let session = SessionId(core.next_session);
         let wake = Arc::new(Notify::new());
         core.wakes.insert(session, Arc::clone(&wake));
-        let shared = Arc::clone(self);
         drop(core);
-        self.turn(None, |core, now| core.machine.handle_opened(now, session));
-        let task = async move {
-            if let Err(error) = connection(&shared, session, stream, &wake).await {
-                debug!(session = session.0, %error, "a connection failed");
-            }
-            shared.turn(Some(session), |core, now| {
-                core.wakes.remove(&session);
-                core.machine.handle_ended(now, session);
-            });
-        };
-        self.lock().connections.spawn(task);
-        Some(session)
+        self.turn(None, |core, now| opened(&mut core.machine, now, session));
+        Some((session, wake))
+    }
+
+    async fn serve(&self, session: SessionId, stream: TcpStream, wake: &Notify) {
+        if let Err(error) = sockets::connection(self, session, stream, wake).await {
+            debug!(session = session.0, %error, "a connection failed");
+        }
+        self.turn(Some(session), |core, now| {
+            core.wakes.remove(&session);
+            core.machine.handle_ended(now, session);
+        });
     }
 }
 
@@ -433,58 +461,5 @@ async fn keep_time(shared: Arc<Shared>) {
             None => shared.earlier.notified().await,
         }
         shared.turn(None, Core::handle_timeout);
-    }
-}
-
-async fn connection(
-    shared: &Shared,
-    session: SessionId,
-    mut stream: TcpStream,
-    wake: &Notify,
-) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let mut input = vec![0; READ];
-    let mut out = BytesMut::new();
-    let mut flow = shared.lock().transmit(session, &mut out);
-    loop {
-        while !out.is_empty() {
-            match stream.try_write(&out) {
-                Ok(0) => return Ok(()),
-                Ok(written) => out.advance(written),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
-            }
-        }
-        if flow == Flow::Closing && out.is_empty() {
-            stream.shutdown().await?;
-            let read_out = async { while stream.read(&mut input).await.is_ok_and(|count| count > 0) {} };
-            // Whether the peer closes in time changes nothing.
-            timeout(LINGER, read_out).await.ok();
-            return Ok(());
-        }
-        let reads = flow == Flow::Open && out.len() < HIGH_WATER;
-        tokio::select! {
-            ready = stream.readable(), if reads => {
-                ready?;
-                match stream.try_read(&mut input) {
-                    Ok(0) => return Ok(()),
-                    Ok(count) => {
-                        let bytes = input.get(..count).unwrap_or(&[]);
-                        flow = shared.turn(Some(session), |core, now| {
-                            core.machine.handle_bytes(now, session, bytes);
-                            core.keep_records();
-                            core.transmit(session, &mut out)
-                        });
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            ready = stream.writable(), if !out.is_empty() => ready?,
-            () = wake.notified() => flow = shared.lock().transmit(session, &mut out),
-            () = sleep(STALL), if !out.is_empty() => {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes no octets"));
-            }
-        }
     }
 }

@@ -3,6 +3,7 @@
 //! A value without a will: the machine decides. Invariant: `out` holds whole PDUs, except those that are wrong on purpose.
 
 use super::account::Outgoing;
+use super::http::Http;
 use super::options::Sequences;
 use super::ucp::Ucp;
 use bytes::{Bytes, BytesMut};
@@ -56,6 +57,8 @@ pub(super) struct Sent {
 pub(super) struct Session {
     /// Where it speaks UCP.
     pub(super) ucp: Option<Box<Ucp>>,
+    /// Where it speaks HTTP.
+    pub(super) http: Option<Box<Http>>,
     pub(super) state: State,
     pub(super) account: Option<usize>,
     pub(super) kind: Option<Kind>,
@@ -70,6 +73,8 @@ pub(super) struct Session {
     pub(super) half_dead: bool,
     /// Nothing is read from it any more.
     pub(super) deaf: bool,
+    /// It ends with a reset.
+    pub(super) reset: bool,
     pub(super) window: usize,
     pub(super) outstanding: FxHashMap<u32, Sent>,
     /// When deliveries time out: by number and stamp; answered ones are left in and passed over.
@@ -82,6 +87,8 @@ pub(super) struct Session {
     pub(super) held: Vec<(Bytes, Option<Box<str>>)>,
     /// Ids given lately, where there is a ledger: a cut may overtake them.
     pub(super) given: VecDeque<(Instant, Box<str>)>,
+    /// How many of these, the latest, no socket has had.
+    pub(super) unsent: usize,
     pub(super) submits: u64,
     sequences: Sequences,
     next_sequence: u32,
@@ -107,6 +114,7 @@ impl Session {
         };
         Self {
             ucp: None,
+            http: None,
             state: State::Open,
             account: None,
             kind: None,
@@ -116,6 +124,7 @@ impl Session {
             dirty: false,
             half_dead: false,
             deaf: false,
+            reset: false,
             window: window.max(1),
             outstanding: FxHashMap::default(),
             deadlines: VecDeque::new(),
@@ -123,6 +132,7 @@ impl Session {
             pending: 0,
             held: Vec::new(),
             given: VecDeque::new(),
+            unsent: 0,
             submits: 0,
             sequences,
             next_sequence,

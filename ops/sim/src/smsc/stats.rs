@@ -56,6 +56,8 @@ pub struct SmscStats {
     pub malformed_deliveries: u64,
     /// Of these: answered.
     pub malformed_answered: u64,
+    /// Requests over HTTP that were reset or answered with an error, and not taken.
+    pub turned_away: u64,
     /// PDUs that could not be decoded.
     pub undecodable: u64,
     /// Answers to nothing: those to malformed PDUs among them.

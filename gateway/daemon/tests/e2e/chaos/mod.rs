@@ -1,25 +1,29 @@
 //! Carriers that misbehave at random, and still every message is sent, reported once and as what it was.
 //!
-//! Two carriers of the simulator with `--chaos`: three transceivers at one, two pairs of transmitter and receiver at the
-//! other. By seed they cut, drop, stall, slow down, throttle, send receipts in storms, early, twice and on sibling binds, send
-//! garbage, keep silent, answer in disorder, lose answers, refuse binds and die half; some messages are long, some refused for
-//! good, some not delivered, and phones write meanwhile. `smsgw compare` judges the ledgers of client, carriers and callback
-//! receiver; `verdict` what the gateway counted. `cargo xtask chaos` makes a campaign of it: `SMSGW_MESSAGES` (1000),
-//! `SMSGW_LEVEL` (2), and `SMSGW_SEED` to repeat one.
+//! Two carriers of the simulator with `--chaos`, over one protocol. By seed they cut, drop, stall, slow down, answer late, throttle,
+//! send receipts in storms, early, twice and on sibling binds, send garbage, keep silent, answer in disorder, lose answers, refuse
+//! binds and connections and die half; over HTTP they also reset requests, have errors of their own, and garble or break off
+//! answers. Some messages are long, some refused for good, some not delivered, and phones write meanwhile. `smsgw compare` judges
+//! the ledgers of client, carriers and callback receiver; `verdict` what the gateway counted. `cargo xtask chaos` makes a campaign
+//! of it: `SMSGW_MESSAGES` (1000), `SMSGW_LEVEL` (2), and `SMSGW_SEED` to repeat one.
 
+mod carrier;
 mod verdict;
 
-use crate::harness::{Gateway, Process, Settings, compare, peer};
-use serde_json::{Value, json};
-use std::path::Path;
+use crate::harness::{Gateway, compare, free_port, peer};
+use carrier::{Carrier, settings};
+use serde_json::Value;
 use std::time::Duration;
 use tokio::time::Instant;
 use verdict::Verdict;
 
-/// Parts of messages from phones, per batch.
-const BATCH: u64 = 50;
-/// A long one among the batches has so many messages of three parts.
-const LONG: u64 = 10;
+/// What the carriers speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Speech {
+    Smpp,
+    Ucp,
+    Http,
+}
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| {
@@ -31,124 +35,30 @@ fn number(name: &str, default: u64) -> u64 {
 /// What makes a round.
 #[derive(Debug, Clone, Copy)]
 struct Round {
+    speech: Speech,
     seed: u64,
     messages: u64,
     level: u64,
 }
 
-/// One carrier: a simulator process, and how many messages its phones send.
-struct Carrier {
-    process: Process,
-    port: u16,
-    phones: u64,
-}
-
-impl Carrier {
-    async fn start(round: Round, ledger: &Path, number: u64, ids: &str) -> Self {
-        let (seed, level) = ((round.seed + number).to_string(), round.level.to_string());
-        let first_id = (1_000_000_000_000 * (number + 1) + round.seed % 1_000_000).to_string();
-        let ledger = ledger.display().to_string();
-        let (process, port) = peer(&[
-            "sim",
-            "smsc",
-            "--listen",
-            "127.0.0.1:0",
-            "--control",
-            "--ledger",
-            &ledger,
-            "--chaos",
-            &level,
-            "--seed",
-            &seed,
-            "--ids",
-            ids,
-            "--first-id",
-            &first_id,
-            "--deliver-timeout",
-            "2s",
-            "--receipt-delay",
-            "20ms",
-            "--receipt-jitter",
-            "200ms",
-            "--states",
-            "undeliv=0.05,expired=0.03,rejectd=0.02",
-            "--states-by-recipient",
-            "--reject",
-            "suffix:13=0x0b",
-            "--reject",
-            "suffix:57=0x401",
-        ])
-        .await;
-        Self {
-            process,
-            port,
-            phones: 0,
-        }
-    }
-
-    /// Phones write: a tenth of what clients do, in batches of short and of long messages.
-    async fn inject(&mut self, round: Round, number: u64) {
-        for batch in 0..(round.messages / 20).div_ceil(BATCH + LONG) {
-            // Each batch has phones of its own: those of real ones count their references up.
-            let from = format!("49{number}{batch:03}*");
-            let short = json!({"total": BATCH, "rate": 25.0, "from": from});
-            let concat = ["udh", "udh16", "sar", "udh-and-sar"][(batch % 4) as usize];
-            let long = json!({"total": LONG, "rate": 10.0, "from": from, "parts": 3, "order": "shuffled",
-                "concat": concat});
-            for batch in [short, long] {
-                self.process.tell(&format!("mo {batch}")).await;
-                self.phones += batch["total"].as_u64().unwrap();
-            }
-        }
-    }
-
-    /// What it has counted.
-    async fn stats(&mut self) -> Value {
-        let seen = self.process.out.read(<[String]>::len);
-        self.process.tell("stats").await;
-        self.process
-            .out
-            .wait("the carrier's counts", |lines| {
-                let line: Value = serde_json::from_str(lines.get(seen)?).unwrap();
-                assert!(line["error"].is_null(), "{line}");
-                Some(line)
-            })
-            .await
-    }
-}
-
-fn settings(alpha: u16, beta: u16, sink: u16) -> Settings {
-    let mut settings = Settings::new()
-        .operator("alpha", alpha)
-        .operator("beta", beta)
-        .line("operator.alpha", "binds = 3")
-        .line("operator.beta", "binds = 2")
-        .line("operator.beta", "bind = \"transmitter+receiver\"");
-    for operator in ["operator.alpha", "operator.beta"] {
-        for line in [
-            "window = 20",
-            "response_timeout = \"2s\"",
-            "enquire_link = \"1s\"",
-            "credentials_retry = \"1s\"",
-            "throttled_retry = \"100ms\"",
-            "queue_full_retry = [\"100ms for 10m\"]",
-            "in_doubt_max = 1000",
-        ] {
-            settings = settings.line(operator, line);
-        }
-    }
-    settings
-        // A receipt that came before its answer, while the form of ids was not known yet, is looked at again at half of it.
-        .line("limits", "parked_receipts = \"10s\"")
-        .client("acme", &format!("http://127.0.0.1:{sink}/"))
-        .route_mt(&["49"], &["alpha"])
-        .route_mt(&["43"], &["beta"])
-        .route_mo(&["12345"], "acme")
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_carriers_do_every_message_is_sent_and_reported_once() {
+    play(Speech::Smpp).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_carriers_do_every_message_is_sent_and_reported_once() {
+async fn whatever_centres_of_ucp_do_every_message_is_sent_and_reported_once() {
+    play(Speech::Ucp).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_carriers_over_http_do_every_message_is_sent_and_reported_once() {
+    play(Speech::Http).await;
+}
+
+async fn play(speech: Speech) {
     let round = Round {
+        speech,
         seed: number("SMSGW_SEED", u64::from(rand::random::<u32>())),
         messages: number("SMSGW_MESSAGES", 1000),
         level: number("SMSGW_LEVEL", 2),
@@ -168,9 +78,11 @@ async fn whatever_carriers_do_every_message_is_sent_and_reported_once() {
         &path("callbacks"),
     ])
     .await;
-    let mut alpha = Carrier::start(round, &dir.path().join("carrier"), 0, "hex-then-decimal").await;
-    let mut beta = Carrier::start(round, &dir.path().join("carrier-beta"), 1, "padded-then-decimal").await;
-    settings(alpha.port, beta.port, sink_port).write(dir.path());
+    // Where carriers over HTTP bring receipts: known to them before the gateway listens.
+    let inbound = [free_port(), free_port()];
+    let mut alpha = Carrier::start(round, &dir.path().join("carrier"), 0, inbound[0]).await;
+    let mut beta = Carrier::start(round, &dir.path().join("carrier-beta"), 1, inbound[1]).await;
+    settings(speech, [&alpha, &beta], inbound, sink_port).write(dir.path());
     let mut gateway = Gateway::start(dir.path()).await;
     alpha.inject(round, 1).await;
     beta.inject(round, 2).await;

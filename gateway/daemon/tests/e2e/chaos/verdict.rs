@@ -116,6 +116,7 @@ impl Verdict<'_> {
     /// One line of JSON for people and for `cargo xtask chaos`.
     pub(super) fn summary(&self, round: Round, took: Duration) -> Value {
         json!({
+            "protocol": format!("{:?}", round.speech).to_lowercase(),
             "seed": round.seed,
             "level": round.level,
             "messages": round.messages,
@@ -137,6 +138,7 @@ impl Verdict<'_> {
             "over_transmitters": self.metric("smsgw_operator_arrivals_refused_total", &[("why", "not_bound")]),
             "reconnects": self.metric("smsgw_operator_reconnects_total", &[]),
             "throttled": self.carriers("throttled"),
+            "turned_away": self.carriers("turned_away"),
             "receipts": self.carriers("receipts"),
             "receipts_parked": self.metric("smsgw_receipts_parked_total", &[]),
             "receipts_unknown": self.metric("smsgw_receipts_unknown_total", &[]),

@@ -50,6 +50,55 @@ impl Settings {
             .line(&section, "reconnect_max = \"500ms\"")
     }
 
+    /// A UCP operator at a simulated centre on this machine.
+    pub(crate) fn ucp_operator(self, name: &str, port: u16) -> Self {
+        let section = format!("operator.{name}");
+        self.line(&section, "protocol = \"ucp\"")
+            .line(&section, &format!("hosts = [\"127.0.0.1:{port}\"]"))
+            .line(&section, "login = \"12345\"")
+            .line(&section, "password = \"secret\"")
+            .line(&section, "window = 20")
+            .line(&section, "reconnect_min = \"50ms\"")
+            .line(&section, "reconnect_max = \"500ms\"")
+    }
+
+    /// An operator at `smsgw sim http` on this machine, which is to bring receipts and MO to the port `inbound` with the
+    /// header `x-secret: s3cret`.
+    pub(crate) fn http_operator(self, name: &str, port: u16, inbound: u16) -> Self {
+        let section = format!("operator.{name}");
+        let (api, brings) = (format!("{section}.http"), format!("{section}.http.inbound"));
+        let (mo, receipt) = (format!("{brings}.mo"), format!("{brings}.receipt"));
+        let json = r#"{"to":"{to}","from":"{from}","text":"{text}","udh":"{udh_hex}","receipt":{receipt}}"#;
+        self.line(&section, "protocol = \"http\"")
+            .line(&section, "password = \"test\"")
+            .line(&section, "window = 20")
+            .line(&section, "long_messages = \"udh8\"")
+            .line(&section, "reconnect_min = \"50ms\"")
+            .line(&section, "reconnect_max = \"500ms\"")
+            .line(&section, "temporary_retry = [\"100ms\"]")
+            .line(&section, "temporary_attempts = 1000")
+            .line(&api, &format!("url = \"http://127.0.0.1:{port}/messages\""))
+            .line(&api, "auth = \"basic\"")
+            .line(&api, "username = \"test\"")
+            .line(&api, &format!("json = '{json}'"))
+            .line(&api, "id = \"json:/id\"")
+            .line(&api, "code = \"json:/status\"")
+            .line(&api, "success = [\"accepted\"]")
+            .line(&brings, &format!("listen = \"127.0.0.1:{inbound}\""))
+            .line(&brings, "mo_path = \"/mo\"")
+            .line(&brings, "receipt_path = \"/receipt\"")
+            .line(&brings, "auth = \"header\"")
+            .line(&brings, "header = \"x-secret\"")
+            .line(&brings, "secret = \"s3cret\"")
+            .line(&mo, "from = \"json:/from\"")
+            .line(&mo, "to = \"json:/to\"")
+            .line(&mo, "text = \"json:/text\"")
+            .line(&mo, "data = \"json:/data\"")
+            .line(&mo, "udh = \"json:/udh\"")
+            .line(&receipt, "id = \"json:/id\"")
+            .line(&receipt, "state = \"json:/status\"")
+    }
+
     /// A client whose key is its name and `-key`.
     pub(crate) fn client(self, name: &str, callback: &str) -> Self {
         let section = format!("client.{name}");

@@ -1,6 +1,7 @@
 //! How submits are answered: body, strings, order (quirks 20, 21 and 24).
 
 use super::{Job, Moment, SessionId, Smsc, hit, later};
+use crate::smsc::http::{GARBLED, HALF};
 use crate::smsc::options::{AnswerStrings, ErrorAnswer};
 use crate::smsc::session::Session;
 use crate::smsc::wire::{Operation, id, pdu, put_string, put_tlv, tag};
@@ -30,6 +31,27 @@ impl Smsc {
         self.close(now, session, true);
     }
 
+    /// Whether there are answers in the ledger that no socket has had.
+    #[must_use]
+    pub fn has_unsent(&self, session: SessionId) -> bool {
+        self.sessions.get(&session).is_some_and(|known| known.unsent > 0)
+    }
+
+    /// The peer closed its end before it was sent what there is to send: those answers are lost.
+    pub fn handle_hung_up(&mut self, session: SessionId) {
+        let Some(known) = self.sessions.get_mut(&session) else {
+            return;
+        };
+        known.out.clear();
+        let arrived = known
+            .given
+            .len()
+            .saturating_sub(std::mem::take(&mut known.unsent));
+        for (_, id) in known.given.split_off(arrived.min(known.given.len())) {
+            self.answer_lost(session, &id);
+        }
+    }
+
     /// Answers a submit, or records that it cannot.
     pub(super) fn answer(
         &mut self,
@@ -52,6 +74,22 @@ impl Smsc {
             }
             return;
         }
+        let spoiled = if status == 0 && known.http.is_some() {
+            let quirks = &self.options.http;
+            if hit(&mut self.rng, quirks.garbled_answers) {
+                Some(GARBLED)
+            } else {
+                hit(&mut self.rng, quirks.half_answers).then_some(HALF)
+            }
+        } else {
+            None
+        };
+        if let Some(spoiled) = spoiled {
+            self.answer_lost(session, message_id);
+            return self.send(session, operation.answer_id(), spoiled, sequence, |out| {
+                put_string(out, message_id.as_bytes());
+            });
+        }
         if status == 0 && self.records.is_some() {
             while known
                 .given
@@ -61,6 +99,7 @@ impl Smsc {
                 known.given.pop_front();
             }
             known.given.push_back((now.instant, message_id.into()));
+            known.unsent = known.unsent.saturating_add(1);
         }
         let quirks = &self.options.answers;
         let congestion = if quirks.congestion_follows_queue {

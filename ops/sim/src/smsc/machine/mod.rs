@@ -14,6 +14,7 @@
 
 mod answer;
 mod bind;
+mod called;
 mod delivery;
 mod judge;
 mod query;
@@ -23,8 +24,9 @@ mod times;
 
 use super::account::{Account, Outgoing};
 use super::agenda::Agenda;
+use super::http::{self, Bringer, Http, Taker};
 use super::mo::{MoBatch, MoSource};
-use super::options::{Protocol, ReceiptForm, SmscOptions};
+use super::options::{BindQuirks, Protocol, ReceiptForm, ReceiptWhen, SmscOptions};
 use super::session::{Kind, Session, State};
 use super::stats::SmscStats;
 use super::store::Store;
@@ -64,6 +66,8 @@ pub enum Flow {
     Deaf,
     /// Send what there is, then close.
     Closing,
+    /// Close at once, with a reset.
+    Resetting,
 }
 
 #[derive(Debug)]
@@ -112,12 +116,26 @@ pub struct Smsc {
     wall: Timestamp,
 }
 
-/// UCP tells id and state in fields of their own.
+/// UCP and HTTP tell id and state in fields of their own; HTTP has no keep-alive and no answer to a bind.
 fn spoken(options: SmscOptions) -> SmscOptions {
     match options.protocol {
         Protocol::Smpp => options,
         Protocol::Ucp => SmscOptions {
             receipt_form: ReceiptForm::Both,
+            ..options
+        },
+        Protocol::Http => SmscOptions {
+            receipt_form: ReceiptForm::Both,
+            receipts: match options.http.inbound {
+                Some(_) => options.receipts,
+                None => ReceiptWhen::Never,
+            },
+            binds: BindQuirks {
+                bind_delay: Duration::ZERO,
+                enquire_link: Duration::ZERO,
+                enquire_before_bind: false,
+                ..options.binds
+            },
             ..options
         },
     }
@@ -171,11 +189,33 @@ impl Smsc {
             self.options.deliveries.sequences,
         );
         opened.ucp = speaks_ucp.then(|| Box::new(Ucp::new()));
+        if self.options.protocol == Protocol::Http {
+            let taker = Taker::new(self.options.system_id.is_some());
+            opened.http = Some(Box::new(Http::Taker(taker)));
+        }
         self.sessions.insert(session, opened);
         if self.options.binds.enquire_before_bind {
             self.request(session, id::ENQUIRE_LINK, |_| {});
         }
         self.check(now, session);
+    }
+
+    /// A connection to the gateway's inbound was opened (HTTP): deliveries go out over it, one at a time.
+    pub fn handle_reached(&mut self, now: Moment, session: SessionId) {
+        let mut opened = Session::new(now.instant, 1, self.options.deliveries.sequences);
+        opened.http = Some(Box::new(Http::Bringer(Bringer::new(&self.options.http))));
+        self.sessions.insert(session, opened);
+        let name = self
+            .options
+            .system_id
+            .as_deref()
+            .unwrap_or(http::ACCOUNT)
+            .to_owned();
+        let password = self.options.password.clone().unwrap_or_default();
+        let bind = Bringer::bind(name.as_bytes(), password.as_bytes());
+        if let Cut::Pdu(head, body, _) = cut(&bind) {
+            self.handle_bind(now, session, Kind::Receiver, head, body);
+        }
     }
 
     /// Octets came, cut anywhere.
@@ -185,7 +225,11 @@ impl Smsc {
         };
         known.last_received = now.instant;
         self.wall = now.wall;
-        let translated = known.ucp.as_mut().map(|ucp| ucp.take(bytes));
+        let translated = match (&mut known.ucp, &mut known.http) {
+            (Some(ucp), _) => Some(ucp.take(bytes)),
+            (None, Some(http)) => Some(http.take(bytes)),
+            (None, None) => None,
+        };
         let bytes = translated.as_deref().unwrap_or(bytes);
         let mut kept = std::mem::take(&mut known.input);
         let stream: &[u8] = if kept.is_empty() {
@@ -291,13 +335,21 @@ impl Smsc {
             if ucp.give(&pdus, &mut self.keys, self.wall, out) {
                 return Flow::Closing;
             }
+        } else if let Some(http) = &mut known.http {
+            let pdus = std::mem::take(&mut known.out);
+            if http.give(&pdus, &self.options.http, out) {
+                return Flow::Closing;
+            }
         } else if out.is_empty() {
             std::mem::swap(out, &mut known.out);
         } else {
             out.extend_from_slice(&known.out);
         }
         known.out.clear();
-        if known.is_over() {
+        known.unsent = 0;
+        if known.reset {
+            Flow::Resetting
+        } else if known.is_over() {
             Flow::Closing
         } else if known.deaf {
             Flow::Deaf

@@ -4,6 +4,7 @@ use super::{Job, Moment, SessionId, Smsc, count, fate_word, hit, is_nth, later};
 use crate::ledger::Fate;
 use crate::line::Line;
 use crate::smsc::id::Id;
+use crate::smsc::options::Protocol;
 use crate::smsc::rule::StateWord;
 use crate::smsc::session::{Kind, State};
 use crate::smsc::store::Stored;
@@ -14,6 +15,8 @@ use std::time::Duration;
 
 const INVALID_BIND_STATUS: u32 = 0x04;
 const THROTTLED: u32 = 0x58;
+const SYSTEM_ERROR: u32 = 0x08;
+const TEMPORARY_APP_ERROR: u32 = 0x64;
 /// Upper bits of the sequence_number of malformed deliveries.
 const MALFORMED: u32 = 0x7000_0000;
 
@@ -58,6 +61,17 @@ impl Smsc {
                 return self.answer(now, session, operation, sequence, status, "");
             }
         };
+        if self.options.protocol == Protocol::Http {
+            // A request behind the answer: that one has arrived.
+            let arrived = known.given.len().saturating_sub(known.unsent);
+            known.given.drain(..arrived);
+            if self.turned_away(now, session, operation, sequence) {
+                return;
+            }
+        }
+        let Some(known) = self.sessions.get_mut(&session) else {
+            return;
+        };
         known.submits = known.submits.saturating_add(1);
         known.pending = known.pending.saturating_add(1);
         let submits = known.submits;
@@ -90,6 +104,29 @@ impl Smsc {
             );
         }
         self.after_submit(session, submits);
+    }
+
+    /// Whether a request is not even looked at: its connection is reset, or the server has an error.
+    fn turned_away(&mut self, now: Moment, session: SessionId, operation: Operation, sequence: u32) -> bool {
+        if hit(&mut self.rng, self.options.http.resets) {
+            count(&mut self.stats.turned_away);
+            if let Some(known) = self.sessions.get_mut(&session) {
+                known.reset = true;
+            }
+            self.close(now, session, true);
+            return true;
+        }
+        let fails = hit(&mut self.rng, self.options.http.errors);
+        if fails {
+            count(&mut self.stats.turned_away);
+            let status = if sequence.is_multiple_of(2) {
+                TEMPORARY_APP_ERROR
+            } else {
+                SYSTEM_ERROR
+            };
+            self.answer(now, session, operation, sequence, status, "");
+        }
+        fails
     }
 
     fn decide(&mut self, now: Moment, fate: Fate, status: u32) -> Decided {
@@ -195,8 +232,11 @@ impl Smsc {
     }
 
     /// What is sent beside answers and deliveries.
-    fn after_submit(&mut self, session: SessionId, of_session: u64) {
+    fn after_submit(&mut self, submitted: SessionId, of_session: u64) {
         let total = self.stats.submits;
+        let Some(session) = self.beside(submitted) else {
+            return self.wear(submitted, of_session);
+        };
         if is_nth(total, self.options.malformed_every) {
             count(&mut self.stats.malformed);
             count(&mut self.stats.malformed_deliveries);
@@ -227,6 +267,23 @@ impl Smsc {
             }
             self.send_raw(session, &octets);
         }
+        self.wear(submitted, of_session);
+    }
+
+    /// Where requests that are no deliveries go: over HTTP the connection of a submit takes none.
+    fn beside(&mut self, session: SessionId) -> Option<SessionId> {
+        let known = self.sessions.get(&session)?;
+        if known.http.is_none() {
+            return Some(session);
+        }
+        let sessions = &self.sessions;
+        self.accounts
+            .get_mut(known.account?)?
+            .next_receiver(|session| sessions.get(&session).is_some_and(|known| !known.is_over()))
+    }
+
+    /// What becomes of a session after so many submits.
+    fn wear(&mut self, session: SessionId, of_session: u64) {
         let binds = &self.options.binds;
         let (half_dead, deaf) = (binds.half_dead_after, binds.deaf_after);
         let unbind = is_nth(of_session, binds.unbind_every);

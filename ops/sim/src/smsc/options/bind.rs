@@ -57,6 +57,9 @@ pub struct BindQuirks {
     /// After so many submits of a session stop reading from the socket; 0: never (quirk 25).
     #[arg(long, default_value_t = 0)]
     pub deaf_after: u64,
+    /// Close the port: connections are refused.
+    #[arg(long)]
+    pub refuse_connections: bool,
 }
 
 impl Default for BindQuirks {
@@ -76,6 +79,7 @@ impl Default for BindQuirks {
             unbind_every: 0,
             half_dead_after: 0,
             deaf_after: 0,
+            refuse_connections: false,
         }
     }
 }

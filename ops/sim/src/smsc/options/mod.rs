@@ -6,12 +6,14 @@
 mod answer;
 mod bind;
 mod deliver;
+mod http;
 mod receipt;
 mod submit;
 
 pub use answer::{AnswerQuirks, AnswerStrings, ErrorAnswer};
 pub use bind::BindQuirks;
 pub use deliver::{DeliverQuirks, Sequences, Tail};
+pub use http::HttpQuirks;
 pub use receipt::{
     DateForm, Disagreement, NetworkError, ReceiptBind, ReceiptForm, ReceiptQuirks, ReceiptText, ReceiptedPart,
 };
@@ -48,13 +50,16 @@ pub enum Protocol {
     Smpp,
     /// UCP/EMI: `sim ucp`.
     Ucp,
+    /// HTTP: `sim http`.
+    Http,
 }
 
 /// The carrier's behaviour. Shares are from 0 to 1.
 #[derive(Debug, Clone, PartialEq, clap::Args, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SmscOptions {
-    /// What it speaks; counts for new connections. UCP has the same switches, as far as it has words for them.
+    /// What it speaks; counts for new connections. UCP and HTTP have the same switches, as far as they have
+    /// words for them.
     #[arg(long, value_enum, default_value_t = Protocol::Smpp, hide = true)]
     pub protocol: Protocol,
     /// Name of the carrier in bind answers.
@@ -172,6 +177,9 @@ pub struct SmscOptions {
     /// How its deliveries look on the wire.
     #[command(flatten)]
     pub deliveries: DeliverQuirks,
+    /// What only HTTP has.
+    #[command(flatten)]
+    pub http: HttpQuirks,
 }
 
 impl Default for SmscOptions {
@@ -214,6 +222,7 @@ impl Default for SmscOptions {
             answers: AnswerQuirks::default(),
             receipt: ReceiptQuirks::default(),
             deliveries: DeliverQuirks::default(),
+            http: HttpQuirks::default(),
         }
     }
 }

@@ -6,6 +6,7 @@ mod answers;
 mod binds;
 mod chaos;
 mod deliveries;
+mod http;
 mod phones;
 mod receipts;
 mod submits;

@@ -468,3 +468,28 @@ fn query_cancel_and_replace_are_answered_from_the_store() {
     });
     assert_eq!(rig.feed(1, &unknown)[0].status, 0x67);
 }
+
+#[test]
+fn answers_that_no_socket_had_when_the_peer_hung_up_are_recorded_as_lost() {
+    let mut rig = Rig::with(json!({"receipts": "never"}));
+    assert_eq!(rig.submit(2, "491700000001").len(), 1);
+    let now = rig.moment();
+    for sequence in [3, 4] {
+        let submit = request(id::SUBMIT_SM, sequence, |out| Submit::default().body(out));
+        rig.machine.handle_bytes(now, SessionId(1), &submit);
+    }
+    assert!(rig.machine.has_unsent(SessionId(1)));
+    rig.machine.handle_hung_up(SessionId(1));
+    assert_eq!(rig.out(1), []);
+    assert!(!rig.machine.has_unsent(SessionId(1)));
+    let lost = rig
+        .records()
+        .iter()
+        .filter(|record| matches!(record, CarrierRecord::AnswerLost(_)))
+        .count();
+    assert_eq!(
+        (lost, rig.machine.stats().unanswered),
+        (2, 2),
+        "the first was sent"
+    );
+}

@@ -270,3 +270,27 @@ fn a_spoiled_delivery_and_an_unknown_operation_are_sent_on_purpose() {
     centre.answer(told[1].0, 52, &["N", "01", ""]);
     assert_eq!(centre.0.machine.stats().malformed_answered, 1);
 }
+
+#[test]
+fn a_trn_whose_answer_is_late_is_not_given_to_another_delivery() {
+    let mut centre = Centre::new(json!({"deliver_timeout": "1s", "deliver_window": 60}));
+    for number in 0..60_u8 {
+        centre.submit(number, &format!("0049170{number}"));
+    }
+    // Nobody answers: they are sent again, as far as there are TRNs.
+    centre.0.pass(1000);
+    let again = centre.read();
+    assert_eq!(again.iter().filter(|told| told.2 == 53).count(), 40);
+    for trn in 0..100 {
+        centre.answer(trn, 53, &["A", "", ""]);
+    }
+    let stats = centre.0.machine.stats();
+    assert_eq!((stats.late_answers, stats.receipts_taken), (60, 40));
+    centre.0.pass(2000);
+    let rest = centre.read();
+    assert_eq!(
+        rest.iter().filter(|told| told.2 == 53).count(),
+        20,
+        "the others have not been taken"
+    );
+}

@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! O/60 ─▶ bind_transceiver        R/60 ◀─ its answer
+//! R/60 ─▶ bind_transceiver        O/60 ◀─ outbind, on a connection of ours
 //! O/51, O/30, O/01 ─▶ submit_sm   R/51 ◀─ its answer: AdC:SCTS stands for the id
 //! O/31 ─▶ enquire_link            O/53 ◀─ deliver_sm with a receipt
 //! R/52, R/53 ─▶ its answer        O/52 ◀─ deliver_sm with a message from a phone
@@ -49,6 +50,8 @@ pub(super) struct Ucp {
     /// Sequence numbers and operations of ours, by TRN.
     sent: Vec<Option<(u32, u8)>>,
     next_trn: u8,
+    /// What the machine is told once the peer has taken our login.
+    bind: BytesMut,
 }
 
 impl Ucp {
@@ -59,7 +62,13 @@ impl Ucp {
             asked: vec![None; 100],
             sent: vec![None; 100],
             next_trn: 0,
+            bind: BytesMut::new(),
         }
+    }
+
+    /// On a connection of ours: the outbind that comes is a login, and this the bind that it stands for.
+    pub(super) fn once_logged_in(&mut self, bind: BytesMut) {
+        self.bind = bind;
     }
 
     /// Octets of the peer as PDUs for the machine.
@@ -86,7 +95,11 @@ impl Ucp {
         if !frame.is_operation {
             // A result that is spoiled is none: the delivery times out.
             let sent = self.sent.get_mut(trn).and_then(Option::take);
-            if let Some((sequence, ot)) = sent.filter(|_| frame.is_sound) {
+            if let Some((_, 60)) = sent {
+                if frame.is_sound && frame.field(0) == "A" {
+                    out.extend_from_slice(&std::mem::take(&mut self.bind));
+                }
+            } else if let Some((sequence, ot)) = sent.filter(|_| frame.is_sound) {
                 let command = if ot == 31 {
                     id::ENQUIRE_LINK
                 } else {
@@ -217,13 +230,18 @@ impl Ucp {
             answer if answer & ANSWER != 0 => self.give_answer(head, body, keys, now, out),
             id::DELIVER_SM | id::DATA_SM => self.give_delivery(head, body, keys, now, out),
             id::ENQUIRE_LINK | id::ALERT_NOTIFICATION => {
-                let trn = self.number(head.sequence, 31);
-                put(out, trn, true, 31, &["0", "0539"], 0);
+                self.ask(out, head.sequence, 31, &["0", "0539"], 0);
+            }
+            id::OUTBIND if !self.bind.is_empty() => {
+                let mut fields = smpp::Fields(body);
+                let (name, password) = (fields.string(), hex(fields.string()));
+                let name = String::from_utf8_lossy(name);
+                let fields = [&name, "6", "5", "1", &password, "", "0100", "", "", "", "", ""];
+                self.ask(out, head.sequence, 60, &fields, 0);
             }
             id::OUTBIND | id::UNBIND => {}
             _ => {
-                let trn = self.number(head.sequence, 99);
-                put(out, trn, true, 99, &["vendor"], 0);
+                self.ask(out, head.sequence, 99, &["vendor"], 0);
             }
         }
     }
@@ -290,8 +308,7 @@ impl Ucp {
             Operation::SubmitSm
         };
         let Ok((message, _)) = Submission::read(operation, body) else {
-            let trn = self.number(head.sequence, 52);
-            return put(out, trn, true, 52, &["spoiled"], 1);
+            return self.ask(out, head.sequence, 52, &["spoiled"], 1);
         };
         let mut fields = [const { String::new() }; 33];
         let mut set = |at: usize, value: String| {
@@ -360,23 +377,21 @@ impl Ucp {
         if message.source.ton == 5 {
             set(28, "5039".to_owned());
         }
-        let trn = self.number(head.sequence, ot);
         let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
-        put(out, trn, true, ot, &fields, 0);
+        self.ask(out, head.sequence, ot, &fields, 0);
     }
 
-    /// The next TRN that is free; with none free, the next.
-    fn number(&mut self, sequence: u32, ot: u8) -> u8 {
-        let free = (0..100).map(|step| self.next_trn.wrapping_add(step) % 100);
-        let trn = free
-            .into_iter()
-            .find(|trn| self.sent.get(usize::from(*trn)).is_some_and(Option::is_none))
-            .unwrap_or(self.next_trn % 100);
+    /// An operation under the next TRN that is free. A TRN is taken until its answer comes, also where the machine waits no
+    /// longer: an answer that is late would count for another. With none free it is not sent, and the machine's time runs out.
+    fn ask(&mut self, out: &mut BytesMut, sequence: u32, ot: u8, fields: &[&str], spoil: u8) {
+        let mut trns = (0..100).map(|step| self.next_trn.wrapping_add(step) % 100);
+        let is_free = |trn: &u8| self.sent.get(usize::from(*trn)).is_some_and(Option::is_none);
+        let Some(trn) = trns.find(is_free) else { return };
         self.next_trn = trn.wrapping_add(1) % 100;
         if let Some(place) = self.sent.get_mut(usize::from(trn)) {
             *place = Some((sequence, ot));
         }
-        trn
+        put(out, trn, true, ot, fields, spoil);
     }
 }
 

@@ -1,0 +1,165 @@
+//! Sockets of the carrier: the port, the connections of peers, and those to the gateway's inbound.
+//!
+//! Decides nothing. Invariants: nothing is written to a peer that has closed its end (the ledger says that such answers are
+//! lost); nothing is read from a connection that does not take what is written to it.
+
+use super::super::machine::{Flow, SessionId, Smsc};
+use super::{CONNECTIONS, Shared};
+use bytes::{Buf, BytesMut};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use smsgw_transport::Listener;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
+use tracing::{debug, warn};
+
+/// Octets taken from a socket at once.
+const READ: usize = 64 * 1024;
+/// Unsent octets above which nothing more is read from a connection.
+const HIGH_WATER: usize = 1 << 20;
+/// How long a peer may take none of what is to be sent.
+const STALL: Duration = Duration::from_secs(30);
+/// How long our close waits for the peer's, so that the last octets are not lost to a reset.
+const LINGER: Duration = Duration::from_millis(500);
+/// Pause after a port or a peer could not be had.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// Whether the peer has closed its end, whatever it sent before stands unread.
+pub(super) fn has_hung_up(stream: &TcpStream) -> bool {
+    let mut fds = [PollFd::new(stream, PollFlags::RDHUP)];
+    let at_once = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // What cannot be asked is found out by writing.
+    poll(&mut fds, Some(&at_once)).is_ok_and(|ready| ready > 0)
+}
+
+/// Takes connections in; while they are to be refused nobody listens, and nobody else gets the port.
+pub(super) async fn accept(shared: Arc<Shared>, listener: Listener) {
+    let mut shut = shared.shut.subscribe();
+    let local = listener.local_addr();
+    let mut listener = Some(listener);
+    loop {
+        let is_shut = *shut.borrow_and_update();
+        match &listener {
+            Some(open) if !is_shut => tokio::select! {
+                (stream, peer) = open.accept() => if shared.open(stream).is_none() {
+                    warn!(%peer, limit = CONNECTIONS, "too many connections; closed at once");
+                },
+                changed = shut.changed() => if changed.is_err() { return },
+            },
+            Some(_) | None if is_shut => {
+                drop(listener.take());
+                let held = hold(local);
+                if let Err(error) = &held {
+                    debug!(%local, %error, "the port is not kept");
+                }
+                if shut.wait_for(|shut| !shut).await.is_err() {
+                    return;
+                }
+                // Before the port is let go.
+                listener = Listener::bind(local).await.ok();
+            }
+            Some(_) | None => match Listener::bind(local).await {
+                Ok(open) => listener = Some(open),
+                Err(error) => {
+                    debug!(%local, %error, "the port is not free yet");
+                    sleep(AGAIN).await;
+                }
+            },
+        }
+    }
+}
+
+/// The port, without listening at it: who connects is refused.
+fn hold(local: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = match local {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(local)?;
+    Ok(socket)
+}
+
+/// Keeps one connection to the gateway's inbound (HTTP).
+pub(super) async fn reach(shared: Arc<Shared>) {
+    loop {
+        let inbound = shared.lock().machine.options().http.inbound.clone();
+        let Some(inbound) = inbound else {
+            sleep(AGAIN).await;
+            continue;
+        };
+        match TcpStream::connect(&inbound).await {
+            Ok(stream) => {
+                if let Some((session, wake)) = shared.enter(Smsc::handle_reached) {
+                    shared.serve(session, stream, &wake).await;
+                }
+            }
+            Err(error) => debug!(inbound, %error, "the gateway's inbound cannot be connected to"),
+        }
+        sleep(AGAIN).await;
+    }
+}
+
+pub(super) async fn connection(
+    shared: &Shared,
+    session: SessionId,
+    mut stream: TcpStream,
+    wake: &Notify,
+) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut input = vec![0; READ];
+    let mut out = BytesMut::new();
+    let mut flow = shared.lock().transmit(session, &mut out, &stream);
+    loop {
+        while !out.is_empty() {
+            match stream.try_write(&out) {
+                Ok(0) => return Ok(()),
+                Ok(written) => out.advance(written),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        if flow == Flow::Resetting {
+            return stream.set_zero_linger();
+        }
+        if flow == Flow::Closing && out.is_empty() {
+            stream.shutdown().await?;
+            let read_out = async { while stream.read(&mut input).await.is_ok_and(|count| count > 0) {} };
+            // Whether the peer closes in time changes nothing.
+            timeout(LINGER, read_out).await.ok();
+            return Ok(());
+        }
+        let reads = flow == Flow::Open && out.len() < HIGH_WATER;
+        tokio::select! {
+            ready = stream.readable(), if reads => {
+                ready?;
+                match stream.try_read(&mut input) {
+                    Ok(0) => return Ok(()),
+                    Ok(count) => {
+                        let bytes = input.get(..count).unwrap_or(&[]);
+                        flow = shared.turn(Some(session), |core, now| {
+                            core.machine.handle_bytes(now, session, bytes);
+                            core.keep_records();
+                            core.transmit(session, &mut out, &stream)
+                        });
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            ready = stream.writable(), if !out.is_empty() => ready?,
+            () = wake.notified() => flow = shared.lock().transmit(session, &mut out, &stream),
+            () = sleep(STALL), if !out.is_empty() => {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes no octets"));
+            }
+        }
+    }
+}
