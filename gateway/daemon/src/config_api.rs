@@ -14,7 +14,7 @@
 //! machine, and only with the header `x-smsgw-order`: a plan tells of the configuration. Changes nothing itself. No answer
 //! holds a secret.
 
-use crate::operators::{ORDER_HEADER, Operators, Ordered, json, said};
+use crate::operators::{ORDER_HEADER, Operators, json, said};
 use crate::trace::serve::BY_CERTIFICATE;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -255,26 +255,6 @@ async fn order(
         argument: asked.proposal.base.map(|base| base.to_string()),
         ..Wanted::default()
     };
-    let given = match give(desk.engine, &SystemClock, verb, wanted, &by).await {
-        Ok(given) => given,
-        Err(error) => {
-            let text = format!("the order could not be stored: {error}: {}", error.kind);
-            return said(StatusCode::SERVICE_UNAVAILABLE, &text);
-        }
-    };
-    let (status, outcome, detail) = match desk.result(given).await {
-        Some(result) if result.outcome == "refused" => (StatusCode::CONFLICT, result.outcome, result.detail),
-        Some(result) => (StatusCode::OK, result.outcome, result.detail),
-        None => (
-            StatusCode::ACCEPTED,
-            "waiting".to_owned(),
-            "the order is stored and will be done".to_owned(),
-        ),
-    };
-    let ordered = Ordered {
-        instruction: given.to_string(),
-        outcome,
-        detail,
-    };
-    json(status, &ordered)
+    let given = give(desk.engine, &SystemClock, verb, wanted, &by).await;
+    desk.told(given).await
 }

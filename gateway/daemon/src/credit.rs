@@ -8,7 +8,7 @@
 //! An order goes through the `instructions` queue like any other and is done by the counter node. Only for this machine, and
 //! only with the header `x-smsgw-order`. Changes nothing itself.
 
-use crate::operators::{ORDER_HEADER, Operators, Ordered, json, said};
+use crate::operators::{ORDER_HEADER, Operators, json, said};
 use crate::trace::query;
 use bytes::Bytes;
 use http_body_util::Full;
@@ -264,34 +264,13 @@ async fn order(desk: &Operators<'_>, verb: Forwarded, client: &str, query: &str)
         argument: Some(argument),
         ..Wanted::default()
     };
-    let given = match give(
+    let given = give(
         desk.engine,
         &SystemClock,
         Verb::Forwarded(verb),
         wanted,
         &desk.caller.by(),
     )
-    .await
-    {
-        Ok(given) => given,
-        Err(error) => {
-            let text = format!("the order could not be stored: {error}: {}", error.kind);
-            return said(StatusCode::SERVICE_UNAVAILABLE, &text);
-        }
-    };
-    let (status, outcome, detail) = match desk.result(given).await {
-        Some(result) if result.outcome == "refused" => (StatusCode::CONFLICT, result.outcome, result.detail),
-        Some(result) => (StatusCode::OK, result.outcome, result.detail),
-        None => (
-            StatusCode::ACCEPTED,
-            "waiting".to_owned(),
-            "the order is stored and will be done".to_owned(),
-        ),
-    };
-    let ordered = Ordered {
-        instruction: given.to_string(),
-        outcome,
-        detail,
-    };
-    json(status, &ordered)
+    .await;
+    desk.told(given).await
 }

@@ -11,7 +11,7 @@
 //! An order goes through the `instructions` queue like any other. Only for this machine, and only with the header `x-smsgw-order`.
 //! Numbers are cut and contents left out unless `reveal=1` asks for them. Changes nothing itself.
 
-use crate::operators::{ORDER_HEADER, Operators, json, said};
+use crate::operators::{ORDER_HEADER, Operators, json, not_stored, said};
 use crate::trace::query;
 use bytes::Bytes;
 use http_body_util::Full;
@@ -278,10 +278,7 @@ async fn order(
     .await
     {
         Ok(given) => given,
-        Err(error) => {
-            let text = format!("the order could not be stored: {error}: {}", error.kind);
-            return said(StatusCode::SERVICE_UNAVAILABLE, &text);
-        }
+        Err(error) => return not_stored(&error),
     };
     let instruction = given.to_string();
     let Some(result) = desk.result(given).await else {

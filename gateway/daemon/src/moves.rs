@@ -7,7 +7,7 @@
 //! The order goes through the `instructions` queue and is done by the router node. `<from>` need not be configured any more. Changes
 //! nothing itself.
 
-use crate::operators::{Operators, json, said};
+use crate::operators::{Operators, json, not_stored, said};
 use crate::trace::query::value;
 use bytes::Bytes;
 use http_body_util::Full;
@@ -93,10 +93,7 @@ pub(crate) async fn order(
     .await
     {
         Ok(given) => given,
-        Err(error) => {
-            let text = format!("the order could not be stored: {error}: {}", error.kind);
-            return said(StatusCode::SERVICE_UNAVAILABLE, &text);
-        }
+        Err(error) => return not_stored(&error),
     };
     match desk.result(given).await {
         Some(result) => ended(desk, &from, given, result),

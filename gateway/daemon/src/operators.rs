@@ -15,7 +15,7 @@ use smsgw_config::ConfigHandle;
 use smsgw_message::{InstructionResult, MessageId, OperatorId, Record, names};
 use smsgw_node_config::{OperatorAct, instruct_operator};
 use smsgw_node_operator::LinkTable;
-use smsgw_queue::{Engine, HoldScope, Place, QueueName, StateKey};
+use smsgw_queue::{CommitError, Engine, HoldScope, Place, QueueName, StateKey};
 use smsgw_runtime::SystemClock;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -160,40 +160,37 @@ impl Operators<'_> {
         if !marked {
             return said(StatusCode::FORBIDDEN, "an order carries the header x-smsgw-order");
         }
-        let given =
-            match instruct_operator(self.engine, &SystemClock, act, &id, link, &self.caller.by()).await {
-                Ok(given) => given,
-                Err(error) => {
-                    let text = format!("the order could not be stored: {error}: {}", error.kind);
-                    return said(StatusCode::SERVICE_UNAVAILABLE, &text);
-                }
-            };
-        match self.result(given).await {
-            Some(result) => {
-                let ordered = Ordered {
-                    instruction: given.to_string(),
-                    outcome: result.outcome,
-                    detail: result.detail,
-                };
-                let refused = ordered.outcome == "refused";
-                json(
-                    if refused {
-                        StatusCode::CONFLICT
-                    } else {
-                        StatusCode::OK
-                    },
-                    &ordered,
-                )
+        let by = self.caller.by();
+        self.told(instruct_operator(self.engine, &SystemClock, act, &id, link, &by).await)
+            .await
+    }
+
+    /// The answer to an order that was given: what became of it, as far as that is known in time.
+    pub(crate) async fn told(&self, given: Result<MessageId, CommitError>) -> Response<Full<Bytes>> {
+        let given = match given {
+            Ok(given) => given,
+            Err(error) => return not_stored(&error),
+        };
+        let (status, outcome, detail) = match self.result(given).await {
+            Some(result) if result.outcome == "refused" => {
+                (StatusCode::CONFLICT, result.outcome, result.detail)
             }
-            None => json(
+            Some(result) => (StatusCode::OK, result.outcome, result.detail),
+            None => (
                 StatusCode::ACCEPTED,
-                &Ordered {
-                    instruction: given.to_string(),
-                    outcome: "waiting".to_owned(),
-                    detail: "the order is stored and will be done".to_owned(),
-                },
+                "waiting".to_owned(),
+                "the order is stored and will be done".to_owned(),
             ),
-        }
+        };
+        let instruction = given.to_string();
+        json(
+            status,
+            &Ordered {
+                instruction,
+                outcome,
+                detail,
+            },
+        )
     }
 
     /// What became of an order, once it is known.
@@ -210,6 +207,12 @@ impl Operators<'_> {
         }
         None
     }
+}
+
+/// The answer to an order that the engine did not take.
+pub(crate) fn not_stored(error: &CommitError) -> Response<Full<Bytes>> {
+    let text = format!("the order could not be stored: {error}: {}", error.kind);
+    said(StatusCode::SERVICE_UNAVAILABLE, &text)
 }
 
 /// The link that a query names.

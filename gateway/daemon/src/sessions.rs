@@ -3,7 +3,7 @@
 //! An order goes through the `instructions` queue like any other. Only for this machine, and only with the header
 //! `x-smsgw-order`. Changes nothing itself.
 
-use crate::operators::{ORDER_HEADER, Operators, Ordered, json, said};
+use crate::operators::{ORDER_HEADER, Operators, json, said};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Method, Request, Response, StatusCode};
@@ -94,27 +94,6 @@ async fn disconnect(
     if !marked {
         return said(StatusCode::FORBIDDEN, "an order carries the header x-smsgw-order");
     }
-    let given = match instruct_session(operators.engine, &SystemClock, session, &operators.caller.by()).await
-    {
-        Ok(given) => given,
-        Err(error) => {
-            let text = format!("the order could not be stored: {error}: {}", error.kind);
-            return said(StatusCode::SERVICE_UNAVAILABLE, &text);
-        }
-    };
-    let (status, outcome, detail) = match operators.result(given).await {
-        Some(result) if result.outcome == "refused" => (StatusCode::CONFLICT, result.outcome, result.detail),
-        Some(result) => (StatusCode::OK, result.outcome, result.detail),
-        None => (
-            StatusCode::ACCEPTED,
-            "waiting".to_owned(),
-            "the order is stored and will be done".to_owned(),
-        ),
-    };
-    let ordered = Ordered {
-        instruction: given.to_string(),
-        outcome,
-        detail,
-    };
-    json(status, &ordered)
+    let given = instruct_session(operators.engine, &SystemClock, session, &operators.caller.by()).await;
+    operators.told(given).await
 }
