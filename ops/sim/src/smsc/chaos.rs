@@ -325,7 +325,12 @@ fn made_up(rng: &mut StdRng, level: u32, protocol: Protocol, free_at: &mut Durat
         "slow" => json!({ "answer_jitter": millis(100) }),
         "late" => json!({ "answers": { "late_share": 0.02 * strength, "late_after": LATE } }),
         "throttle" => {
-            let status = [0x58, 0x14].choose(rng).copied().unwrap_or(0x58);
+            // UCP has one error for it (04); 0x14 would be its error 20, which is final.
+            let statuses: &[u32] = match protocol {
+                Protocol::Smpp | Protocol::Http => &[0x58, 0x14],
+                Protocol::Ucp => &[0x58],
+            };
+            let status = statuses.choose(rng).copied().unwrap_or(0x58);
             json!({ "throttle": 1000 / level.max(1), "throttle_status": status })
         }
         "storm" => json!({ "receipt_delay": millis(400), "duplicate_receipts": 0.1 * strength }),
@@ -416,6 +421,22 @@ mod tests {
             assert!(all.len() > 40, "level {level}: {} orders", all.len());
             assert!(proper > minutes / 3, "level {level}: proper for {proper:?}");
         }
+    }
+
+    #[test]
+    fn a_carrier_throttles_with_what_its_protocol_says_for_it() {
+        let statuses = |protocol| -> std::collections::BTreeSet<u64> {
+            let phases = (0..2_000).map(|seed| {
+                let mut rng = StdRng::seed_from_u64(seed);
+                let mut free_at = Duration::ZERO;
+                made_up(&mut rng, 3, protocol, &mut free_at)
+            });
+            phases
+                .filter_map(|phase| phase.set["throttle_status"].as_u64())
+                .collect()
+        };
+        assert_eq!(statuses(Protocol::Smpp), [0x14, 0x58].into());
+        assert_eq!(statuses(Protocol::Ucp), [0x58].into());
     }
 
     #[test]
