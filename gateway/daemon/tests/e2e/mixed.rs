@@ -1,4 +1,4 @@
-//! An SMPP, a UCP and an HTTP operator share a load, and each carrier dies in turn: what one refuses another takes, what waits for
+//! An SMPP, a UCP and an HTTP operator share a load, and each carrier is cut off in turn: what one refuses another takes, what waits for
 //! a dead one goes when it is back, phones are heard, and the ledgers of all of them say that nothing is lost, doubled or altered.
 
 use crate::harness::{Gateway, Metrics, PATIENCE, Process, Settings, compare, eventually, free_port, peer};
