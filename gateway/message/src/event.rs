@@ -156,6 +156,19 @@ pub struct EventView<'b> {
     /// [`Event::after_sent_ms`].
     #[n(20)]
     pub after_sent_ms: Option<u64>,
+    /// Whether there is an [`Event::charge`].
+    #[n(21)]
+    pub charge: Option<Present>,
+}
+
+/// Something is there, and what it is was passed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Present;
+
+impl<'b, C> Decode<'b, C> for Present {
+    fn decode(decoder: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
+        decoder.skip().map(|()| Self)
+    }
 }
 
 /// An [`Address`] inside an [`EventView`].

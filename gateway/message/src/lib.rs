@@ -37,7 +37,7 @@ pub use address::*;
 pub use cancel::{CancelGroup, CancelRequest, Cancels, GroupCancels, GroupWish};
 pub use credit::*;
 pub use down::*;
-pub use event::{AddressView, Event, EventView};
+pub use event::{AddressView, Event, EventView, Present};
 pub use id::{ClientId, LinkGroup, LinkId, MAX_NAME, MessageId, NameError, OperatorId};
 pub use instruction::{Instruction, InstructionResult, LinkOrder, OperatorOrders};
 pub use life::*;

@@ -11,6 +11,7 @@ use crate::ledger::Ledger;
 use crate::metric;
 use crate::row::Count;
 use crate::sheet::ReadError;
+use crate::turns::give_way;
 use smsgw_message::{Clock, EventName, EventView, names};
 use smsgw_queue::{CommitErrorKind, Engine, EngineError, Entry, LogName, Position, Step, StepId};
 use smsgw_runtime::{ChildContext, ChildError, ChildSpec, Intensity, Strategy, Supervisor};
@@ -186,6 +187,7 @@ impl Folding {
         };
         self.since.get_or_insert_with(Instant::now);
         for entry in entries {
+            give_way(entry.position).await;
             match EventView::from_record(&entry.record) {
                 Ok(event) => {
                     while let Err(Missing(period)) = self.board.fold(&event) {

@@ -21,6 +21,7 @@ mod line;
 use crate::metric;
 use crate::period::Day;
 use crate::sheet::ReadError;
+use crate::turns::give_way;
 use files::{Files, Found};
 use line::Lines;
 use minicbor::{Decode, Encode};
@@ -321,6 +322,7 @@ impl Writer {
             let (mut count, mut skipped, mut next) = (0, 0, None::<Mark>);
             let mut position = self.position;
             while let Some(entry) = rest.peek() {
+                give_way(entry.position).await;
                 let event = Event::from_record(&entry.record);
                 if let Ok(event) = &event {
                     let ahead = self.ahead(event.at);

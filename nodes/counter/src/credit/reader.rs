@@ -6,10 +6,11 @@
 
 use super::book::{Book, Open};
 use crate::metric;
-use crate::turns::Reader;
+use crate::turns::{Reader, give_way};
 use smsgw_config::{ConfigHandle, CreditKind};
 use smsgw_message::{
-    Charge, ClientId, CreditAccounts, CreditOrder, Event, LedgerPage, MessageId, Record, RecordError, names,
+    Charge, ClientId, CreditAccounts, CreditOrder, Event, EventView, LedgerPage, MessageId, Record,
+    RecordError, names,
 };
 use smsgw_queue::{
     CommitErrorKind, Engine, EngineError, Entry, Expected, Expiry, LogName, Position, StateKey, Step, StepId,
@@ -149,7 +150,12 @@ async fn fold(
 ) -> Result<(), CommitErrorKind> {
     let after = |entries: &[Entry], from| entries.last().map_or(from, |entry| entry.position.next());
     let to = [after(events, from[0]), after(orders, from[1])];
-    let charged: Vec<Charged> = events.iter().filter_map(charged).collect();
+    let mut moved: Vec<Charged> = Vec::new();
+    for entry in events {
+        give_way(entry.position).await;
+        moved.extend(charged(entry));
+    }
+    let charged = moved;
     let orders: Vec<CreditOrder> = orders.iter().filter_map(decoded).collect();
     let mut books = Books::read(engine, &charged, &orders).await?;
     for order in &orders {
@@ -170,6 +176,10 @@ async fn fold(
 
 /// What an event says of money, when it does.
 fn charged(entry: &Entry) -> Option<Charged> {
+    // Most events move no money, and are not read further. What cannot be read is told by the reading of all of it.
+    if EventView::from_record(&entry.record).is_ok_and(|event| event.charge.is_none()) {
+        return None;
+    }
     let mut event: Event = decoded(entry)?;
     let charge = event.charge.take()?;
     Some(Charged {

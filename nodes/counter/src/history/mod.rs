@@ -16,6 +16,7 @@
 //! What waits for a database that is down takes room on the engine's disk; when that ends (`engine.min_free_disk`), the gateway
 //! takes nothing new. While history is off, events pass and are in none later.
 
+use crate::turns::give_way;
 use bytes::Bytes;
 use smsgw_history::metric::{AGE_SECONDS, LAG, PASSED_OVER_TOTAL, WRITE_FAILURES_TOTAL};
 use smsgw_history::{Batch, HistoryError, Settings, SourceId, Writer};
@@ -236,7 +237,7 @@ impl Follower<'_> {
             return Ok(());
         };
         let is_whole = entries.len() >= self.most;
-        let batch = self.batch(&entries);
+        let batch = batch(self.position, self.writer.settings().mask, &entries).await;
         match self.writer.write(batch, self.clock.now()).await {
             Ok(_) => {
                 self.position = last.next();
@@ -292,21 +293,6 @@ impl Follower<'_> {
         }
         self.position = self.position.max(Position(known));
         Ok(true)
-    }
-
-    fn batch(&self, entries: &[Entry]) -> Batch {
-        let mut batch = Batch::new(self.position.0, self.writer.settings().mask);
-        for entry in entries {
-            match Event::from_record(&entry.record) {
-                Ok(event) => batch.push(entry.position.0, &event),
-                Err(error) => {
-                    PASSED_OVER_TOTAL.with(&["unreadable"]).inc();
-                    error!(position = entry.position.0, %error, "event cannot be decoded and is not in history");
-                    batch.skip(entry.position.0);
-                }
-            }
-        }
-        batch
     }
 
     /// The database does not take these rows: fewer at once, and the one that is left is passed over.
@@ -389,4 +375,21 @@ impl Follower<'_> {
             }
         }
     }
+}
+
+/// The rows of entries; `mask` as in the settings.
+async fn batch(from: Position, mask: u8, entries: &[Entry]) -> Batch {
+    let mut batch = Batch::new(from.0, mask);
+    for entry in entries {
+        give_way(entry.position).await;
+        match Event::from_record(&entry.record) {
+            Ok(event) => batch.push(entry.position.0, &event),
+            Err(error) => {
+                PASSED_OVER_TOTAL.with(&["unreadable"]).inc();
+                error!(position = entry.position.0, %error, "event cannot be decoded and is not in history");
+                batch.skip(entry.position.0);
+            }
+        }
+    }
+    batch
 }

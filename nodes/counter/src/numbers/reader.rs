@@ -5,9 +5,9 @@
 
 use super::assign::{Last, Wanted, wanted};
 use crate::metric;
-use crate::turns::Reader;
+use crate::turns::{Reader, give_way};
 use bytes::Bytes;
-use smsgw_config::{Config, ConfigHandle};
+use smsgw_config::{Config, ConfigHandle, Numbering};
 use smsgw_message::{Event, Record, names};
 use smsgw_queue::{
     CommitErrorKind, Engine, EngineError, Entry, Expected, Expiry, LogName, Position, StateKey, Step, StepId,
@@ -67,7 +67,7 @@ async fn turn(engine: &dyn Engine, log: &LogName, config: &ConfigHandle) -> Resu
         return Ok(false);
     };
     let to = last.next();
-    let wanted = all_wanted(&entries, &config.config());
+    let wanted = all_wanted(&entries, &config.config()).await;
     let step = number(engine, advance(log, step_id(to, b'f'), to), &wanted).await?;
     step.commit(engine).await.map_err(|error| error.kind)?;
     metric::NUMBERS_TOTAL
@@ -76,19 +76,25 @@ async fn turn(engine: &dyn Engine, log: &LogName, config: &ConfigHandle) -> Resu
     Ok(entries.len() == BATCH)
 }
 
-fn all_wanted(entries: &[Entry], config: &Config) -> Vec<Wanted> {
-    let event = |entry: &Entry| {
-        Event::from_record(&entry.record)
-            .inspect_err(|error| {
+async fn all_wanted(entries: &[Entry], config: &Config) -> Vec<Wanted> {
+    let mut all = Vec::new();
+    if config
+        .client
+        .values()
+        .all(|client| client.number == Numbering::None)
+    {
+        return all;
+    }
+    for entry in entries {
+        give_way(entry.position).await;
+        match Event::from_record(&entry.record) {
+            Ok(event) => all.extend(wanted(&event, config)),
+            Err(error) => {
                 error!(position = entry.position.0, %error, "event cannot be decoded and gets no number");
-            })
-            .ok()
-    };
-    entries
-        .iter()
-        .filter_map(event)
-        .filter_map(|event| wanted(&event, config))
-        .collect()
+            }
+        }
+    }
+    all
 }
 
 async fn number(engine: &dyn Engine, mut step: Step, all: &[Wanted]) -> Result<Step, CommitErrorKind> {
