@@ -130,8 +130,12 @@ pub(crate) fn reference_key(client: &ClientId, reference: &str) -> StateKey {
 /// Commits an accept; returns when it is durable.
 pub(crate) async fn commit(shared: &Shared, step: Step, deadline: Instant) -> Result<(), Refusal> {
     let asked = Counters::of(&step);
+    let since = shared.clock.instant();
     match timeout_at(deadline, step.commit(shared.engine.as_ref())).await {
-        Ok(Ok(_)) => Ok(()),
+        Ok(Ok(_)) => {
+            note(shared, since, 1);
+            Ok(())
+        }
         Ok(Err(refused)) => Err(asked
             .refusal(shared, &refused.kind)
             .unwrap_or_else(|| judge(&refused))),
@@ -152,22 +156,34 @@ pub(crate) async fn commit_all(
 ) -> Vec<Result<(), Refusal>> {
     let asked: Vec<Counters> = steps.iter().map(Counters::of).collect();
     let count = asked.len();
+    let since = shared.clock.instant();
     match timeout_at(deadline, shared.engine.commit(steps)).await {
-        Ok(answers) => answers
-            .into_iter()
-            .zip(asked)
-            .map(|(answer, asked)| match answer {
-                Ok(_) => Ok(()),
-                Err(refused) => Err(asked
-                    .refusal(shared, &refused.kind)
-                    .unwrap_or_else(|| judge(&refused))),
-            })
-            .collect(),
+        Ok(answers) => {
+            note(shared, since, count);
+            answers
+                .into_iter()
+                .zip(asked)
+                .map(|(answer, asked)| match answer {
+                    Ok(_) => Ok(()),
+                    Err(refused) => Err(asked
+                        .refusal(shared, &refused.kind)
+                        .unwrap_or_else(|| judge(&refused))),
+                })
+                .collect()
+        }
         Err(_) => {
             error!("the engine did not answer accepts within smpp.response_timeout");
             vec![Err(Refusal::Late); count]
         }
     }
+}
+
+/// Tells how long a commit took, by which it is known how many turns there have to be.
+fn note(shared: &Shared, since: std::time::Instant, count: usize) {
+    let now = shared.clock.instant();
+    shared
+        .turns
+        .stored(now, count, now.saturating_duration_since(since));
 }
 
 /// The counters that a step takes from, to know whose floor refused it.

@@ -34,6 +34,19 @@ pub(crate) static ACCEPT_SECONDS: Histogram = Histogram::new(
     LATENCY_SECONDS,
 );
 
+/// Time that messages waited for their turn to be worked on, of those that had to, by class.
+/// A rise means that more comes in than the machine does: of one class or client, its own flood; of all, the machine is full.
+pub(crate) static TURN_WAIT_SECONDS: Histogram = Histogram::new(
+    "smsgw_turn_wait_seconds",
+    "Time that messages waited for their turn.",
+    &["class"],
+    LATENCY_SECONDS,
+);
+
+/// Messages of clients that may be at work at once: 32, 128 while one client sends alone, more when syncs take long.
+/// A rise above 128 means that the disk is slow (see `smsgw_engine_sync_seconds`).
+pub(crate) static TURNS: Gauge = Gauge::new("smsgw_turns", "Messages that may be at work at once.", &[]);
+
 /// Messages refused with `overloaded` because a bound of `[engine]` is reached, by which one: `engine` (all queues together)
 /// or `queue`. A rise means that more comes in than carriers and callbacks take: look for queues that grow.
 pub(crate) static FULL_TOTAL: Counter = Counter::new(

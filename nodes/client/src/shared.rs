@@ -2,6 +2,7 @@
 //!
 //! Bounds the requests that wait for the engine. Knows no protocol.
 
+use crate::admission::turn::Turns;
 use crate::guard::{Guard, Seats};
 use crate::http::slots::Slots;
 use crate::metric;
@@ -39,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) uploads: Slots,
     /// Requests for events of inboxes that wait or stream.
     pub(crate) readers: Slots,
+    /// Whose request is worked on next.
+    pub(crate) turns: Arc<Turns>,
     /// Requests that wait for the engine.
     waiting: AtomicUsize,
 }
@@ -56,6 +59,7 @@ impl Shared {
     pub(crate) fn new(engine: Arc<dyn Engine>, config: ConfigHandle, clock: Arc<dyn Clock>) -> Self {
         Self {
             engine,
+            turns: Turns::new(clock.instant()),
             clock,
             tables: TablesHandle::new(config),
             accepted: QueueName::from(names::MT_ACCEPTED),

@@ -8,7 +8,6 @@ use crate::admission::content::{self, ContentRules};
 use crate::admission::credit::{Credit, Reserve};
 use crate::admission::destination::{self, Destinations, Lists};
 use crate::admission::quota::{Quota, Spend};
-use crate::admission::turn::Turns;
 use crate::admission::{Charge, Refused, Why};
 use smsgw_config::{AdmissionSection, Client, LimitsSection};
 use smsgw_message::{ClientId, MtMessage};
@@ -16,6 +15,10 @@ use smsgw_routing::{SenderPolicy, SenderTable};
 use smsgw_telemetry::IntCounter;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
+use tokio::sync::Semaphore;
+
+/// Requests of an account at once that look something up, each of which may wait for a disk or another server.
+const LOOKS: usize = 64;
 
 /// What holds for all clients.
 #[derive(Debug, Default)]
@@ -45,8 +48,8 @@ pub(crate) struct Account {
     quotas: [Option<Quota>; 2],
     credit: Option<Credit>,
     rate: Option<Rate>,
-    /// Outlive an epoch like the rate: who is at work stays counted.
-    pub(crate) turns: Arc<Turns>,
+    /// Requests at once that look something up. Outlives an epoch like the rate: who is at work stays counted.
+    pub(crate) looks: Arc<Semaphore>,
     pub(crate) opt_out: bool,
     refused: Refusals,
 }
@@ -122,7 +125,10 @@ impl Account {
             quotas: Quota::of(id, client),
             credit: Credit::of(id, client),
             rate: Rate::of(client, before.and_then(|before| before.rate.as_ref())),
-            turns: before.map_or_else(Arc::default, |before| Arc::clone(&before.turns)),
+            looks: before.map_or_else(
+                || Arc::new(Semaphore::new(LOOKS)),
+                |before| Arc::clone(&before.looks),
+            ),
             opt_out: client.opt_out,
             refused: Refusals::of(id),
         }

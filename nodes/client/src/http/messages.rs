@@ -18,8 +18,10 @@ use hyper::header::{HeaderValue, LOCATION};
 use hyper::{Method, StatusCode};
 use serde::Serialize;
 use smsgw_config::Scope;
-use smsgw_message::{MessageId, MessageLife, Record, Told, names};
+use smsgw_message::{Class, MessageId, MessageLife, Record, Told, names};
 use smsgw_telemetry::ApiCode;
+use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 use tracing::{debug, error};
 
@@ -77,11 +79,11 @@ async fn send(mut call: Call) -> Result<Answer, Problem> {
     let config = &tables.snapshot.config;
     let key = key?.map(|key| key.with_body(&octets));
     let started = shared.clock.instant();
-    let _place = place(&shared, &tables, &caller).await?;
+    let body = submit::parse(&octets)?;
+    let (_turn, _place) = turn(&shared, &tables, &caller, body.class.as_deref()).await?;
     if let Some(answer) = replay(&shared, key.as_ref(), deadline).await? {
         return Ok(answer);
     }
-    let body = submit::parse(&octets)?;
     let random: [u8; 10] = rand::random();
     let now = shared.clock.now();
     let id = MessageId::from_parts(now, random);
@@ -173,23 +175,49 @@ pub(crate) fn too_many_requests() -> Problem {
     Problem::overloaded("too many requests wait for the gateway")
 }
 
-/// The account's turn, then a place among all requests that wait for the engine: whoever has more under way than its share
-/// waits in its own row and takes no place meanwhile.
+/// The turn of a message, then a place among all requests that wait for the engine: whoever has more under way than its
+/// share waits in its own row and takes no place meanwhile.
+async fn turn<'a>(
+    shared: &'a Shared,
+    tables: &Tables,
+    caller: &Caller,
+    class: Option<&str>,
+) -> Result<(Turn, Place<'a>), Problem> {
+    let config = &tables.snapshot.config;
+    let most = config.http.max_in_flight;
+    let account = config.client.get(&caller.client).ok_or_else(gone)?;
+    // A word that is no class is refused when the message is built.
+    let class = class.and_then(Class::from_word).unwrap_or(account.class);
+    let turn = timeout_at(
+        caller.deadline,
+        shared.turns.take((class, &caller.client), 1, most),
+    )
+    .await
+    .map_err(|_| Problem::overloaded("the account has too many requests under way"))?
+    .ok_or_else(too_many_requests)?;
+    let place = shared.place(most).ok_or_else(too_many_requests)?;
+    Ok((turn, place))
+}
+
+/// For a request that stores no message: as many as an account may have at once, then a place.
 pub(crate) async fn place<'a>(
     shared: &'a Shared,
     tables: &Tables,
     caller: &Caller,
-) -> Result<(Turn, Place<'a>), Problem> {
+) -> Result<(OwnedSemaphorePermit, Place<'a>), Problem> {
     let most = tables.snapshot.config.http.max_in_flight;
-    let account = tables
-        .account(&caller.client)
-        .ok_or_else(|| Problem::new(ApiCode::Unauthorized, "the account no longer exists"))?;
-    let turn = timeout_at(caller.deadline, account.turns.take(1, most))
+    let account = tables.account(&caller.client).ok_or_else(gone)?;
+    let looks = Arc::clone(&account.looks).acquire_owned();
+    let look = timeout_at(caller.deadline, looks)
         .await
         .map_err(|_| Problem::overloaded("the account has too many requests under way"))?
-        .ok_or_else(too_many_requests)?;
+        .expect("the semaphore is never closed");
     let place = shared.place(most).ok_or_else(too_many_requests)?;
-    Ok((turn, place))
+    Ok((look, place))
+}
+
+fn gone() -> Problem {
+    Problem::new(ApiCode::Unauthorized, "the account no longer exists")
 }
 
 async fn show(call: Call) -> Result<Answer, Problem> {

@@ -19,7 +19,7 @@ use crate::shared::Shared;
 use crate::tables::Tables;
 use bytes::Bytes;
 use smsgw_config::{Client, ClientMessageId, LimitsSection};
-use smsgw_message::{ClientId, MessageId, MtMessage};
+use smsgw_message::{MessageId, MtMessage};
 use smsgw_queue::{Expected, Expiry, Step};
 use smsgw_smpp::pdu::{CancelSm, QuerySm, QuerySmResp, ReplaceSm};
 use smsgw_smpp::pdu::{Destination, SubmitMulti, Unsuccess};
@@ -142,38 +142,25 @@ pub(super) async fn serve(server: Arc<Server>, bind: Arc<Bind>, mut requests: Ve
         bind: &bind,
         form: ident::form(account.smpp.message_id, bind.version),
     };
-    let Some(_turn) = turn(&tables, &bind.client, requests.len()).await else {
-        let throttled = Unfit::new(CommandStatus::THROTTLED, "too many submits of the account wait");
-        for request in requests {
-            served.answers.push(refuse(&bind, &request, throttled));
-        }
-        return served;
-    };
-    let mut pending = Vec::with_capacity(requests.len());
-    while let Some(request) = requests.pop_front() {
-        match batch.admit(request).await {
-            Ok(admitted) => pending.push(admitted),
-            Err((request, Stop::Refused(unfit))) => served.answers.push(refuse(&bind, &request, unfit)),
-            Err((request, Stop::Hold(wait))) => {
-                requests.push_front(request);
-                served.retry_in = wait;
-                break;
-            }
+    while !requests.is_empty() {
+        let Some(turn) = batch.turn(requests.len()).await else {
+            let throttled = Unfit::new(CommandStatus::THROTTLED, "too many submits of the account wait");
+            let refused = requests
+                .drain(..)
+                .map(|request| refuse(&bind, &request, throttled));
+            served.answers.extend(refused);
+            break;
+        };
+        let behind = requests.split_off(turn.requests().min(requests.len()));
+        batch.serve(&mut requests, &mut served).await;
+        let is_held = !requests.is_empty();
+        requests.extend(behind);
+        if is_held {
+            served.rest = requests;
+            break;
         }
     }
-    served.rest = requests;
-    batch.commit(pending, &mut served.answers).await;
     served
-}
-
-/// The account's turn for a batch: its binds wait for one another, and no other account waits for them.
-async fn turn(tables: &Tables, client: &ClientId, requests: usize) -> Option<Turn> {
-    let smpp = &tables.snapshot.config.smpp;
-    let turns = &tables.account(client)?.turns;
-    tokio::time::timeout(smpp.response_timeout, turns.take(requests, smpp.max_in_flight))
-        .await
-        .ok()
-        .flatten()
 }
 
 /// The answer to a request that is refused.
@@ -220,6 +207,36 @@ fn answer(
 }
 
 impl Batch<'_> {
+    /// Waits for the turn of so many requests, or of the first of them.
+    async fn turn(&self, requests: usize) -> Option<Turn> {
+        let smpp = &self.tables.snapshot.config.smpp;
+        let row = (self.account.class, &self.bind.client);
+        let turn = self.shared.turns.take(row, requests, smpp.max_in_flight);
+        tokio::time::timeout(smpp.response_timeout, turn)
+            .await
+            .ok()
+            .flatten()
+    }
+
+    /// Serves what has its turn; what is over the rate stays.
+    async fn serve(&self, requests: &mut VecDeque<Request>, served: &mut Served) {
+        let mut pending = Vec::with_capacity(requests.len());
+        while let Some(request) = requests.pop_front() {
+            match self.admit(request).await {
+                Ok(admitted) => pending.push(admitted),
+                Err((request, Stop::Refused(unfit))) => {
+                    served.answers.push(refuse(self.bind, &request, unfit));
+                }
+                Err((request, Stop::Hold(wait))) => {
+                    requests.push_front(request);
+                    served.retry_in = wait;
+                    break;
+                }
+            }
+        }
+        self.commit(pending, &mut served.answers).await;
+    }
+
     /// Checks a submit and takes what it costs from the account's rate. What is no submit is refused.
     async fn admit(&self, request: Request) -> Result<Pending, (Request, Stop)> {
         let id = self.fresh_id();
