@@ -27,9 +27,12 @@ const RATE: f64 = 20.0 / 3.0;
 const DEEP: f64 = 10.0;
 /// How long is measured without the flood, and beside it.
 const SPAN: Duration = Duration::from_secs(3);
-/// What 99 of 100 messages may take beside the flood, in milliseconds, on a machine that is busy with other things as
-/// well: a quarter of what they take that wait behind it.
-const MOST: f64 = DEEP * 1000.0 / 4.0;
+/// What half of the messages may take beside the flood, in milliseconds: a third of what they take where each connection
+/// of the flood has its turn before them.
+const HALF: f64 = 100.0;
+/// What 99 of 100 may take, in milliseconds, on a machine that is busy with other things as well: a tenth of what they
+/// take that wait behind the backlog.
+const MOST: f64 = DEEP * 1000.0 / 10.0;
 
 /// Messages a second of the client beside the flood.
 fn calm_rate() -> f64 {
@@ -284,16 +287,15 @@ impl Scene {
         );
         assert!(rate >= 10.0 * self.calm, "a flood of {rate}/s is none");
         assert!(waits >= DEEP * self.rate, "the backlog went away: {waits}");
-        assert!(
-            beside.answer.p99_ms <= MOST,
-            "answers took {} ms",
-            beside.answer.p99_ms
-        );
-        assert!(
-            beside.carrier.1 <= MOST,
-            "the way to the carrier took {} ms",
-            beside.carrier.1
-        );
+        for (what, half, most) in [
+            ("answers", beside.answer.p50_ms, beside.answer.p99_ms),
+            ("the way to the carrier", beside.carrier.0, beside.carrier.1),
+        ] {
+            assert!(
+                half <= HALF && most <= MOST,
+                "{what} took {half} ms, 99 of 100 up to {most} ms"
+            );
+        }
         self.gateway.kill().await;
     }
 }
