@@ -16,7 +16,7 @@ use smsgw_queue::{Engine, EngineError, MemoryEngine};
 use smsgw_runtime::{ChildSpec, Clock, Exit as TreeExit, Intensity, Strategy, Supervisor, SystemClock, Tree};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -72,7 +72,6 @@ pub(crate) struct Gateway {
 /// Opens the engine that the configuration names. Recovery runs here, before anything listens.
 pub(crate) async fn open_engine(
     config: &Config,
-    file: &Path,
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<dyn Engine>, OpenError> {
     match config.engine.kind {
@@ -83,7 +82,7 @@ pub(crate) async fn open_engine(
             Ok(engine)
         }
         EngineKind::Embedded => {
-            let dir = data_dir(config, file);
+            let dir = config.node.data_dir.clone();
             let embedded = EmbeddedConfig {
                 min_free_disk: config.engine.min_free_disk.as_u64(),
                 block_cache: config.engine.cache.as_u64(),
@@ -98,19 +97,12 @@ pub(crate) async fn open_engine(
     }
 }
 
-/// `node.data_dir`, relative to the configuration file.
-pub(crate) fn data_dir(config: &Config, file: &Path) -> PathBuf {
-    file.parent()
-        .unwrap_or_else(|| Path::new(""))
-        .join(&config.node.data_dir)
-}
-
 /// `[cdr]`, its directory relative to the configuration file; `None` where it is off.
 fn call_detail_records(config: &Config, file: &Path) -> Option<smsgw_node_counter::cdr::Settings> {
     let section = config.cdr.clone();
     let dir = match &section.dir {
         Some(dir) => file.parent().unwrap_or_else(|| Path::new("")).join(dir),
-        None => data_dir(config, file).join("cdr"),
+        None => config.node.data_dir.join("cdr"),
     };
     section
         .enabled
@@ -143,7 +135,7 @@ impl Gateway {
         if let Some(history) = &history {
             admin.remembers(Arc::clone(history));
         }
-        admin.captures_into(data_dir(&snapshot.config, node.path()).join("traces"));
+        admin.captures_into(snapshot.config.node.data_dir.join("traces"));
         let node = Arc::new(node);
         let mut http_bound = None;
         let mut smpp_bound = None;

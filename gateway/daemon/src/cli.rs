@@ -27,6 +27,7 @@ use crate::{check, demo, exit::Exit, reach, run, status};
 use clap::{Parser, Subcommand};
 use smsgw_sim::bench::BenchOptions;
 use smsgw_sim::cli::{CliError, Compare, Load, Sim};
+use smsgw_sim::load::LoadError;
 use std::future::Future;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -139,9 +140,15 @@ impl Cli {
             Verb::Import(options) => transfer::run_import(&options).into(),
             Verb::Demo { once } => on_runtime(demo::demo(once)),
             Verb::Sim(sim) => tool(sim.run()),
-            Verb::Load(load) => tool(load.run()),
+            Verb::Load(load) => tool(
+                progress::watched(load.is_quiet(), |progress| load.run(progress))
+                    .and_then(|answer| answer.print()),
+            ),
             Verb::Compare(compare) => tool(compare.run()),
-            Verb::Bench(bench) => tool(bench.run()),
+            Verb::Bench(bench) => tool(
+                progress::watched(bench.json, |progress| bench.run(progress))
+                    .and_then(|answer| answer.print()),
+            ),
         }
     }
 }
@@ -167,7 +174,12 @@ fn on_runtime(verb: impl Future<Output = anyhow::Result<Exit>>) -> ExitCode {
 
 fn tool(ended: Result<ExitCode, CliError>) -> ExitCode {
     ended.unwrap_or_else(|error| {
+        let is_usage = matches!(
+            error,
+            CliError::Options(_) | CliError::Http(LoadError::Url(_) | LoadError::Class(_) | LoadError::Key)
+        );
+        let exit = if is_usage { Exit::Config } else { Exit::Failed };
         eprintln!("smsgw: {:#}", anyhow::Error::from(error));
-        Exit::Failed.into()
+        exit.into()
     })
 }

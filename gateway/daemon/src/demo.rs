@@ -53,7 +53,7 @@ pub(crate) async fn demo(once: bool) -> anyhow::Result<Exit> {
     let loaded = load(&file).map_err(|error| anyhow::anyhow!(error.render(RenderStyle::Plain)))?;
     logging::init(&loaded.config.log);
     let clock = boot::clock();
-    let engine = boot::open_engine(&loaded.config, &file, clock.clone())
+    let engine = boot::open_engine(&loaded.config, clock.clone())
         .await
         .context("engine")?;
     let gateway = Gateway::start(ConfigNode::with(&file, loaded), engine, clock, None).await?;
@@ -87,6 +87,8 @@ pub(crate) async fn demo(once: bool) -> anyhow::Result<Exit> {
             "  curl -s -H 'Authorization: Bearer acme-key' -d '{{\"to\":\"+491700000001\",\"text\":\"Hello\"}}' http://{http}/v1/messages"
         );
         println!("  curl -s -H 'Authorization: Bearer acme-key' http://{http}/v1/messages/{id}");
+        println!("  smsgw top --admin {admin}");
+        println!("  smsgw load http --url http://{http} --api-key acme-key --rate 100 --duration 30s");
         tokio::select! {
             signal = tokio::signal::ctrl_c() => signal.context("Ctrl-C cannot be received")?,
             exit = gateway.ended() => bail!("the gateway ended by itself: {exit:?}"),

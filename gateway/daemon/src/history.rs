@@ -2,7 +2,6 @@
 //!
 //! Opens nothing itself.
 
-use crate::boot::data_dir;
 use smsgw_config::{Config, HistoryKind};
 use smsgw_history::{Place, PostgresPlace, Settings};
 use std::path::Path;
@@ -14,7 +13,7 @@ pub(crate) fn settings(config: &Config, file: &Path) -> Option<Settings> {
     let place = match section.kind {
         HistoryKind::Sqlite => Place::Sqlite(match &section.dir {
             Some(dir) => beside(dir),
-            None => data_dir(config, file).join("history"),
+            None => config.node.data_dir.join("history"),
         }),
         HistoryKind::Postgres => Place::Postgres(PostgresPlace {
             // The check of the configuration asks for it.

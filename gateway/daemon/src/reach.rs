@@ -34,6 +34,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 static GIVEN: OnceLock<Given> = OnceLock::new();
 static CONFIGURED: OnceLock<Secret> = OnceLock::new();
 
+/// Over those options in the help of a verb.
+const HEADING: &str = "A running gateway";
+
 /// What the command line brings for every verb.
 #[derive(Debug)]
 struct Given {
@@ -45,16 +48,16 @@ struct Given {
 #[derive(Debug, Args)]
 pub(crate) struct Credentials {
     /// File with the token of [admin] in its first line; else SMSGW_ADMIN_TOKEN, else that of --config.
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE", global = true, help_heading = HEADING, display_order = 3)]
     token_file: Option<PathBuf>,
     /// Certificates (PEM) that sign the one of [admin]; else SMSGW_ADMIN_CA, else what --config names, else the system's.
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE", global = true, help_heading = HEADING, display_order = 4)]
     admin_ca: Option<PathBuf>,
     /// Our certificate (PEM), where [admin] wants one; else SMSGW_ADMIN_CERT.
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE", global = true, help_heading = HEADING, display_order = 5)]
     admin_cert: Option<PathBuf>,
     /// Its key (PEM); else SMSGW_ADMIN_KEY, else in the certificate's file.
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE", global = true, help_heading = HEADING, display_order = 6)]
     admin_key: Option<PathBuf>,
 }
 
@@ -104,10 +107,24 @@ fn authorization() -> Option<HeaderValue> {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct GatewayOptions {
     /// The gateway's configuration file: its [admin] listen, token and certificate are used.
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(
+        long,
+        short,
+        value_name = "FILE",
+        global = true,
+        help_heading = HEADING,
+        display_order = 1
+    )]
     pub(crate) config: Option<PathBuf>,
     /// The administrator's listener, as in 127.0.0.1:8081 or https://gw.example:8081; else SMSGW_ADMIN.
-    #[arg(long, value_name = "ADDR")]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        global = true,
+        conflicts_with = "config",
+        help_heading = HEADING,
+        display_order = 2
+    )]
     pub(crate) admin: Option<AdminAddress>,
 }
 

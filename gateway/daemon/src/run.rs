@@ -30,7 +30,7 @@ pub(crate) async fn run(file: &Path) -> Exit {
     let level = logging::init(&loaded.config.log);
     info!(version = env!("CARGO_PKG_VERSION"), file = %file.display(), pid = std::process::id(), "smsgw starts");
     let clock = boot::clock();
-    let engine = match boot::open_engine(&loaded.config, file, clock.clone()).await {
+    let engine = match boot::open_engine(&loaded.config, clock.clone()).await {
         Ok(engine) => engine,
         Err(error) => {
             let locked = matches!(error.kind, OpenErrorKind::Locked { .. });

@@ -6,6 +6,7 @@ use smsgw_sim::bench::BenchOptions;
 use smsgw_sim::cli::{CliError, Compare, Load, Sim};
 use std::error::Error;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 #[derive(Debug, Parser)]
 #[command(about = "Simulated SMSC, callback sink and load generators")]
@@ -27,9 +28,9 @@ fn main() -> ExitCode {
     let run = || -> Result<ExitCode, CliError> {
         match Command::parse() {
             Command::Sim(command) => command.run(),
-            Command::Load(command) => command.run(),
+            Command::Load(command) => command.run(&Arc::default())?.print(),
             Command::Compare(command) => command.run(),
-            Command::Bench(command) => command.run(),
+            Command::Bench(command) => command.run(&Arc::default())?.print(),
         }
     };
     run().unwrap_or_else(|error| {

@@ -1,7 +1,7 @@
 //! The simulator's subcommands: `sim smsc`, `sim ucp`, `sim http`, `sim sink`, `load http`, `load smpp`, `compare`, `bench`.
 //!
 //! Each command is a value that clap makes; `run` does it on a runtime of one thread and says how the process shall
-//! exit. Invariant: standard output holds JSON lines only (tables of `bench` excepted), so that a program can start
+//! exit, or, where a person may watch meanwhile, what is to be printed. Invariant: standard output holds JSON lines only (tables of `bench` excepted), so that a program can start
 //! these commands and read them.
 //!
 //! ```text
@@ -19,17 +19,24 @@
 //!
 //! Commands are taken with `--control` only: a service has no standard input.
 
+mod smsc;
+
+pub use smsc::SmscArgs;
+
 use crate::bench::{BenchError, BenchOptions};
 use crate::compare::Comparer;
 use crate::ledger::{self, Callback, CarrierRecord, LedgerError, LedgerOptions, Sent, Window};
-use crate::load::{HttpLoad, LoadError, SmppLoad, SmppLoadError, load_http, load_smpp};
+use crate::load::{HttpLoad, LoadError, SmppLoad, SmppLoadError, load_http_with, load_smpp_with};
+use crate::progress::Progress;
 use crate::sink::{CallbackSink, SinkError, SinkOptions};
-use crate::smsc::{ChaosArg, MoBatch, OptionsError, Protocol, ServerError, SmscOptions, SmscServer};
+use crate::smsc::{OptionsError, Protocol, ServerError};
 use serde::Serialize;
+use smsgw_transport::TlsError;
 use std::io::{self, BufRead, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -46,12 +53,27 @@ pub enum CliError {
         #[source]
         kind: io::Error,
     },
+    /// Nobody wanted to wait for what was sent.
+    #[error("interrupted before everything was answered")]
+    Interrupted,
     /// The carrier.
     #[error(transparent)]
     Smsc(#[from] ServerError),
     /// Its options.
     #[error(transparent)]
     Options(#[from] OptionsError),
+    /// A certificate or key.
+    #[error("failed to read {}", .path.display())]
+    Pem {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        kind: io::Error,
+    },
+    /// What is in them.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The sink.
     #[error(transparent)]
     Sink(#[from] SinkError),
@@ -81,44 +103,6 @@ pub enum Sim {
     Http(SmscArgs),
     /// An HTTP server that takes callbacks.
     Sink(SinkArgs),
-}
-
-/// `sim smsc`.
-#[derive(Debug, Clone, PartialEq, clap::Args)]
-pub struct SmscArgs {
-    /// Address and port; port 0: any free port.
-    #[arg(long, default_value = "127.0.0.1:2775")]
-    pub listen: SocketAddr,
-    /// Ledger file, appended to before anything is answered.
-    #[arg(long)]
-    pub ledger: Option<PathBuf>,
-    /// Take commands on standard input (stats, mo {…}, cut, unbind, outbind ADDRESS, set {…}, options) and end with it.
-    #[arg(long)]
-    pub control: bool,
-    /// Options from a file (TOML, or JSON when it ends so); those of the command line count before it.
-    #[arg(long = "options", value_name = "FILE")]
-    pub file: Option<PathBuf>,
-    /// Behaviour that changes with time: a level from 1 to 5 (made up from the seed), or a file of phases.
-    #[arg(long, value_name = "LEVEL|FILE")]
-    pub chaos: Option<ChaosArg>,
-    /// Connect to this ESME and ask it to bind (outbind).
-    #[arg(long)]
-    pub outbind: Option<SocketAddr>,
-    /// Connect to this UCP client and deliver to it (`sim ucp`).
-    #[arg(long, value_name = "ADDRESS", conflicts_with = "outbind")]
-    pub connect: Option<SocketAddr>,
-    /// Log in there with this name (operation 60); absent: deliver at once.
-    #[arg(long, value_name = "NAME")]
-    pub connect_login: Option<String>,
-    /// Log in there with this password.
-    #[arg(long, value_name = "PASSWORD", requires = "connect_login")]
-    pub connect_password: Option<String>,
-    /// Behaviour.
-    #[command(flatten)]
-    pub options: SmscOptions,
-    /// Messages from phones.
-    #[command(flatten)]
-    pub mo: MoBatch,
 }
 
 /// `sim sink`.
@@ -156,6 +140,9 @@ pub struct HttpArgs {
     /// Ledger file.
     #[arg(long)]
     pub ledger: Option<PathBuf>,
+    /// Draw no progress on standard error.
+    #[arg(long)]
+    pub quiet: bool,
 }
 
 /// `load smpp`.
@@ -170,6 +157,9 @@ pub struct SmppArgs {
     /// Ledger file of the receipts and messages that come back, for `compare --callbacks`.
     #[arg(long)]
     pub received: Option<PathBuf>,
+    /// Draw no progress on standard error.
+    #[arg(long)]
+    pub quiet: bool,
 }
 
 /// `compare`: compares the ledgers of a run. Exit code 1 when something is missing, doubled, altered or from nowhere.
@@ -216,27 +206,68 @@ impl Sim {
     }
 }
 
+/// What a command has to say at its end.
+#[derive(Debug)]
+pub struct Answer(Vec<u8>);
+
+impl Answer {
+    /// On standard output.
+    ///
+    /// # Errors
+    /// When that cannot be written to.
+    pub fn print(&self) -> Result<ExitCode, CliError> {
+        let mut stdout = io::stdout().lock();
+        let written = stdout.write_all(&self.0).and_then(|()| stdout.flush());
+        written.map_err(output)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
 impl Load {
-    /// Runs until the plan is done.
+    /// Nobody wants to see how far it is.
+    #[must_use]
+    pub const fn is_quiet(&self) -> bool {
+        match self {
+            Self::Http(args) => args.quiet,
+            Self::Smpp(args) => args.quiet,
+        }
+    }
+
+    /// Runs until the plan is done, and says meanwhile how far that is. SIGINT ends the sending before; a second one ends
+    /// everything.
     ///
     /// # Errors
     /// When the load cannot be generated.
-    pub fn run(self) -> Result<ExitCode, CliError> {
+    pub fn run(self, progress: &Arc<Progress>) -> Result<Answer, CliError> {
         block_on(async {
-            let file = |ledger: Option<PathBuf>| LedgerOptions {
-                file: ledger,
-                keep: 0,
+            let mut interrupt = signal(SignalKind::interrupt()).map_err(signals)?;
+            let twice = async {
+                interrupt.recv().await;
+                progress.stop();
+                interrupt.recv().await;
             };
-            let report = match self {
-                Self::Http(args) => load_http(args.load, &file(args.ledger)).await?.0,
-                Self::Smpp(args) => {
-                    let (ledger, received) = (file(args.ledger), file(args.received));
-                    load_smpp(args.load, &ledger, &received).await?.report
-                }
-            };
-            print(&report)?;
-            Ok(ExitCode::SUCCESS)
+            tokio::select! {
+                answer = self.load(progress) => answer,
+                () = twice => Err(CliError::Interrupted),
+            }
         })
+    }
+
+    async fn load(self, progress: &Arc<Progress>) -> Result<Answer, CliError> {
+        let file = |ledger: Option<PathBuf>| LedgerOptions {
+            file: ledger,
+            keep: 0,
+        };
+        let report = match self {
+            Self::Http(args) => load_http_with(args.load, &file(args.ledger), progress).await?.0,
+            Self::Smpp(args) => {
+                let (ledger, received) = (file(args.ledger), file(args.received));
+                load_smpp_with(args.load, &ledger, &received, progress)
+                    .await?
+                    .report
+            }
+        };
+        Ok(Answer(line(&report)?))
     }
 }
 
@@ -280,90 +311,17 @@ impl Compare {
 }
 
 impl BenchOptions {
-    /// Runs the benchmarks and prints their table.
+    /// Runs the benchmarks, and says meanwhile how far they are; the answer is their table.
     ///
     /// # Errors
     /// When a process cannot be started or does not get done in time.
-    pub fn run(self) -> Result<ExitCode, CliError> {
-        let json = self.json;
-        let table = block_on(async { Ok(crate::bench::run(&self).await?) })?;
-        if json {
-            print(&table)?;
+    pub fn run(self, progress: &Arc<Progress>) -> Result<Answer, CliError> {
+        let table = block_on(async { Ok(crate::bench::run(&self, progress).await?) })?;
+        Ok(Answer(if self.json {
+            line(&table)?
         } else {
-            write!(io::stdout().lock(), "{table}").map_err(output)?;
-        }
-        Ok(ExitCode::SUCCESS)
-    }
-}
-
-impl SmscArgs {
-    async fn run(self) -> Result<ExitCode, CliError> {
-        let ledger = LedgerOptions {
-            file: self.ledger,
-            keep: 0,
-        };
-        let options = match &self.file {
-            Some(file) => SmscOptions::read(file)?.with(&self.options.differences()?)?,
-            None => self.options,
-        };
-        let server = SmscServer::start_with(options, self.chaos.as_ref(), self.listen, &ledger).await?;
-        print(&Listens {
-            listen: server.local_addr(),
-        })?;
-        if self.mo.total > 0 {
-            server.inject_mo(self.mo);
-        }
-        let password = server.options().password.unwrap_or_default();
-        if let Some(to) = self.outbind {
-            server.outbind(to, &password).await?;
-        }
-        let secret = self.connect_password.unwrap_or_default();
-        let login = self.connect_login.as_deref().map(|name| (name, secret.as_str()));
-        if let Some(to) = self.connect {
-            server.connect(to, login).await?;
-        }
-        let mut input = Input::open(self.control)?;
-        while let Some(line) = input.next().await {
-            match line.split_once(' ').unwrap_or((&line, "")) {
-                ("stats", "") => print(&server.stats())?,
-                ("cut", "") => server.cut_all(),
-                ("unbind", "") => server.unbind_all(),
-                ("options", "") => print(&server.options())?,
-                ("mo", batch) => match serde_json::from_str(batch) {
-                    Ok(batch) => server.inject_mo(batch),
-                    Err(error) => refuse(&error)?,
-                },
-                ("set", changes) => match serde_json::from_str(changes) {
-                    Ok(changes) => {
-                        if let Err(error) = server.change_options(&changes) {
-                            refuse(&error.kind)?;
-                        }
-                    }
-                    Err(error) => refuse(&error)?,
-                },
-                ("outbind", to) => match to.parse() {
-                    Ok(to) => {
-                        if let Err(error) = server.outbind(to, &password).await {
-                            refuse(&error)?;
-                        }
-                    }
-                    Err(error) => refuse(&error)?,
-                },
-                ("connect", to) => match to.parse() {
-                    Ok(to) => {
-                        if let Err(error) = server.connect(to, login).await {
-                            refuse(&error)?;
-                        }
-                    }
-                    Err(error) => refuse(&error)?,
-                },
-                _ => print(&Refused {
-                    error: format!("unknown command `{line}`"),
-                })?,
-            }
-        }
-        print(&server.stop().await?.stats)?;
-        Ok(ExitCode::SUCCESS)
+            table.to_string().into_bytes()
+        }))
     }
 }
 
@@ -410,10 +368,6 @@ struct Input {
 
 impl Input {
     fn open(control: bool) -> Result<Self, CliError> {
-        let failed = |kind| CliError::Io {
-            doing: "listen for signals",
-            kind,
-        };
         let lines = control.then(|| {
             let (told, lines) = mpsc::channel(16);
             // A thread of its own: it may wait for input when the process ends, and must not hold it up.
@@ -429,8 +383,8 @@ impl Input {
         });
         Ok(Self {
             lines,
-            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
-            terminate: signal(SignalKind::terminate()).map_err(failed)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(signals)?,
+            terminate: signal(SignalKind::terminate()).map_err(signals)?,
         })
     }
 
@@ -465,14 +419,21 @@ fn refuse(error: &impl std::fmt::Display) -> Result<(), CliError> {
     })
 }
 
-fn print(value: &impl Serialize) -> Result<(), CliError> {
+fn line(value: &impl Serialize) -> Result<Vec<u8>, CliError> {
     let mut line = serde_json::to_vec(value).map_err(|error| output(error.into()))?;
     line.push(b'\n');
-    let mut stdout = io::stdout().lock();
-    stdout
-        .write_all(&line)
-        .and_then(|()| stdout.flush())
-        .map_err(output)
+    Ok(line)
+}
+
+fn print(value: &impl Serialize) -> Result<(), CliError> {
+    Answer(line(value)?).print().map(|_| ())
+}
+
+const fn signals(kind: io::Error) -> CliError {
+    CliError::Io {
+        doing: "listen for signals",
+        kind,
+    }
 }
 
 const fn output(kind: io::Error) -> CliError {
@@ -485,6 +446,7 @@ const fn output(kind: io::Error) -> CliError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::smsc::MoBatch;
     use clap::{CommandFactory, Parser};
 
     #[derive(Parser)]
@@ -516,7 +478,7 @@ mod tests {
             "sim smsc --options a.toml --chaos 3 --outbind 127.0.0.1:2776 --mo-encoding ucs2-le-bom",
             "load smpp --host h --clients 3 --system-id c* --bind-as pair --mix gsm:100=7,ucs2:400=3 --received r",
             "load http --url http://h --api-key a,b --class otp=1,bulk=9 --retries 5 --rate 10",
-            "bench --gateway-bin smsgw --duration 5s --case mt --case window10",
+            "bench --duration 5s --case mt --case window10",
         ] {
             assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err());
         }

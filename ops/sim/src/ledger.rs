@@ -1,7 +1,8 @@
 //! Ledgers: what each end of a run took over, as JSON lines in a file and as a bounded memory of the latest.
 //!
-//! Knows nothing of who writes. Invariant: after [`Ledger::flush`] every record before it is handed to the system, so it
-//! survives the end of this process (not a power cut: a ledger is not synced).
+//! Knows nothing of who writes. Invariants: after [`Ledger::flush`] every record before it is handed to the system, so it
+//! survives the end of this process (not a power cut: a ledger is not synced); a line that a killed writer left without its end
+//! is no record, and is cut off before anything is appended.
 //!
 //! ```text
 //! {"at":1795248000007,"session":1,"system_id":"test","id":"17952480000070000","token":"t…","source":"…",…}
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -272,15 +274,16 @@ pub struct Ledger<T> {
 }
 
 impl<T: Serialize + DeserializeOwned> Ledger<T> {
-    /// Opens the file, if there is one, for appending.
+    /// Opens the file, if there is one, for appending behind its last whole line.
     ///
     /// # Errors
     /// When it cannot be opened.
     pub fn open(options: &LedgerOptions) -> Result<Self, LedgerError> {
         let file = match &options.file {
             Some(path) => {
-                let file = OpenOptions::new().create(true).append(true).open(path);
-                let file = file.map_err(|kind| LedgerError {
+                let file = OpenOptions::new().create(true).read(true).append(true).open(path);
+                let whole = file.and_then(|file| cut_off_half_line(&file).map(|()| file));
+                let file = whole.map_err(|kind| LedgerError {
                     doing: "open",
                     path: path.clone(),
                     kind,
@@ -402,6 +405,23 @@ impl<T: Serialize + DeserializeOwned> Ledger<T> {
     }
 }
 
+/// What a killed writer left of its last line would make one with the next record.
+fn cut_off_half_line(file: &File) -> io::Result<()> {
+    let length = file.metadata()?.len();
+    let (mut whole, mut octet) = (length, [b'\n']);
+    while let Some(last) = whole.checked_sub(1) {
+        file.read_exact_at(&mut octet, last)?;
+        if octet == *b"\n" {
+            break;
+        }
+        whole = last;
+    }
+    if whole < length {
+        file.set_len(whole)?;
+    }
+    Ok(())
+}
+
 /// Reads a ledger file. A last line without its end (the writer was killed) is left out.
 ///
 /// # Errors
@@ -486,6 +506,25 @@ mod tests {
         std::fs::write(&path, "{}\n").unwrap();
         assert!(read::<Sent>(&path).is_err());
         assert!(read::<Sent>(&directory.path().join("absent")).is_err());
+    }
+
+    #[test]
+    fn what_is_appended_after_a_kill_begins_a_line_of_its_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("sent.jsonl");
+        let whole = serde_json::to_string(&sent(1)).unwrap() + "\n";
+        for (before, records) in [
+            (String::new(), vec![sent(2)]),
+            (whole[..20].to_owned(), vec![sent(2)]),
+            (whole.clone(), vec![sent(1), sent(2)]),
+            (whole.clone() + &whole[..20], vec![sent(1), sent(2)]),
+        ] {
+            std::fs::write(&path, before).unwrap();
+            let mut ledger = Ledger::open(&LedgerOptions::file(&path)).unwrap();
+            ledger.push(sent(2)).unwrap();
+            ledger.flush().unwrap();
+            assert_eq!(read::<Sent>(&path).unwrap(), records);
+        }
     }
 
     #[test]

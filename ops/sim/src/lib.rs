@@ -12,6 +12,7 @@
 //! | [`load`] | traffic over HTTP and SMPP |
 //! | [`compare`], [`ledger`], [`token`] | nothing lost, nothing doubled |
 //! | [`bench`] | the figures of the performance budget |
+//! | [`progress`] | how far a load or benchmark is |
 //! | [`cli`] | all of it as subcommands |
 
 pub mod bench;
@@ -22,6 +23,7 @@ pub mod ledger;
 pub(crate) mod line;
 pub mod load;
 pub mod process;
+pub mod progress;
 pub mod sink;
 pub mod smsc;
 pub mod span;

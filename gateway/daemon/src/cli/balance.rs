@@ -5,27 +5,15 @@
 use super::progress::{Bar, Unit};
 use crate::counters::{AT_MOST, Account, Judged};
 use crate::exit::Exit;
-use crate::reach::{self, AdminAddress};
+use crate::reach::{self, GatewayOptions};
 use bytes::Bytes;
 use clap::Args;
 use hyper::{Method, StatusCode};
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long the gateway may take to answer, beyond the time it was told to wait.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Which gateway is asked.
-#[derive(Debug, Args)]
-pub(super) struct GatewayOptions {
-    /// The gateway's configuration file: its [admin] listen is asked.
-    #[arg(long, short, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// The administrator's listener, as in 127.0.0.1:8081 or https://gw.example:8081.
-    #[arg(long, value_name = "ADDR", conflicts_with = "config")]
-    admin: Option<AdminAddress>,
-}
 
 /// Prove that every accepted message has ended once or is still open, and name those that break it.
 ///
@@ -141,7 +129,7 @@ pub(super) fn say(text: &str) {
 
 /// The body of the answer, or the exit code that says why there is none.
 pub(super) async fn ask(gateway: &GatewayOptions, path: &str) -> anyhow::Result<Result<Bytes, Exit>> {
-    let at = match reach::listener(gateway.admin.as_ref(), gateway.config.as_deref()) {
+    let at = match gateway.listener() {
         Ok(at) => at,
         Err(exit) => return Ok(Err(exit)),
     };

@@ -7,10 +7,11 @@
 mod draw;
 
 use super::operator::PATIENCE;
+use super::progress::{Bar, Unit};
 use crate::config_api::{Asked, Told};
 use crate::exit::Exit;
 use crate::operators::Ordered;
-use crate::reach::{self, AdminAddress, Listener};
+use crate::reach::{self, GatewayOptions, Listener};
 use bytes::Bytes;
 use clap::Args;
 use draw::{audited, drawn, listed, whole};
@@ -28,23 +29,6 @@ use tokio::time::Instant;
 const CHANGE: Duration = Duration::from_secs(120);
 /// How often its result is asked for.
 const LOOK: Duration = Duration::from_millis(200);
-
-/// Which gateway is asked.
-#[derive(Debug, Clone, Args)]
-pub(super) struct Target {
-    /// The gateway's configuration file: its [admin] listen is asked.
-    #[arg(long, short, value_name = "FILE", global = true)]
-    pub(super) config: Option<PathBuf>,
-    /// The administrator's listener, as in 127.0.0.1:8081 or https://gw.example:8081.
-    #[arg(long, value_name = "ADDR", global = true)]
-    pub(super) admin: Option<AdminAddress>,
-}
-
-impl Target {
-    fn listener(&self) -> Result<Listener, Exit> {
-        reach::listener(self.admin.as_ref(), self.config.as_deref())
-    }
-}
 
 /// How a change is made.
 #[derive(Debug, Clone, Args)]
@@ -80,7 +64,7 @@ pub(super) struct PlanOptions {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    target: Target,
+    target: GatewayOptions,
 }
 
 /// Put a configuration file in force: checked, planned, written in place of the gateway's own, kept as a version.
@@ -96,7 +80,7 @@ pub(super) struct ApplyOptions {
     #[arg(long = "as", value_name = "NAME")]
     name: Option<String>,
     #[command(flatten)]
-    target: Target,
+    target: GatewayOptions,
 }
 
 /// Go back to a version of the configuration: its files are written and put in force as a new version.
@@ -108,7 +92,7 @@ pub(super) struct RollbackOptions {
     #[command(flatten)]
     how: How,
     #[command(flatten)]
-    target: Target,
+    target: GatewayOptions,
 }
 
 /// Read the configuration files again.
@@ -118,7 +102,7 @@ pub(super) struct ReloadOptions {
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     #[command(flatten)]
-    target: Target,
+    target: GatewayOptions,
 }
 
 /// Change one key of the configuration, in its file and in the running gateway.
@@ -140,7 +124,7 @@ pub(super) struct SetOptions {
     #[command(flatten)]
     how: How,
     #[command(flatten)]
-    target: Target,
+    target: GatewayOptions,
 }
 
 /// Show versions of the configuration: who changed what, when and why.
@@ -159,7 +143,7 @@ pub(super) struct HistoryOptions {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    target: Target,
+    target: GatewayOptions,
 }
 
 /// The keys of an account.
@@ -192,7 +176,7 @@ pub(super) struct ClientOptions {
     #[command(subcommand)]
     act: AccountAct,
     #[command(flatten)]
-    target: Target,
+    target: GatewayOptions,
 }
 
 /// What is done with an account.
@@ -278,7 +262,7 @@ pub(super) async fn client(options: ClientOptions) -> anyhow::Result<Exit> {
 }
 
 /// Adds, changes or removes an account of this kind.
-pub(super) async fn account(kind: &str, act: AccountAct, target: &Target) -> anyhow::Result<Exit> {
+pub(super) async fn account(kind: &str, act: AccountAct, target: &GatewayOptions) -> anyhow::Result<Exit> {
     // A name may have a dot.
     let path = |name: &str| format!("{kind}.\"{}\"", name.replace('"', ""));
     let (edits, how) = match act {
@@ -429,7 +413,7 @@ fn told(plan: &Plan, json: bool) -> Exit {
 }
 
 /// Plans, shows the plan, and makes the change unless it is a dry run.
-async fn changed(target: &Target, mut proposal: Proposal, how: How) -> anyhow::Result<Exit> {
+async fn changed(target: &GatewayOptions, mut proposal: Proposal, how: How) -> anyhow::Result<Exit> {
     let at = match target.listener() {
         Ok(at) => at,
         Err(exit) => return Ok(exit),
@@ -480,13 +464,18 @@ async fn ordered(at: &Listener, path: &str, order: Asked) -> anyhow::Result<Exit
             let ordered: Ordered = serde_json::from_slice(&body)?;
             let until = Instant::now() + CHANGE;
             let path = format!("/config/results/{}", ordered.instruction);
+            let mut bar = Bar::new(Unit::Seconds, false);
+            bar.begin("applying");
+            bar.show(0, Some(CHANGE.as_secs()));
             while Instant::now() < until {
                 if let Ok((StatusCode::OK, body)) = asked(at, Method::GET, &path, Bytes::new()).await? {
+                    drop(bar);
                     let told: Told = serde_json::from_slice(&body)?;
                     return Ok(ended(&told.outcome, &told.detail));
                 }
                 tokio::time::sleep(LOOK).await;
             }
+            drop(bar);
             eprintln!("smsgw: not done within {CHANGE:?}; it will be: see `smsgw history --audit`");
             Ok(Exit::Found)
         }

@@ -2,9 +2,10 @@
 //!
 //! Draws; knows no state itself. What is drawn holds no control characters.
 
-use super::balance::{GatewayOptions, ask, say};
+use super::balance::{ask, say};
 use crate::counters::{Counters, Line, Times};
 use crate::exit::Exit;
+use crate::reach::GatewayOptions;
 use crate::trace::query::encode;
 use clap::{Args, ValueEnum};
 use std::fmt::Write;

@@ -7,7 +7,7 @@ use super::operator::PATIENCE;
 use crate::credit::{CreditRow, LedgerRows};
 use crate::exit::Exit;
 use crate::operators::Ordered;
-use crate::reach::{self, AdminAddress};
+use crate::reach::{self, GatewayOptions};
 use crate::trace::query::encode;
 use bytes::Bytes;
 use clap::{Args, Subcommand};
@@ -15,7 +15,6 @@ use hyper::{Method, StatusCode};
 use smsgw_message::names;
 use std::fmt::Write as _;
 use std::io::Write;
-use std::path::PathBuf;
 
 /// Show the credit of prepaid clients and their ledgers, or pay in.
 #[derive(Debug, Args)]
@@ -23,12 +22,8 @@ use std::path::PathBuf;
 pub(super) struct CreditOptions {
     #[command(subcommand)]
     act: Act,
-    /// The gateway's configuration file: its [admin] listen is asked.
-    #[arg(long, short, value_name = "FILE", global = true)]
-    config: Option<PathBuf>,
-    /// The administrator's listener, as in 127.0.0.1:8081 or https://gw.example:8081.
-    #[arg(long, value_name = "ADDR", global = true)]
-    admin: Option<AdminAddress>,
+    #[command(flatten)]
+    gateway: GatewayOptions,
 }
 
 #[derive(Debug, Subcommand)]
@@ -106,7 +101,7 @@ impl Order {
 
 /// Asks, and says what was answered.
 pub(super) async fn run(options: CreditOptions) -> anyhow::Result<Exit> {
-    let at = match reach::listener(options.admin.as_ref(), options.config.as_deref()) {
+    let at = match options.gateway.listener() {
         Ok(at) => at,
         Err(exit) => return Ok(exit),
     };

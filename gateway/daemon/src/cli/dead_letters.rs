@@ -7,7 +7,7 @@ use super::operator::PATIENCE;
 use super::progress::{Bar, Unit};
 use crate::dead_letters::{LetterPage, LetterRow, LettersOrdered, QueueRow};
 use crate::exit::Exit;
-use crate::reach::{self, AdminAddress, Listener, ReachError};
+use crate::reach::{self, GatewayOptions, Listener, ReachError};
 use crate::trace::query::encode;
 use anyhow::bail;
 use bytes::Bytes;
@@ -15,7 +15,6 @@ use clap::{Args, Subcommand};
 use hyper::{Method, StatusCode};
 use serde::Serialize;
 use std::io::Write;
-use std::path::PathBuf;
 
 /// Look at what a running gateway has given up or cannot read; replay or drop it.
 #[derive(Debug, Args)]
@@ -23,12 +22,8 @@ use std::path::PathBuf;
 pub(super) struct DeadLettersOptions {
     #[command(subcommand)]
     act: Act,
-    /// The gateway's configuration file: its [admin] listen is asked.
-    #[arg(long, short, value_name = "FILE", global = true)]
-    config: Option<PathBuf>,
-    /// The administrator's listener, as in 127.0.0.1:8081 or https://gw.example:8081.
-    #[arg(long, value_name = "ADDR", global = true)]
-    admin: Option<AdminAddress>,
+    #[command(flatten)]
+    gateway: GatewayOptions,
     /// Print JSON.
     #[arg(long, global = true)]
     json: bool,
@@ -205,7 +200,7 @@ impl Gateway {
 
 /// Asks, and says what was answered.
 pub(super) async fn run(options: DeadLettersOptions) -> anyhow::Result<Exit> {
-    let at = match reach::listener(options.admin.as_ref(), options.config.as_deref()) {
+    let at = match options.gateway.listener() {
         Ok(at) => at,
         Err(exit) => return Ok(exit),
     };

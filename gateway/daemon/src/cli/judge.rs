@@ -33,6 +33,10 @@ fn is_key(octets: &[u8]) -> Verdict {
 }
 
 impl Judge for Decoder {
+    fn is_beside(&self, name: &str) -> bool {
+        ["cdr", "config-versions", "history", "traces"].contains(&name)
+    }
+
     fn record(&self, queue: &str, octets: &[u8]) -> Verdict {
         match queue {
             names::MT_ACCEPTED => decodes::<MtMessage>(octets),

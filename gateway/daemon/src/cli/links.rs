@@ -36,6 +36,13 @@ pub(super) async fn run(options: LinksOptions) -> anyhow::Result<Exit> {
     };
     if let Some(operator) = &options.operator {
         links.retain(|link| link.operator == *operator);
+        if links.is_empty() {
+            eprintln!(
+                "smsgw: there is no operator {}, or it has no links",
+                printable(operator)
+            );
+            return Ok(Exit::Found);
+        }
     }
     say(&match options.json {
         true => format!("{}\n", serde_json::to_string_pretty(&links)?),

@@ -1,7 +1,6 @@
 //! What the verbs for a data directory that is not in use have in common: which directory, progress, exit codes.
 
 use super::progress::{Bar, Unit};
-use crate::boot;
 use crate::check::load_or_explain;
 use crate::exit::Exit;
 use smsgw_engine_embedded::OpenErrorKind;
@@ -14,7 +13,7 @@ pub(crate) fn directory(dir: Option<PathBuf>, config: Option<PathBuf>) -> Result
     match (dir, config) {
         (Some(dir), _) => Ok(dir),
         (None, Some(file)) => match load_or_explain(&file) {
-            Some(loaded) => Ok(boot::data_dir(&loaded.config, &file)),
+            Some(loaded) => Ok(loaded.config.node.data_dir),
             None => Err(Exit::Config),
         },
         (None, None) => {
@@ -24,9 +23,9 @@ pub(crate) fn directory(dir: Option<PathBuf>, config: Option<PathBuf>) -> Result
     }
 }
 
-/// A bar for passes over a directory or stream. `quiet`: the answer is for a program.
-pub(crate) fn bar(quiet: bool) -> Bar {
-    let mut bar = Bar::new(Unit::Octets, quiet);
+/// A bar for passes over a directory, which count entries, or over a stream. `quiet`: the answer is for a program.
+pub(crate) fn bar(unit: Unit, quiet: bool) -> Bar {
+    let mut bar = Bar::new(unit, quiet);
     bar.begin("opening");
     bar
 }
@@ -39,7 +38,10 @@ pub(crate) fn show(bar: &mut Bar, done: Done, length: Option<u64>) {
         Pass::Export => "exporting",
         Pass::Import => "importing",
     });
-    bar.show(done.so_far.octets, done.of.or(length));
+    match done.read {
+        Some((read, of)) => bar.show(read, Some(of)),
+        None => bar.show(done.so_far.octets, length),
+    }
 }
 
 /// How much there is, for people.

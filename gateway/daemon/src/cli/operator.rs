@@ -7,12 +7,11 @@ use super::config::{self, AccountAct};
 use super::moves;
 use crate::exit::Exit;
 use crate::operators::{OperatorRow, Ordered};
-use crate::reach::{self, AdminAddress};
+use crate::reach::{self, GatewayOptions};
 use bytes::Bytes;
 use clap::{Args, Subcommand};
 use hyper::{Method, StatusCode};
 use std::io::Write;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long the gateway may take to answer; it waits some seconds for the order to be done.
@@ -25,12 +24,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct OperatorOptions {
     #[command(subcommand)]
     act: Act,
-    /// The gateway's configuration file: its [admin] listen is asked.
-    #[arg(long, short, value_name = "FILE", global = true)]
-    config: Option<PathBuf>,
-    /// The administrator's listener, as in 127.0.0.1:8081 or https://gw.example:8081.
-    #[arg(long, value_name = "ADDR", global = true)]
-    admin: Option<AdminAddress>,
+    #[command(flatten)]
+    gateway: GatewayOptions,
 }
 
 #[derive(Debug, Subcommand)]
@@ -83,10 +78,7 @@ impl Target {
 
 /// Asks, and says what was answered.
 pub(super) async fn run(options: OperatorOptions) -> anyhow::Result<Exit> {
-    let target = config::Target {
-        config: options.config.clone(),
-        admin: options.admin.clone(),
-    };
+    let target = options.gateway.clone();
     let options = match options.act {
         Act::Add(keys) => return config::account("operator", AccountAct::Add(keys), &target).await,
         Act::Set(keys) => return config::account("operator", AccountAct::Set(keys), &target).await,
@@ -99,7 +91,7 @@ pub(super) async fn run(options: OperatorOptions) -> anyhow::Result<Exit> {
         | Act::Release(_)
         | Act::Move(_)) => OperatorOptions { act, ..options },
     };
-    let at = match reach::listener(options.admin.as_ref(), options.config.as_deref()) {
+    let at = match options.gateway.listener() {
         Ok(at) => at,
         Err(exit) => return Ok(exit),
     };

@@ -5,13 +5,12 @@
 use super::operator::PATIENCE;
 use crate::exit::Exit;
 use crate::operators::Ordered;
-use crate::reach::{self, AdminAddress};
+use crate::reach::{self, GatewayOptions};
 use crate::sessions::SessionRow;
 use bytes::Bytes;
 use clap::{Args, Subcommand};
 use hyper::{Method, StatusCode};
 use std::io::Write;
-use std::path::PathBuf;
 
 /// Show the clients that are bound over SMPP, or end a session.
 #[derive(Debug, Args)]
@@ -19,12 +18,8 @@ use std::path::PathBuf;
 pub(super) struct SessionOptions {
     #[command(subcommand)]
     act: Act,
-    /// The gateway's configuration file: its [admin] listen is asked.
-    #[arg(long, short, value_name = "FILE", global = true)]
-    config: Option<PathBuf>,
-    /// The administrator's listener, as in 127.0.0.1:8081 or https://gw.example:8081.
-    #[arg(long, value_name = "ADDR", global = true)]
-    admin: Option<AdminAddress>,
+    #[command(flatten)]
+    gateway: GatewayOptions,
 }
 
 #[derive(Debug, Subcommand)]
@@ -45,7 +40,7 @@ enum Act {
 
 /// Asks, and says what was answered.
 pub(super) async fn run(options: SessionOptions) -> anyhow::Result<Exit> {
-    let at = match reach::listener(options.admin.as_ref(), options.config.as_deref()) {
+    let at = match options.gateway.listener() {
         Ok(at) => at,
         Err(exit) => return Ok(exit),
     };

@@ -16,6 +16,7 @@ use serde::Serialize;
 use smsgw_config::duration_from_text;
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, stdout};
+use std::os::fd::AsFd;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -149,7 +150,11 @@ async fn frames(at: &Listener, mut before: Sample, options: &TopOptions, live: b
                 Err(_) => return Exit::Failed,
             }
         } else {
-            let (columns, lines) = if live { terminal() } else { (80, usize::MAX) };
+            let (columns, lines) = if live {
+                terminal(stdout())
+            } else {
+                (80, usize::MAX)
+            };
             let drawn = draw(&frame, columns, lines);
             say(&match live {
                 // Each line clears what stood behind it, the last one what stood below: no flicker.
@@ -165,8 +170,8 @@ async fn frames(at: &Listener, mut before: Sample, options: &TopOptions, live: b
 }
 
 /// Columns and lines.
-fn terminal() -> (usize, usize) {
-    let size = rustix::termios::tcgetwinsize(stdout()).ok();
+pub(super) fn terminal(of: impl AsFd) -> (usize, usize) {
+    let size = rustix::termios::tcgetwinsize(of).ok();
     let or = |n: Option<u16>, usual: usize| n.filter(|n| *n > 0).map_or(usual, usize::from);
     (
         or(size.map(|size| size.ws_col), 80),

@@ -3,7 +3,7 @@
 //! Talks to the administrator's listener and draws; knows no state itself.
 
 use crate::exit::Exit;
-use crate::reach::{self, AdminAddress};
+use crate::reach::{self, GatewayOptions};
 use crate::trace::query::encode;
 use crate::trace::schema::{Found, Progress};
 use crate::trace::{capture, draw};
@@ -36,7 +36,7 @@ pub(super) struct TraceOptions {
     #[arg(required = true)]
     id: Option<String>,
     #[command(flatten)]
-    gateway: Gateway,
+    gateway: GatewayOptions,
     /// Print what the gateway answered, as JSON (ops/docs/api/admin.md).
     #[arg(long)]
     json: bool,
@@ -62,17 +62,7 @@ struct LinkOptions {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]
-    gateway: Gateway,
-}
-
-#[derive(Debug, Args)]
-struct Gateway {
-    /// The gateway's configuration file: its [admin] listen is asked.
-    #[arg(long, short, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// The administrator's listener, as in 127.0.0.1:8081 or https://gw.example:8081.
-    #[arg(long, value_name = "ADDR", conflicts_with = "config")]
-    admin: Option<AdminAddress>,
+    gateway: GatewayOptions,
 }
 
 fn time(text: &str) -> Result<Duration, String> {
@@ -98,7 +88,7 @@ pub(super) async fn run(options: TraceOptions) -> anyhow::Result<Exit> {
     }
 }
 
-async fn message(id: &str, gateway: &Gateway, json: bool) -> anyhow::Result<Exit> {
+async fn message(id: &str, gateway: &GatewayOptions, json: bool) -> anyhow::Result<Exit> {
     let path = format!("/trace/message?id={}", encode(id));
     let answer = match ask(gateway, Method::GET, &path).await {
         Ok(answer) => answer,
@@ -276,7 +266,7 @@ fn refused(status: StatusCode, body: &[u8]) -> Exit {
     }
 }
 
-async fn ask(gateway: &Gateway, method: Method, path: &str) -> Result<Response<Incoming>, Exit> {
-    let at = reach::listener(gateway.admin.as_ref(), gateway.config.as_deref())?;
+async fn ask(gateway: &GatewayOptions, method: Method, path: &str) -> Result<Response<Incoming>, Exit> {
+    let at = gateway.listener()?;
     reach::begin(&at, method, path).await
 }

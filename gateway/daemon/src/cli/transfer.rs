@@ -1,6 +1,7 @@
 //! `smsgw export` and `smsgw import`: a data directory as one file, for another machine or another engine.
 
 use super::offline::{bar, explain, show, words};
+use super::progress::Unit;
 use crate::boot;
 use crate::exit::Exit;
 use clap::Args;
@@ -57,7 +58,7 @@ pub(crate) fn run_export(options: &ExportOptions) -> Exit {
 
 fn write(options: &ExportOptions) -> Result<String, OfflineError> {
     let ExportOptions { dir, file } = options;
-    let mut bar = bar(false);
+    let mut bar = bar(Unit::Things, false);
     let mut progress = |done| show(&mut bar, done, None);
     let now = boot::clock().now();
     if is_standard(file) {
@@ -102,7 +103,7 @@ pub(crate) fn run_import(options: &ImportOptions) -> Exit {
 
 fn read(options: &ImportOptions) -> Result<String, OfflineError> {
     let ImportOptions { file, dir } = options;
-    let mut bar = bar(false);
+    let mut bar = bar(Unit::Octets, false);
     let totals = if is_standard(file) {
         let source = BufReader::with_capacity(BUFFER, io::stdin().lock());
         import(source, dir, &mut |done| show(&mut bar, done, None))?

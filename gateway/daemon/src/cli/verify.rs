@@ -2,6 +2,7 @@
 
 use super::judge::Decoder;
 use super::offline::{bar, directory, explain, show, words};
+use super::progress::Unit;
 use crate::boot;
 use crate::exit::Exit;
 use clap::Args;
@@ -42,7 +43,7 @@ pub(crate) fn run(options: VerifyOptions) -> Exit {
         Err(exit) => return exit,
     };
     let now = boot::clock().now();
-    let mut bar = bar(options.json);
+    let mut bar = bar(Unit::Things, options.json);
     let mut progress = |done| show(&mut bar, done, None);
     if options.repair {
         let repaired = repair(&dir, &Decoder, now, &mut progress);
@@ -85,12 +86,11 @@ fn totals(report: &Report) -> Totals {
 fn tell(dir: &Path, report: &Report, advise: bool) {
     println!("{}: {}", dir.display(), words(&totals(report)));
     for finding in report.findings() {
-        println!(
-            "\n{} {}, {} times",
-            finding.weight.as_str(),
-            finding.code,
-            finding.count
-        );
+        let times = match finding.count {
+            1 => "once".to_owned(),
+            times => format!("{times} times"),
+        };
+        println!("\n{} {}, {times}", finding.weight.as_str(), finding.code);
         println!("  {}", finding.meaning);
         for example in &finding.examples {
             println!("  - {example}");

@@ -12,23 +12,17 @@ pub(crate) mod schema;
 mod tree;
 
 use crate::exit::Exit;
-use crate::reach::{self, AdminAddress};
-use clap::{ArgGroup, Args};
+use crate::reach::GatewayOptions;
+use clap::Args;
 use draw::Glyphs;
 use fetch::{FetchError, fetch};
 use std::io::Write;
-use std::path::PathBuf;
 
 /// Options of the verb.
 #[derive(Debug, Args)]
-#[command(group(ArgGroup::new("gateway").args(["config", "admin"])))]
 pub(crate) struct StatusOptions {
-    /// The gateway's configuration file: its [admin] listen is asked.
-    #[arg(long, short, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// The administrator's listener, as in 127.0.0.1:8081 or https://gw.example:8081.
-    #[arg(long, value_name = "ADDR")]
-    admin: Option<AdminAddress>,
+    #[command(flatten)]
+    gateway: GatewayOptions,
     /// Draw the supervision tree instead of the overview.
     #[arg(long)]
     tree: bool,
@@ -39,7 +33,7 @@ pub(crate) struct StatusOptions {
 
 /// Asks, and draws the answer on standard output.
 pub(crate) async fn status(options: &StatusOptions) -> Exit {
-    let at = match reach::listener(options.admin.as_ref(), options.config.as_deref()) {
+    let at = match options.gateway.listener() {
         Ok(at) => at,
         Err(exit) => return exit,
     };

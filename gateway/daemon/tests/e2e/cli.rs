@@ -1,9 +1,11 @@
 //! `smsgw queues`, `links`, `sessions`, `send`, `top`, `completions`, `man` against a running gateway, and who its
 //! administrator's listener answers.
 
-use crate::harness::{Gateway, World, eventually, free_port, usual};
+use crate::harness::{Gateway, PATIENCE, World, eventually, free_port, usual};
 use hyper::Method;
-use serde_json::Value;
+use rustix::pty;
+use serde_json::{Value, json};
+use std::io::Read;
 
 const TOKEN: &str = "a-token-of-the-tests";
 
@@ -332,11 +334,61 @@ async fn shells_and_man_know_every_verb() {
     assert_eq!(code, Some(2), "{said}");
 }
 
+/// A load of two seconds.
+fn load(base: &str) -> Vec<&str> {
+    let to = ["load", "http", "--url", base, "--api-key", "acme-key"];
+    let plan = ["--rate", "10", "--total", "20", "--connections", "2"];
+    [to, plan].concat()
+}
+
+/// What a verb writes on standard error when that is a terminal.
+async fn on_a_terminal(words: &[&str]) -> String {
+    let master = pty::openpt(pty::OpenptFlags::RDWR | pty::OpenptFlags::NOCTTY).unwrap();
+    pty::grantpt(&master).unwrap();
+    pty::unlockpt(&master).unwrap();
+    let slave = pty::ptsname(&master, Vec::new()).unwrap();
+    let slave = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(slave.to_str().unwrap())
+        .unwrap();
+    let mut child = std::process::Command::new(Gateway::binary())
+        .args(words)
+        .env("TERM", "xterm")
+        .stdout(std::process::Stdio::null())
+        .stderr(slave)
+        .spawn()
+        .unwrap();
+    let read = tokio::task::spawn_blocking(move || {
+        let (mut text, mut master) = (Vec::new(), std::fs::File::from(master));
+        // The other end is gone with the process, which is an error of the last read.
+        master.read_to_end(&mut text).unwrap_err();
+        assert!(child.wait().unwrap().success());
+        String::from_utf8(text).unwrap()
+    });
+    tokio::time::timeout(PATIENCE, read).await.unwrap().unwrap()
+}
+
 #[tokio::test]
 async fn where_nobody_looks_no_bar_is_drawn() {
     let mut world = World::start(&[], |settings| settings).await;
     let id = world.gateway.api.text("491700000001", "hello").await;
     world.gateway.api.message_once(&id, "delivered").await;
+    let base = world.gateway.api.base().to_owned();
+    let (code, out, err) = tool(&load(&base)).await;
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    let report: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(report["accepted"], 20, "{out}");
+    // On a terminal there is one, and it is taken away again.
+    let drawn = on_a_terminal(&load(&base)).await;
+    let (lines, rest) = drawn.rsplit_once("accepted").unwrap();
+    assert!(
+        lines.contains("sending    [") && lines.contains(" of 20, "),
+        "{drawn:?}"
+    );
+    assert!(rest.ends_with("\u{1b}[1A"), "cleared upwards: {drawn:?}");
+    let quiet = on_a_terminal(&[&load(&base)[..], &["--quiet"]].concat()).await;
+    assert_eq!(quiet, "");
     world.gateway.stop().await;
     let path = |name: &str| world.dir.path().join(name).display().to_string();
     let (data, file, copy) = (path("data"), path("backup.smsgw"), path("copy"));
@@ -352,6 +404,10 @@ async fn where_nobody_looks_no_bar_is_drawn() {
         let err = process.err.read(|lines| lines.join("\n"));
         assert_eq!(status.code(), Some(0), "{words:?}: {err}");
         // Standard error is a pipe here: only what a program is told stands there.
+        if words == ["verify", "--json", &data] {
+            let report: Value = serde_json::from_str(&process.out.read(|lines| lines.join("\n"))).unwrap();
+            assert_eq!(report["findings"], json!([]), "what others keep there is known");
+        }
         match says {
             None => assert_eq!(err, "", "{words:?}"),
             Some(says) => assert!(

@@ -1,6 +1,7 @@
 //! What the shell is told when the gateway cannot start.
 
-use crate::harness::{Carrier, Gateway, Receiver, Settings, World, usual};
+use crate::harness::{Carrier, Gateway, Receiver, Settings, World, free_port, usual};
+use std::path::PathBuf;
 
 #[tokio::test]
 async fn a_wrong_file_is_explained_whole_with_places_and_without_secrets() {
@@ -143,4 +144,26 @@ async fn bodies_are_logged_when_and_only_when_asked_for() {
             );
         });
     }
+}
+
+#[tokio::test]
+async fn the_data_is_found_again_however_the_file_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    usual(free_port(), "http://127.0.0.1:9/events").write(dir.path());
+    // The same directory, from here: up to the root and down again.
+    let here = std::env::current_dir().unwrap();
+    let up: PathBuf = here.components().skip(1).map(|_| "..").collect();
+    let relative = up.join(dir.path().strip_prefix("/").unwrap());
+    let mut gateway = Gateway::start(&relative).await;
+    let id = gateway.api.text("491700000001", "waits").await;
+    gateway.stop().await;
+    let mut gateway = Gateway::start(dir.path()).await;
+    assert_eq!(gateway.api.message(&id).await["id"], id.as_str());
+    gateway.stop().await;
+    let mut data: Vec<_> = std::fs::read_dir(dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    data.sort();
+    assert_eq!(data, ["data", "gateway.toml"]);
 }

@@ -73,6 +73,8 @@ impl Scan<'_> {
                 },
             );
         }
+        let entries = logs.values().map(|log| log.next.saturating_sub(log.first));
+        self.expect_entries(entries.fold(0, u64::saturating_add));
         for (number, log) in logs {
             self.log(number, log, sink)?;
         }
@@ -152,7 +154,7 @@ impl Scan<'_> {
         self.report.entries = self.report.entries.saturating_add(1);
         let octets = u64::try_from(record.len()).unwrap_or(u64::MAX);
         self.report.octets = self.report.octets.saturating_add(octets);
-        self.speak();
+        self.note_read();
         sink(Item::Entry(LogEntry {
             position: Position(position),
             record,

@@ -63,9 +63,10 @@ pub struct Done {
     pub pass: Pass,
     /// What was done so far; `octets` of what was read.
     pub so_far: Totals,
-    /// Octets that there are to read, about: what lies on the disk, with what is deleted and not cleared away yet. Of a stream
-    /// nobody here knows the length.
-    pub of: Option<u64>,
+    /// Entries of the store that were read, those included that are gone or only lead to others, and how many there are,
+    /// about: what was overwritten and not cleared away yet is known only when it does not come. The two are the same at the
+    /// end. `None`: of a stream nobody here knows the length.
+    pub read: Option<(u64, u64)>,
 }
 
 /// Something could not be done with a directory or a stream.

@@ -119,7 +119,9 @@ impl Scan<'_> {
         for run in &runs {
             // From the first key on: a record that is not of it was written there by mistake, and counts.
             for piece in pieces(&run.keyspace, 0) {
+                self.note_read();
                 while let Some(before) = kept.next_if(|kept| kept.position() <= piece.position()) {
+                    self.note_read();
                     self.piece(before, &mut reading, sink)?;
                 }
                 match &piece {
@@ -141,6 +143,7 @@ impl Scan<'_> {
             }
         }
         for piece in kept {
+            self.note_read();
             self.piece(piece, &mut reading, sink)?;
         }
         self.orphans(u64::MAX, &mut reading);

@@ -11,7 +11,9 @@ use crate::format::{
     EXPIRY_HEAD, FORMAT, META_FORMAT, META_NEXT, META_NUMBERS, Move, OLDEST_FORMAT, RECORDS_HEAD, Reader,
     STATE_HEAD, Value, decode_expiry_key, decode_hold, decode_move, decode_record, expiry_key, state_key,
 };
+use crate::generations::keyspaces;
 use bytes::Bytes;
+use fjall::Keyspace;
 use smsgw_message::{Class, Timestamp};
 use smsgw_queue::index::{At, Reason};
 use smsgw_queue::transfer::{Hold, Item, Marks, StateItem, StoredRecord, Totals};
@@ -39,6 +41,10 @@ pub trait Judge {
     fn value(&self, key: &str, octets: &[u8]) -> Verdict;
     /// Of an entry of a log.
     fn entry(&self, log: &str, octets: &[u8]) -> Verdict;
+    /// Whether somebody else of smsgw keeps a file or directory of that name beside the store.
+    fn is_beside(&self, _name: &str) -> bool {
+        false
+    }
 }
 
 /// Takes everything for good.
@@ -67,7 +73,7 @@ pub(super) struct Scan<'a> {
     pub(super) judge: &'a dyn Judge,
     now: Timestamp,
     pass: Pass,
-    of: Option<u64>,
+    course: Course,
     progress: Progress<'a>,
     pub(super) report: Report,
     pub(super) marks: Marks,
@@ -82,12 +88,32 @@ pub(super) fn hex(octets: &[u8]) -> String {
         .collect()
 }
 
-/// Octets that there are to read, about. Journals hold what is not in tables yet, and some of what is. Only shown: a store that
-/// cannot be measured is read all the same.
-fn about(held: &Held) -> Option<u64> {
-    let (all, journals) = (held.store.db.disk_space(), held.store.db.journal_disk_space());
-    let (all, journals) = (all.ok()?, journals.ok()?);
-    Some(all.saturating_sub(journals).max(journals))
+/// How much was read of how much. Only shown.
+#[derive(Debug, Default)]
+struct Course {
+    /// Entries read.
+    read: u64,
+    /// How many that will be, about, when the present part is read.
+    until: u64,
+    /// In parts that have not begun, about.
+    later: u64,
+}
+
+impl Course {
+    /// A part begins that is in `later`.
+    fn begin(&mut self, about: u64) {
+        self.later = self.later.saturating_sub(about);
+        self.until = self.read.saturating_add(about);
+    }
+
+    fn of(&self) -> u64 {
+        self.until.max(self.read).saturating_add(self.later)
+    }
+}
+
+/// Entries of a keyspace, with those that were overwritten or deleted and not cleared away yet.
+fn about(keyspace: &Keyspace) -> u64 {
+    crate::shared::number(keyspace.approximate_len())
 }
 
 /// How a key is told to people.
@@ -111,7 +137,7 @@ impl<'a> Scan<'a> {
             judge,
             now,
             pass,
-            of: about(held),
+            course: Course::default(),
             progress,
             report: Report::default(),
             marks: Marks::default(),
@@ -132,20 +158,40 @@ impl<'a> Scan<'a> {
 
     /// Goes through everything. Not thorough: leaves out what only a report is interested in.
     pub(super) fn run(&mut self, thorough: bool, sink: Sink<'_>) -> Result<(), OfflineError> {
+        let Held { store, dir, .. } = self.held;
+        let generations = keyspaces(store).map_err(|kind| super::open_error(dir, kind))?;
+        let records = generations
+            .values()
+            .map(about)
+            .fold(about(&store.records), u64::saturating_add);
+        let (values, reminders) = (about(&store.state), about(&store.expiry));
+        self.course.later = records.saturating_add(values);
+        if thorough {
+            self.course.later = self.course.later.saturating_add(reminders);
+        }
         self.format();
         self.meta(sink)?;
         self.logs(sink)?;
+        self.course.begin(records);
         self.records(sink)?;
+        self.course.begin(values);
         self.values(sink)?;
         if thorough {
+            self.course.begin(reminders);
             self.reminders();
             self.directory()?;
         }
+        self.course.begin(0);
         self.tell();
         Ok(())
     }
 
-    fn head(&mut self, keyspace: &fjall::Keyspace, key: &[u8], what: &'static str) -> u64 {
+    /// Entries of logs come, so many of them.
+    pub(super) fn expect_entries(&mut self, count: u64) {
+        self.course.until = self.course.read.saturating_add(count);
+    }
+
+    fn head(&mut self, keyspace: &Keyspace, key: &[u8], what: &'static str) -> u64 {
         match keyspace
             .get(key)
             .map(|entry| entry.map(|entry| Reader(&entry).u64()))
@@ -221,13 +267,10 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
-    pub(super) fn speak(&mut self) {
-        let report = &self.report;
-        let done = report
-            .records
-            .saturating_add(report.values)
-            .saturating_add(report.entries);
-        if done.is_multiple_of(OFTEN) {
+    /// One more entry was read.
+    pub(super) fn note_read(&mut self) {
+        self.course.read = self.course.read.saturating_add(1);
+        if self.course.read.is_multiple_of(OFTEN) {
             self.tell();
         }
     }
@@ -244,7 +287,7 @@ impl<'a> Scan<'a> {
                 entries: report.entries,
                 octets: report.octets,
             },
-            of: self.of,
+            read: Some((self.course.read, self.course.of())),
         });
     }
 
@@ -253,7 +296,6 @@ impl<'a> Scan<'a> {
         self.report.records = self.report.records.saturating_add(1);
         let octets = u64::try_from(entry.len()).unwrap_or(u64::MAX);
         self.report.octets = self.report.octets.saturating_add(octets);
-        self.speak();
         let (header, octets) = match decode_record(entry) {
             Ok(decoded) => decoded,
             Err(broken) => {
@@ -345,7 +387,7 @@ impl<'a> Scan<'a> {
             self.report.values = self.report.values.saturating_add(1);
             let octets = u64::try_from(entry.len()).unwrap_or(u64::MAX);
             self.report.octets = self.report.octets.saturating_add(octets);
-            self.speak();
+            self.note_read();
             let text = std::str::from_utf8(key.get(1..).unwrap_or_default());
             let (Ok(text), Ok(value)) = (text, Value::decode(&entry)) else {
                 self.report.add(What::Value, || {
@@ -396,6 +438,7 @@ impl<'a> Scan<'a> {
                     continue;
                 }
             };
+            self.note_read();
             let Ok((due, number, text)) = decode_expiry_key(&key) else {
                 self.report.add(What::Expiry, || hex(&key));
                 continue;
@@ -420,7 +463,8 @@ impl<'a> Scan<'a> {
             let name = item.file_name().to_string_lossy().into_owned();
             let ours = ["LOCK", "store"].contains(&name.as_str())
                 || name.starts_with("leases-")
-                || name.starts_with("damaged-");
+                || name.starts_with("damaged-")
+                || self.judge.is_beside(&name);
             if !ours {
                 self.report.add(What::Stray, || name);
             }

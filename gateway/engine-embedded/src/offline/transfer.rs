@@ -92,8 +92,8 @@ fn fill<R: Read>(
     let mut builder = Builder::new(new)?;
     let mut count = 0u64;
     let mut tell = |so_far| {
-        let (pass, of) = (Pass::Import, None);
-        progress(Done { pass, so_far, of });
+        let (pass, read) = (Pass::Import, None);
+        progress(Done { pass, so_far, read });
     };
     while let Some(item) = stream.next()? {
         builder.add(item)?;

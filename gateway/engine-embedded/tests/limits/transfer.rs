@@ -282,7 +282,7 @@ async fn who_watches_sees_it_grow_to_what_there_is() {
     let grows = |seen: &[Done], pass: Pass, has_total: bool| {
         let last = seen.last().unwrap();
         assert!(seen.len() > 4, "{pass:?}: {}", seen.len());
-        let right = |done: &Done| done.pass == pass && done.of.is_some() == has_total;
+        let right = |done: &Done| done.pass == pass && done.read.is_some() == has_total;
         assert!(seen.iter().all(right));
         let pairs = seen.windows(2);
         assert!(
@@ -296,6 +296,12 @@ async fn who_watches_sees_it_grow_to_what_there_is() {
                 .all(|pair| pair[0].so_far.records <= pair[1].so_far.records)
         );
         assert_eq!(last.so_far.records, RECORDS, "{pass:?}");
+        for pair in seen.windows(2) {
+            let [before, after] = [pair[0].read, pair[1].read].map(Option::unwrap_or_default);
+            assert!(before.0 <= after.0 && after.0 <= after.1, "{pass:?}: {pair:?}");
+        }
+        let (read, of) = last.read.unwrap_or_default();
+        assert_eq!(read, of, "{pass:?} ends where everything is read");
         last.so_far
     };
     let (mut seen, mut stream) = (Vec::new(), Vec::new());
@@ -303,11 +309,10 @@ async fn who_watches_sees_it_grow_to_what_there_is() {
     let written = export(dir.path(), &mut stream, now, &mut |done| seen.push(done)).unwrap();
     let read = grows(&seen, Pass::Export, true);
     assert_eq!(read.records, written.records);
-    let of = seen[0].of.unwrap();
+    let (of, all) = (seen[0].read.unwrap().1, seen.last().unwrap().read.unwrap().0);
     assert!(
-        (read.octets / 2..read.octets * 2).contains(&of),
-        "about as much as there is: {} of {of}",
-        read.octets
+        (all / 2..all * 2).contains(&of),
+        "about as much as there is: {all} of {of}"
     );
     let (mut seen, made) = (Vec::new(), dir.path().join("made"));
     let told = import(stream.as_slice(), &made, &mut |done| seen.push(done)).unwrap();

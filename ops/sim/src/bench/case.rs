@@ -7,10 +7,13 @@ use super::rig::{Rig, Setup, Used, carrier};
 use super::table::{Cpu, LinkRow, Row, Table};
 use super::{BenchError, BenchOptions};
 use crate::load::LoadReport;
+use crate::progress::{Phase, Progress, Span};
 use crate::smsc::SmscStats;
 use crate::span;
 use smsgw_message::Clock;
 use smsgw_runtime::SystemClock;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -49,47 +52,63 @@ impl Case {
         Self::Window100,
     ];
 
-    pub(super) async fn run(self, options: &BenchOptions, table: &mut Table) -> Result<(), BenchError> {
+    pub(super) fn setup<'a>(
+        self,
+        options: &'a BenchOptions,
+        progress: &'a Arc<Progress>,
+        bin: &'a Path,
+    ) -> Setup<'a> {
+        Setup {
+            options,
+            progress,
+            bin,
+            window: options.window,
+            receipts: match self {
+                Self::Report | Self::Smpp => "always",
+                Self::Mt | Self::Mo | Self::Window10 | Self::Window100 => "asked",
+            },
+            smsc: &[],
+        }
+    }
+
+    pub(super) async fn run(self, setup: Setup<'_>, table: &mut Table) -> Result<(), BenchError> {
         match self {
-            Self::Mt => table.rows.push(run_mt(options, false).await?),
-            Self::Report => table.rows.push(run_mt(options, true).await?),
-            Self::Smpp => table.rows.push(run_smpp(options).await?),
-            Self::Mo => table.rows.push(run_mo(options).await?),
+            Self::Mt => table.rows.push(run_mt(setup, false).await?),
+            Self::Report => table.rows.push(run_mt(setup, true).await?),
+            Self::Smpp => table.rows.push(run_smpp(setup).await?),
+            Self::Mo => table.rows.push(run_mo(setup).await?),
             Self::Window10 => table
                 .links
-                .push(run_link(options, 10, Duration::from_millis(50)).await?),
+                .push(run_link(setup, 10, Duration::from_millis(50)).await?),
             Self::Window100 => table
                 .links
-                .push(run_link(options, 100, Duration::from_millis(100)).await?),
+                .push(run_link(setup, 100, Duration::from_millis(100)).await?),
         }
         Ok(())
     }
 }
 
-async fn run_mt(options: &BenchOptions, reports: bool) -> Result<Row, BenchError> {
-    let (receipts, report) = if reports {
-        ("always", "final")
-    } else {
-        ("asked", "none")
-    };
-    let mut rig = Rig::start(Setup {
-        options,
-        window: options.window,
-        receipts,
-        smsc: &[],
-    })
-    .await?;
+async fn run_mt(setup: Setup<'_>, reports: bool) -> Result<Row, BenchError> {
+    let Setup {
+        options, progress, ..
+    } = setup;
+    let report = if reports { "final" } else { "none" };
+    let mut rig = Rig::start(setup).await?;
     let within = options.duration.saturating_add(DRAIN);
+    progress.begin(Phase::WarmUp, None, None);
     let mut expected = rig.load(report, &["--total", WARM_UP], DRAIN).await?.accepted;
     arrived(&mut rig, reports, expected, DRAIN).await?;
 
     let before = rig.used().await?;
     let (since, started) = (expected, SystemClock.now());
+    progress.begin(Phase::Measuring, None, Some(Span::Lasts(options.duration)));
     let load = rig
         .load(report, &["--duration", &span::show(options.duration)], within)
         .await?;
     expected = expected.saturating_add(load.accepted);
-    let last = arrived(&mut rig, reports, expected, within.saturating_mul(3)).await?;
+    let drain = within.saturating_mul(3);
+    progress.begin(Phase::Arriving, Some(expected), Some(Span::AtMost(drain)));
+    let last = arrived(&mut rig, reports, expected, drain).await?;
     let after = rig.used().await?;
     let took = last.saturating_sub(started.as_millis());
 
@@ -97,11 +116,14 @@ async fn run_mt(options: &BenchOptions, reports: bool) -> Result<Row, BenchError
     let rate = per_second(messages, took);
     // Whole messages: a rate below one per second is no load.
     let half = format!("{:.0}", (rate / 2.0).max(1.0));
-    let duration = span::show(options.duration / 2);
+    let duration = options.duration / 2;
+    progress.begin(Phase::HalfRate, None, Some(Span::Lasts(duration)));
+    let duration = span::show(duration);
     let slow = rig
         .load(report, &["--duration", &duration, "--rate", &half], within)
         .await?;
     expected = expected.saturating_add(slow.accepted);
+    progress.begin(Phase::Arriving, Some(expected), Some(Span::AtMost(within)));
     arrived(&mut rig, reports, expected, within).await?;
     rig.stop().await?;
 
@@ -133,13 +155,13 @@ async fn arrived(rig: &mut Rig, reports: bool, expected: u64, within: Duration) 
     let (found, last) = if reports {
         let what = "the reports of all messages did not arrive";
         let stats = rig
-            .wait_for_sink(what, within, |stats| stats.reports >= expected)
+            .wait_for_sink(what, within, expected, |stats| stats.reports)
             .await?;
         (stats.reports, stats.last_at)
     } else {
         let what = "all messages did not arrive at the carrier";
         let stats = rig
-            .wait_for_carrier(what, within, |stats| stats.accepted >= expected)
+            .wait_for_carrier(what, within, expected, |stats| stats.accepted)
             .await?;
         (stats.accepted, stats.last_accepted_at)
     };
@@ -154,17 +176,16 @@ async fn arrived(rig: &mut Rig, reports: bool, expected: u64, within: Duration) 
 }
 
 /// One client's bind in, one bind out, and the receipts back the same way.
-async fn run_smpp(options: &BenchOptions) -> Result<Row, BenchError> {
-    let rig = Rig::start(Setup {
-        options,
-        window: options.window,
-        receipts: "always",
-        smsc: &[],
-    })
-    .await?;
+async fn run_smpp(setup: Setup<'_>) -> Result<Row, BenchError> {
+    let Setup {
+        options, progress, ..
+    } = setup;
+    let rig = Rig::start(setup).await?;
     let within = options.duration.saturating_add(DRAIN);
+    progress.begin(Phase::WarmUp, None, None);
     all_receipts(&rig.load_smpp(&["--total", WARM_UP], DRAIN).await?)?;
     let before = rig.used().await?;
+    progress.begin(Phase::Measuring, None, Some(Span::Lasts(options.duration)));
     let load = rig
         .load_smpp(&["--duration", &span::show(options.duration)], within)
         .await?;
@@ -172,7 +193,9 @@ async fn run_smpp(options: &BenchOptions) -> Result<Row, BenchError> {
     let after = rig.used().await?;
     let rate = count(load.accepted) / load.receipts_seconds.max(0.001);
     let half = format!("{:.0}", (rate / 2.0).max(1.0));
-    let duration = span::show(options.duration / 2);
+    let duration = options.duration / 2;
+    progress.begin(Phase::HalfRate, None, Some(Span::Lasts(duration)));
+    let duration = span::show(duration);
     let slow = rig
         .load_smpp(&["--duration", &duration, "--rate", &half], within)
         .await?;
@@ -209,20 +232,17 @@ fn all_receipts(load: &LoadReport) -> Result<(), BenchError> {
     })
 }
 
-async fn run_mo(options: &BenchOptions) -> Result<Row, BenchError> {
-    let mut rig = Rig::start(Setup {
-        options,
-        window: options.window,
-        receipts: "asked",
-        smsc: &[],
-    })
-    .await?;
+async fn run_mo(setup: Setup<'_>) -> Result<Row, BenchError> {
+    let Setup {
+        options, progress, ..
+    } = setup;
+    let mut rig = Rig::start(setup).await?;
     let warm_up: u64 = 500;
+    progress.begin(Phase::WarmUp, Some(warm_up), None);
     rig.smsc.tell(&format!("mo {{\"total\":{warm_up}}}")).await?;
-    rig.wait_for_sink("messages from phones did not arrive", DRAIN, |stats| {
-        stats.mo >= warm_up
-    })
-    .await?;
+    let missing = "messages from phones did not arrive";
+    rig.wait_for_sink(missing, DRAIN, warm_up, |stats| stats.mo)
+        .await?;
 
     let total = options.duration.as_secs().max(1).saturating_mul(MO_PER_SECOND);
     let before = rig.used().await?;
@@ -230,10 +250,9 @@ async fn run_mo(options: &BenchOptions) -> Result<Row, BenchError> {
     rig.smsc.tell(&format!("mo {{\"total\":{total}}}")).await?;
     let within = options.duration.saturating_mul(20).saturating_add(DRAIN);
     let expected = total.saturating_add(warm_up);
+    progress.begin(Phase::Measuring, Some(expected), Some(Span::AtMost(within)));
     let done = rig
-        .wait_for_sink("messages from phones did not arrive", within, |stats| {
-            stats.mo >= expected
-        })
+        .wait_for_sink(missing, within, expected, |stats| stats.mo)
         .await?;
     let after = rig.used().await?;
     if done.mo > expected {
@@ -258,24 +277,23 @@ async fn run_mo(options: &BenchOptions) -> Result<Row, BenchError> {
 }
 
 /// A queue that is never empty, sent over one bind; then the same bind without a gateway.
-async fn run_link(
-    options: &BenchOptions,
-    window: usize,
-    round_trip: Duration,
-) -> Result<LinkRow, BenchError> {
+async fn run_link(setup: Setup<'_>, window: usize, round_trip: Duration) -> Result<LinkRow, BenchError> {
+    let Setup {
+        options, progress, ..
+    } = setup;
     let delay = span::show(round_trip);
     let smsc = ["--answer-delay", &delay];
     let best = number(window) / round_trip.as_secs_f64();
     let mut rig = Rig::start(Setup {
-        options,
         window,
-        receipts: "asked",
         smsc: &smsc,
+        ..setup
     })
     .await?;
     // The time of the load itself, two seconds at most, and half as much again as can be sent.
     let seconds = options.duration.as_secs_f64().mul_add(1.5, 2.0);
     let total = format!("{:.0}", best * seconds);
+    progress.begin(Phase::WarmUp, None, None);
     let load = rig
         .load(
             "none",
@@ -284,6 +302,7 @@ async fn run_link(
         )
         .await?;
     let (start, first) = (Instant::now(), counted(&mut rig.smsc).await?);
+    progress.begin(Phase::Measuring, None, Some(Span::Lasts(options.duration)));
     sleep(options.duration).await;
     let (took, last) = (start.elapsed(), counted(&mut rig.smsc).await?);
     let sent = last.saturating_sub(first);
@@ -297,12 +316,14 @@ async fn run_link(
     rig.stop().await?;
     let gateway = count(sent) / took.as_secs_f64();
 
-    let own = carrier(options, &smsc).await?;
+    let own = carrier(setup.bin, &smsc).await?;
     let (host, window_text) = (own.address()?.to_string(), window.to_string());
     let duration = span::show(options.duration);
+    progress.begin(Phase::Alone, None, Some(Span::Lasts(options.duration)));
     let arguments = [
         "load",
         "smpp",
+        "--quiet",
         "--host",
         &host,
         "--window",
@@ -310,7 +331,7 @@ async fn run_link(
         "--duration",
         &duration,
     ];
-    let report: LoadReport = Peer::start("the load generator", &options.gateway_bin, &arguments)?
+    let report: LoadReport = Peer::start("the load generator", setup.bin, &arguments)?
         .result(options.duration.saturating_add(DRAIN))
         .await?;
     own.end().await?;

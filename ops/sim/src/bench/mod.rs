@@ -16,9 +16,12 @@ pub use case::Case;
 pub use table::{LinkRow, Row, Table};
 
 use crate::process::UsageError;
+use crate::progress::{CaseOf, Progress};
 use crate::span;
+use clap::ValueEnum;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
 
@@ -26,8 +29,9 @@ use thiserror::Error;
 #[derive(Debug, Clone, PartialEq, clap::Args)]
 pub struct BenchOptions {
     /// The gateway's binary, built with --release; it is also started as simulated carrier, sink and load generator.
-    #[arg(long)]
-    pub gateway_bin: PathBuf,
+    /// Absent: this one.
+    #[arg(long, value_name = "FILE")]
+    pub gateway_bin: Option<PathBuf>,
     /// How long each case is loaded.
     #[arg(long, value_parser = span::parse, default_value = "10s")]
     pub duration: Duration,
@@ -55,7 +59,7 @@ impl BenchOptions {
     /// All cases with that binary.
     pub fn new(gateway_bin: impl Into<PathBuf>) -> Self {
         Self {
-            gateway_bin: gateway_bin.into(),
+            gateway_bin: Some(gateway_bin.into()),
             duration: Duration::from_secs(10),
             connections: 64,
             window: 100,
@@ -121,19 +125,33 @@ impl BenchError {
     }
 }
 
-/// Runs the cases one after the other.
+/// Runs the cases one after the other, and says all the time how far it is.
 ///
 /// # Errors
 /// When a process cannot be started, ends early, or does not get done in time.
-pub async fn run(options: &BenchOptions) -> Result<Table, BenchError> {
+pub async fn run(options: &BenchOptions, progress: &Arc<Progress>) -> Result<Table, BenchError> {
     let cases = if options.cases.is_empty() {
         Case::ALL.to_vec()
     } else {
         options.cases.clone()
     };
+    let bin = match &options.gateway_bin {
+        Some(bin) => bin.clone(),
+        None => std::env::current_exe().map_err(BenchError::io("find this binary"))?,
+    };
     let mut table = Table::default();
-    for case in cases {
-        case.run(options, &mut table).await?;
+    for (number, case) in (1..).zip(&cases) {
+        progress.begin_case(CaseOf {
+            name: case
+                .to_possible_value()
+                .expect("every case can be named")
+                .get_name()
+                .to_owned(),
+            number,
+            of: cases.len(),
+        });
+        let setup = case.setup(options, progress, &bin);
+        case.run(setup, &mut table).await?;
     }
     Ok(table)
 }

@@ -6,6 +6,7 @@ use super::child::{Gateway, Peer};
 use super::{BenchError, BenchOptions};
 use crate::load::LoadReport;
 use crate::process::Usage;
+use crate::progress::{Phase, Progress};
 use crate::sink::SinkStats;
 use crate::smsc::SmscStats;
 use bytes::Bytes;
@@ -16,7 +17,8 @@ use hyper_util::rt::TokioIo;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
@@ -30,8 +32,11 @@ const READY: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(50);
 
 /// How a rig is set up.
+#[derive(Clone, Copy)]
 pub(super) struct Setup<'a> {
     pub(super) options: &'a BenchOptions,
+    pub(super) progress: &'a Arc<Progress>,
+    pub(super) bin: &'a Path,
     pub(super) window: usize,
     /// `receipts` of the operator.
     pub(super) receipts: &'static str,
@@ -45,6 +50,8 @@ pub(super) struct Rig {
     pub(super) sink: Peer,
     sink_url: String,
     options: BenchOptions,
+    bin: PathBuf,
+    progress: Arc<Progress>,
     _directory: TempDir,
 }
 
@@ -61,13 +68,15 @@ impl Rig {
     pub(super) async fn start(setup: Setup<'_>) -> Result<Self, BenchError> {
         let Setup {
             options,
+            progress,
+            bin,
             window,
             receipts,
             smsc,
         } = setup;
-        let bin = &options.gateway_bin;
+        progress.begin(Phase::Starting, None, None);
         let directory = TempDir::new().map_err(BenchError::io("make a directory"))?;
-        let smsc = carrier(options, smsc).await?;
+        let smsc = carrier(bin, smsc).await?;
         let sink = Peer::listening(
             "the sink",
             bin,
@@ -123,9 +132,11 @@ client = "bench"
             sink,
             sink_url,
             options: options.clone(),
+            bin: bin.to_path_buf(),
+            progress: Arc::clone(progress),
             _directory: directory,
         };
-        rig.wait_for_carrier("the gateway did not bind", READY, |stats| stats.bound > 0)
+        rig.wait_for_carrier("the gateway did not bind", READY, 1, |stats| stats.bound)
             .await?;
         Ok(rig)
     }
@@ -133,8 +144,13 @@ client = "bench"
     /// Stops the gateway, then its peers.
     pub(super) async fn stop(self) -> Result<(), BenchError> {
         let Self {
-            gateway, smsc, sink, ..
+            gateway,
+            smsc,
+            sink,
+            progress,
+            ..
         } = self;
+        progress.begin(Phase::Stopping, None, None);
         gateway.stop().await?;
         smsc.end().await?;
         sink.end().await
@@ -152,6 +168,7 @@ client = "bench"
         let mut arguments = vec![
             "load",
             "http",
+            "--quiet",
             "--url",
             &url,
             "--api-key",
@@ -164,7 +181,7 @@ client = "bench"
             arguments.extend(["--callback", &self.sink_url]);
         }
         arguments.extend(plan);
-        Peer::start("the load generator", &self.options.gateway_bin, &arguments)?
+        Peer::start("the load generator", &self.bin, &arguments)?
             .result(within)
             .await
     }
@@ -177,6 +194,7 @@ client = "bench"
         let mut arguments = vec![
             "load",
             "smpp",
+            "--quiet",
             "--host",
             &host,
             "--system-id",
@@ -187,7 +205,7 @@ client = "bench"
         arguments.extend(["--window", &window, "--registered-delivery", "1"]);
         arguments.extend(["--until-receipts", "--linger", &linger]);
         arguments.extend(plan);
-        Peer::start("the load generator", &self.options.gateway_bin, &arguments)?
+        Peer::start("the load generator", &self.bin, &arguments)?
             .result(within.saturating_mul(2))
             .await
     }
@@ -206,12 +224,15 @@ client = "bench"
         &mut self,
         what: &'static str,
         within: Duration,
-        done: impl Fn(&SmscStats) -> bool,
+        wanted: u64,
+        count: impl Fn(&SmscStats) -> u64,
     ) -> Result<SmscStats, BenchError> {
         let start = Instant::now();
         loop {
             let stats: SmscStats = self.smsc.stats().await?;
-            if done(&stats) {
+            let found = count(&stats);
+            self.progress.set_done(found);
+            if found >= wanted {
                 return Ok(stats);
             }
             if start.elapsed() > within {
@@ -229,12 +250,15 @@ client = "bench"
         &mut self,
         what: &'static str,
         within: Duration,
-        done: impl Fn(&SinkStats) -> bool,
+        wanted: u64,
+        count: impl Fn(&SinkStats) -> u64,
     ) -> Result<SinkStats, BenchError> {
         let start = Instant::now();
         loop {
             let stats: SinkStats = self.sink.stats().await?;
-            if done(&stats) {
+            let found = count(&stats);
+            self.progress.set_done(found);
+            if found >= wanted {
                 return Ok(stats);
             }
             if start.elapsed() > within {
@@ -261,10 +285,10 @@ fn write_private(path: &Path, text: &str) -> io::Result<()> {
 }
 
 /// A carrier process.
-pub(super) async fn carrier(options: &BenchOptions, further: &[&str]) -> Result<Peer, BenchError> {
+pub(super) async fn carrier(bin: &Path, further: &[&str]) -> Result<Peer, BenchError> {
     let mut arguments = vec!["sim", "smsc", "--listen", "127.0.0.1:0", "--control"];
     arguments.extend(further);
-    Peer::listening("the carrier", &options.gateway_bin, &arguments).await
+    Peer::listening("the carrier", bin, &arguments).await
 }
 
 async fn get(address: SocketAddr, path: &str) -> Result<String, BenchError> {

@@ -67,10 +67,14 @@ pub struct Table {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = |link: &LinkRow| format!("window {}, {} ms round trip", link.window, link.round_trip_ms);
+        let paths = self.rows.iter().map(|row| row.path.len());
+        let names = self.links.iter().map(|link| name(link).len());
+        let widest = paths.chain(names).max().unwrap_or(0);
         if !self.rows.is_empty() {
             writeln!(
                 f,
-                "{:<42} {:>9} {:>8} | {:>7} {:>6} {:>6} {:>6} | {:>7} | {:>7} {:>7} | {:>7} {:>7}",
+                "{:<widest$} {:>9} {:>8} | {:>7} {:>6} {:>6} {:>6} | {:>7} | {:>7} {:>7} | {:>7} {:>7}",
                 "path",
                 "messages",
                 "rate/s",
@@ -86,7 +90,7 @@ impl fmt::Display for Table {
             )?;
             writeln!(
                 f,
-                "{:<42} {:>9} {:>8} | {:^28} | {:>7} | {:^15} |",
+                "{:<widest$} {:>9} {:>8} | {:^28} | {:>7} | {:^15} |",
                 "", "", "", "CPU us per message", "per msg", "at half rate"
             )?;
         }
@@ -96,7 +100,7 @@ impl fmt::Display for Table {
             let cpu = row.cpu_us;
             writeln!(
                 f,
-                "{:<42} {:>9} {:>8.0} | {:>7.1} {:>6.1} {:>6.1} {:>6.1} | {:>7} | {:>7} {:>7} | {:>7.1} {:>7.1}",
+                "{:<widest$} {:>9} {:>8.0} | {:>7.1} {:>6.1} {:>6.1} {:>6.1} | {:>7} | {:>7} {:>7} | {:>7.1} {:>7.1}",
                 row.path,
                 row.messages,
                 row.rate,
@@ -117,16 +121,18 @@ impl fmt::Display for Table {
         if !self.links.is_empty() {
             writeln!(
                 f,
-                "{:<42} {:>9} {:>8} {:>8}",
+                "{:<widest$} {:>9} {:>8} {:>8}",
                 "one bind", "gateway/s", "own/s", "percent"
             )?;
         }
         for link in &self.links {
-            let name = format!("window {}, {} ms round trip", link.window, link.round_trip_ms);
             writeln!(
                 f,
-                "{name:<42} {:>9.1} {:>8.1} {:>8.1}",
-                link.gateway, link.own, link.percent
+                "{:<widest$} {:>9.1} {:>8.1} {:>8.1}",
+                name(link),
+                link.gateway,
+                link.own,
+                link.percent
             )?;
         }
         Ok(())
@@ -140,7 +146,7 @@ mod tests {
     #[test]
     fn columns_stand_under_their_heads() {
         let row = Row {
-            path: "HTTP in -> SMPP out".into(),
+            path: "SMPP in -> SMPP out -> receipt -> SMPP deliver".into(),
             messages: 300_000,
             refused: 7,
             rate: 30_000.4,
@@ -170,8 +176,12 @@ mod tests {
         let text = table.to_string();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 6);
-        assert_eq!(lines[3], "HTTP in -> SMPP out: 7 requests were not accepted");
+        assert!(
+            lines[3].ends_with(" deliver: 7 requests were not accepted"),
+            "{text}"
+        );
         assert_eq!(lines[0].find('|'), lines[2].find('|'));
+        assert_eq!(lines[1].find('|'), lines[2].find('|'));
         assert!(
             lines[2].contains(" 30000 ") && lines[5].contains(" 99.0"),
             "{text}"

@@ -11,6 +11,7 @@ use super::pace::{Pace, Plan};
 use super::report::{LoadReport, Tally};
 use crate::ledger::{Ledger, LedgerError, LedgerOptions, Sent};
 use crate::line::Line;
+use crate::progress::{Phase, Progress, Span};
 use crate::token::{Token, Way};
 use bytes::{BufMut, Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
@@ -140,6 +141,7 @@ struct Job {
     tails: Vec<(String, u64)>,
     pace: Pace,
     ledger: Mutex<Ledger<Sent>>,
+    progress: Arc<Progress>,
 }
 
 /// Sends according to the plan; returns what was measured and the latest records.
@@ -148,6 +150,18 @@ struct Job {
 /// When the address or key cannot be used, or the ledger cannot be written. Failed requests are no error: they are
 /// counted.
 pub async fn load_http(load: HttpLoad, ledger: &LedgerOptions) -> Result<(LoadReport, Vec<Sent>), LoadError> {
+    load_http_with(load, ledger, &Arc::default()).await
+}
+
+/// The same, and says all the time how far it is.
+///
+/// # Errors
+/// As [`load_http`].
+pub async fn load_http_with(
+    load: HttpLoad,
+    ledger: &LedgerOptions,
+    progress: &Arc<Progress>,
+) -> Result<(LoadReport, Vec<Sent>), LoadError> {
     let authority = load
         .url
         .strip_prefix("http://")
@@ -177,10 +191,13 @@ pub async fn load_http(load: HttpLoad, ledger: &LedgerOptions) -> Result<(LoadRe
         uri: Uri::from_static("/v1/messages"),
         headers,
         run: rand::random(),
-        pace: Pace::new(load.plan, started),
+        pace: Pace::new(load.plan, started, progress),
         ledger: Mutex::new(Ledger::open(ledger)?),
+        progress: Arc::clone(progress),
         load,
     });
+    let (total, duration) = job.load.plan.ends();
+    progress.begin(Phase::Sending, total, duration.map(Span::Lasts));
     let mut workers = JoinSet::new();
     for worker in 0..connections {
         let headers = job
@@ -279,6 +296,7 @@ async fn work(job: Arc<Job>, headers: HeaderMap) -> Result<Tally, LedgerError> {
         }
         let start = SystemClock.instant();
         tally.sent = tally.sent.saturating_add(1);
+        job.progress.sent.add();
         let mut tries = 0_u32;
         let (status, id) = loop {
             if connection.is_none() && !reopen(&job, &mut connection).await {
@@ -309,6 +327,7 @@ async fn work(job: Arc<Job>, headers: HeaderMap) -> Result<Tally, LedgerError> {
             }
             tries = tries.saturating_add(1);
             tally.retries = tally.retries.saturating_add(1);
+            job.progress.again.add();
             sleep(job.load.retry_after).await;
         };
         let end = SystemClock.instant();
@@ -320,11 +339,14 @@ async fn work(job: Arc<Job>, headers: HeaderMap) -> Result<Tally, LedgerError> {
                 .record(end.saturating_duration_since(due.unwrap_or(start)));
         }
         tally.accepted = tally.accepted.saturating_add(u64::from(id.is_some()));
+        job.progress.note_end(id.is_some(), status != 0);
         keep(&job, token, status, id, &mut scratch, &mut lines)?;
         if connection.is_none() && !reopen(&job, &mut connection).await {
             return Ok(tally);
         }
     }
+    let longest = Some(Span::AtMost(job.load.timeout));
+    job.progress.advance(Phase::Answers, None, longest);
     Ok(tally)
 }
 

@@ -10,9 +10,9 @@ mod pace;
 mod report;
 mod smpp;
 
-pub use http::{HttpLoad, LoadError, load_http};
+pub use http::{HttpLoad, LoadError, load_http, load_http_with};
 pub use mix::{Kind, MixItem};
 pub use options::{LoadBind, LongForm, SmppLoad};
 pub use pace::Plan;
 pub use report::{LoadReport, Quantiles};
-pub use smpp::{SmppLoadError, SmppLoaded, load_smpp};
+pub use smpp::{SmppLoadError, SmppLoaded, load_smpp, load_smpp_with};

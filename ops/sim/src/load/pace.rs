@@ -2,7 +2,9 @@
 //!
 //! Reads no clock. Invariant: numbers are given out once, in order, never more than the total and none after the end.
 
+use crate::progress::Progress;
 use crate::span;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -31,6 +33,16 @@ impl Plan {
         }
     }
 
+    /// The total, and the time: 10 s where neither is given.
+    pub(super) fn ends(&self) -> (Option<u64>, Option<Duration>) {
+        let total = (self.total > 0).then_some(self.total);
+        let duration = (!self.duration.is_zero()).then_some(self.duration);
+        match (total, duration) {
+            (None, None) => (None, Some(Duration::from_secs(10))),
+            ends => ends,
+        }
+    }
+
     /// For so long, as fast as it goes.
     #[must_use]
     pub const fn duration(duration: Duration) -> Self {
@@ -50,32 +62,25 @@ pub(super) struct Pace {
     start: Instant,
     end: Option<Instant>,
     rate: f64,
+    progress: Arc<Progress>,
 }
 
 impl Pace {
-    pub(super) fn new(plan: Plan, start: Instant) -> Self {
-        let unbounded = plan.total == 0 && plan.duration.is_zero();
-        let duration = if unbounded {
-            Duration::from_secs(10)
-        } else {
-            plan.duration
-        };
+    pub(super) fn new(plan: Plan, start: Instant, progress: &Arc<Progress>) -> Self {
+        let (total, duration) = plan.ends();
         Self {
             next: AtomicU64::new(0),
-            total: if plan.total == 0 { u64::MAX } else { plan.total },
+            total: total.unwrap_or(u64::MAX),
             start,
-            end: if duration.is_zero() {
-                None
-            } else {
-                start.checked_add(duration)
-            },
+            end: duration.and_then(|duration| start.checked_add(duration)),
             rate: plan.rate,
+            progress: Arc::clone(progress),
         }
     }
 
-    /// Whether the time of the plan is over.
+    /// Whether the time of the plan is over, or somebody wants no more of it.
     pub(super) fn is_over(&self, now: Instant) -> bool {
-        self.end.is_some_and(|end| now >= end)
+        self.progress.is_stopped() || self.end.is_some_and(|end| now >= end)
     }
 
     /// The next number and when it is due (`None`: at once); nothing when the plan is done.
@@ -111,7 +116,8 @@ mod tests {
     #[test]
     fn a_plan_ends_by_its_total_or_its_time() {
         let start = SystemClock.instant();
-        let pace = Pace::new(Plan::total(2), start);
+        let progress = Arc::new(Progress::default());
+        let pace = Pace::new(Plan::total(2), start, &progress);
         assert_eq!(
             [pace.take(start), pace.take(start), pace.take(start)],
             [Some((0, None)), Some((1, None)), None]
@@ -124,10 +130,15 @@ mod tests {
                 rate: 2.0,
             },
             start,
+            &progress,
         );
         assert_eq!(pace.take(start), Some((0, Some(start))));
         assert_eq!(pace.take(start), Some((1, Some(start + second / 2))));
         assert_eq!(pace.take(start), None);
-        assert_eq!(Pace::new(Plan::total(0), start).take(start + 10 * second), None);
+        let unsaid = Pace::new(Plan::total(0), start, &progress);
+        assert_eq!(unsaid.take(start + 10 * second), None);
+        assert!(unsaid.take(start).is_some());
+        progress.stop();
+        assert_eq!(unsaid.take(start), None);
     }
 }

@@ -21,6 +21,8 @@ pub(super) struct Outgoing {
     pub(super) mo: Option<Box<MoPart>>,
     /// How often it was sent.
     pub(super) sent: u32,
+    /// What it is known by as long as it is owed.
+    pub(super) debt: u64,
 }
 
 #[derive(Debug, Default)]

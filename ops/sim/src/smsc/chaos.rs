@@ -125,6 +125,8 @@ pub struct Director {
     coming: Option<Phase>,
     /// The phase that ends, and when.
     ending: Option<(Duration, Act)>,
+    /// Phases so far.
+    begun: u64,
 }
 
 impl Director {
@@ -137,6 +139,7 @@ impl Director {
             source: Source::None,
             coming: None,
             ending: None,
+            begun: 0,
         }
     }
 
@@ -164,6 +167,12 @@ impl Director {
         };
         director.coming = director.next_phase();
         Ok(director)
+    }
+
+    /// How many phases have begun.
+    #[must_use]
+    pub const fn begun(&self) -> u64 {
+        self.begun
     }
 
     /// The behaviour between phases.
@@ -225,6 +234,7 @@ impl Director {
         };
         // Checked when it was read or made.
         let Some(changed) = changed else { return };
+        self.begun = self.begun.saturating_add(1);
         if phase.lasts.is_zero() {
             self.base = changed.clone();
         } else {
@@ -331,7 +341,7 @@ fn made_up(rng: &mut StdRng, level: u32, protocol: Protocol, free_at: &mut Durat
                 Protocol::Ucp => &[0x58],
             };
             let status = statuses.choose(rng).copied().unwrap_or(0x58);
-            json!({ "throttle": 1000 / level.max(1), "throttle_status": status })
+            json!({ "throttle": 100 / level.max(1), "throttle_status": status })
         }
         "storm" => json!({ "receipt_delay": millis(400), "duplicate_receipts": 0.1 * strength }),
         "garbage" => json!({

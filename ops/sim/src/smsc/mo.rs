@@ -159,7 +159,7 @@ impl Default for MoBatch {
 }
 
 /// One part of a message from a phone.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct MoPart {
     pub(super) token: Token,
     pub(super) part: u16,

@@ -13,6 +13,7 @@ mod id;
 mod machine;
 mod mo;
 mod options;
+mod owed;
 mod receipt;
 mod rule;
 mod server;

@@ -12,15 +12,18 @@ use super::chaos::{Act, ChaosArg, Director, Order};
 use super::machine::{Flow, Moment, SessionId, Smsc};
 use super::mo::MoBatch;
 use super::options::{OptionsError, Protocol, SmscOptions};
+use super::owed::{self, OwedRecord};
 use super::stats::SmscStats;
 use crate::ledger::{CarrierRecord, Ledger, LedgerError, LedgerOptions};
 use bytes::BytesMut;
 use rustc_hash::FxHashMap;
+use serde::{Serialize, de::DeserializeOwned};
 use smsgw_message::Clock;
 use smsgw_runtime::SystemClock;
-use smsgw_transport::{ListenError, Listener};
+use smsgw_transport::{ListenError, Listener, TlsClient};
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use thiserror::Error;
@@ -83,6 +86,7 @@ struct Core {
     machine: Smsc,
     director: Director,
     ledger: Ledger<CarrierRecord>,
+    owed: Ledger<OwedRecord>,
     failed: Option<LedgerError>,
     /// Told when their session has something new.
     wakes: FxHashMap<SessionId, Arc<Notify>>,
@@ -108,6 +112,8 @@ struct Shared {
 pub struct SmscServer {
     local_addr: SocketAddr,
     shared: Arc<Shared>,
+    /// Of connections that it opens to ESMEs and UCP clients.
+    tls: Option<TlsClient>,
     /// Accepts and keeps time; dropped with the server.
     tasks: JoinSet<()>,
 }
@@ -122,18 +128,20 @@ impl SmscServer {
         listen: SocketAddr,
         ledger: &LedgerOptions,
     ) -> Result<Self, ServerError> {
-        Self::start_with(options, None, listen, ledger).await
+        Self::start_with(options, None, listen, ledger, None).await
     }
 
-    /// Opens the port and starts, with behaviour that changes.
+    /// Opens the port and starts, with behaviour that changes; what is owed is in the file `owed`, whatever becomes of this
+    /// process.
     ///
     /// # Errors
-    /// When the port or the ledger cannot be opened, or the phases cannot be read.
+    /// When the port or a file cannot be opened, or the phases or what is owed cannot be read.
     pub async fn start_with(
         options: SmscOptions,
         chaos: Option<&ChaosArg>,
         listen: SocketAddr,
         ledger: &LedgerOptions,
+        owed: Option<&Path>,
     ) -> Result<Self, ServerError> {
         let now = moment();
         let director = match chaos {
@@ -147,11 +155,17 @@ impl SmscServer {
         };
         let local_addr = listener.local_addr();
         let ledger = Ledger::open(ledger)?;
+        let mut machine = Smsc::new(options, now, ledger.is_wanted());
+        if let Some(file) = owed {
+            machine.resume(now, owed::read(file)?);
+        }
+        let owed = owed.map_or_else(LedgerOptions::default, LedgerOptions::file);
         let shared = Arc::new(Shared {
             core: Mutex::new(Core {
-                machine: Smsc::new(options, now, ledger.is_wanted()),
+                machine,
                 director,
                 ledger,
+                owed: Ledger::open(&owed)?,
                 failed: None,
                 wakes: FxHashMap::default(),
                 next_session: 0,
@@ -171,8 +185,16 @@ impl SmscServer {
         Ok(Self {
             local_addr,
             shared,
+            tls: None,
             tasks,
         })
+    }
+
+    /// The same, with what it opens to ESMEs and UCP clients inside TLS.
+    #[must_use]
+    pub fn over_tls(mut self, tls: TlsClient) -> Self {
+        self.tls = Some(tls);
+        self
     }
 
     /// Where it listens.
@@ -256,10 +278,7 @@ impl SmscServer {
     /// # Errors
     /// When it cannot be connected to.
     pub async fn outbind(&self, to: SocketAddr, password: &str) -> Result<(), ServerError> {
-        let stream = TcpStream::connect(to)
-            .await
-            .map_err(|kind| ServerError::Outbind { to, kind })?;
-        if let Some(session) = self.shared.open(stream) {
+        if let Some(session) = self.open(to).await? {
             self.shared
                 .turn(None, |core, _| core.machine.outbind(session, password));
         }
@@ -271,16 +290,20 @@ impl SmscServer {
     /// # Errors
     /// When it cannot be connected to.
     pub async fn connect(&self, to: SocketAddr, login: Option<(&str, &str)>) -> Result<(), ServerError> {
-        let failed = |kind| ServerError::Outbind { to, kind };
         if self.options().protocol != Protocol::Ucp {
-            return Err(failed(io::Error::other("only a UCP centre connects so")));
+            let kind = io::Error::other("only a UCP centre connects so");
+            return Err(ServerError::Outbind { to, kind });
         }
-        let stream = TcpStream::connect(to).await.map_err(failed)?;
-        if let Some(session) = self.shared.open(stream) {
+        if let Some(session) = self.open(to).await? {
             self.shared
-                .turn(Some(session), |core, now| core.machine.call(now, session, login));
+                .turn(None, |core, now| core.machine.call(now, session, login));
         }
         Ok(())
+    }
+
+    async fn open(&self, to: SocketAddr) -> Result<Option<SessionId>, ServerError> {
+        let opened = sockets::open(&self.shared, to, self.tls.as_ref()).await;
+        opened.map_err(|kind| ServerError::Outbind { to, kind })
     }
 
     /// Stops, cutting what is connected.
@@ -323,6 +346,7 @@ impl Core {
     fn stats(&self) -> SmscStats {
         SmscStats {
             records_forgotten: self.ledger.forgotten(),
+            phases: self.director.begun(),
             ..self.machine.stats()
         }
     }
@@ -346,13 +370,14 @@ impl Core {
     }
 
     fn keep_records(&mut self) {
-        let Some(lines) = self.machine.records() else {
-            return;
-        };
         if self.failed.is_some() {
-            return lines.clear();
+            self.machine.records().into_iter().for_each(Vec::clear);
+            self.machine.debts().into_iter().for_each(Vec::clear);
+            return;
         }
-        let kept = self.ledger.push_lines(lines).and_then(|()| self.ledger.flush());
+        // In this order: a receipt of a message that no ledger has would come from nowhere.
+        let kept = keep(&mut self.ledger, self.machine.records())
+            .and_then(|()| keep(&mut self.owed, self.machine.debts()));
         if let Err(error) = kept {
             warn!(%error, "the ledger cannot be written; every connection is closed");
             self.failed = Some(error);
@@ -410,7 +435,7 @@ impl Shared {
     }
 
     /// Takes a connection in; `None` when there are too many.
-    fn open(self: &Arc<Self>, stream: TcpStream) -> Option<SessionId> {
+    fn open(self: &Arc<Self>, stream: impl sockets::Stream) -> Option<SessionId> {
         let (session, wake) = self.enter(Smsc::handle_opened)?;
         let shared = Arc::clone(self);
         let task = async move { shared.serve(session, stream, &wake).await };
@@ -434,7 +459,7 @@ impl Shared {
         Some((session, wake))
     }
 
-    async fn serve(&self, session: SessionId, stream: TcpStream, wake: &Notify) {
+    async fn serve(&self, session: SessionId, stream: impl sockets::Stream, wake: &Notify) {
         if let Err(error) = sockets::connection(self, session, stream, wake).await {
             debug!(session = session.0, %error, "a connection failed");
         }
@@ -442,6 +467,16 @@ impl Shared {
             core.wakes.remove(&session);
             core.machine.handle_ended(now, session);
         });
+    }
+}
+
+fn keep<T: Serialize + DeserializeOwned>(
+    ledger: &mut Ledger<T>,
+    lines: Option<&mut Vec<u8>>,
+) -> Result<(), LedgerError> {
+    match lines {
+        Some(lines) => ledger.push_lines(lines).and_then(|()| ledger.flush()),
+        None => Ok(()),
     }
 }
 

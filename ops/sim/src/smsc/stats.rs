@@ -50,6 +50,12 @@ pub struct SmscStats {
     pub waiting: u64,
     /// Deliveries that wait for their answer.
     pub outstanding: u64,
+    /// Deliveries that are not over: these, and those that are not due yet.
+    pub owed: u64,
+    /// Deliveries that an earlier life of the carrier owed when this one began.
+    pub resumed: u64,
+    /// Phases of changed behaviour that have begun.
+    pub phases: u64,
     /// Malformed PDUs sent.
     pub malformed: u64,
     /// Deliveries among them: cut right, but not decodable.

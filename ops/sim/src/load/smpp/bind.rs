@@ -206,6 +206,7 @@ impl Bind {
                     }
                     failures = failures.saturating_add(1);
                     self.tally.reconnects = self.tally.reconnects.saturating_add(1);
+                    job.progress.again.add();
                     sleep(self.load.reconnect_after).await;
                     if let Ok(stream) = connect(&self.load).await {
                         self.stream = stream;
@@ -248,6 +249,7 @@ impl Bind {
                 }
                 let Some((number, due)) = next else {
                     over = true;
+                    job.note_over();
                     break;
                 };
                 if due.is_some_and(|due| due > now) {
@@ -263,6 +265,9 @@ impl Bind {
             }
             // A bind stays for what comes back as long as another one submits.
             if over && self.waiting.is_empty() && *is_done.borrow_and_update() == 0 {
+                if linger_until.is_none() {
+                    job.note_answered();
+                }
                 let until =
                     *linger_until.get_or_insert_with(|| now.checked_add(self.load.linger).unwrap_or(now));
                 if until <= now || (self.load.until_receipts && job.has_all_receipts()) {
@@ -522,6 +527,7 @@ impl Bind {
     fn tell(&mut self, job: &Job, number: u32, status: u32, ids: &[&[u8]]) {
         self.tally.count(status);
         self.tally.accepted = self.tally.accepted.saturating_add(u64::from(!ids.is_empty()));
+        job.progress.note_end(!ids.is_empty(), status != 0);
         if !job.keeps_sent {
             return;
         }

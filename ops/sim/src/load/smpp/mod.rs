@@ -16,6 +16,7 @@ use super::options::{LoadBind, SmppLoad};
 use super::pace::Pace;
 use super::report::{LoadReport, Tally};
 use crate::ledger::{Callback, Ledger, LedgerError, LedgerOptions, Sent};
+use crate::progress::{Phase, Progress, Span};
 use bind::Bind;
 use smsgw_message::Clock;
 use smsgw_runtime::SystemClock;
@@ -69,18 +70,35 @@ struct Job {
     owed: AtomicI64,
     /// When the last receipt came, in microseconds from the start.
     last_receipt: AtomicU64,
+    progress: Arc<Progress>,
 }
 
 impl Job {
     fn note_accepted(&self) {
         self.owed.fetch_add(1, Ordering::Relaxed);
+        self.progress.submits.add();
     }
 
     fn note_receipt(&self, now: Instant) {
         self.owed.fetch_sub(1, Ordering::Relaxed);
+        self.progress.receipts.add();
         let micros = now.saturating_duration_since(self.started).as_micros();
         self.last_receipt
             .fetch_max(u64::try_from(micros).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// A bind has nothing to submit any more.
+    fn note_over(&self) {
+        let longest = Some(Span::AtMost(self.load.timeout));
+        self.progress.advance(Phase::Answers, None, longest);
+    }
+
+    /// The last bind has its last answer.
+    fn note_answered(&self) {
+        let asked = self.load.until_receipts || self.load.registered_delivery > 0;
+        let of = asked.then(|| self.progress.submits());
+        let longest = Some(Span::AtMost(self.load.linger));
+        self.progress.advance(Phase::Receipts, of, longest);
     }
 
     /// A receipt has come for each accepted submit.
@@ -121,29 +139,47 @@ pub async fn load_smpp(
     ledger: &LedgerOptions,
     received: &LedgerOptions,
 ) -> Result<SmppLoaded, SmppLoadError> {
+    load_smpp_with(load, ledger, received, &Arc::default()).await
+}
+
+/// The same, and says all the time how far it is.
+///
+/// # Errors
+/// As [`load_smpp`].
+pub async fn load_smpp_with(
+    load: SmppLoad,
+    ledger: &LedgerOptions,
+    received: &LedgerOptions,
+    progress: &Arc<Progress>,
+) -> Result<SmppLoaded, SmppLoadError> {
+    let (clients, submitting) = (load.clients.max(1), load.binds.max(1));
+    let receiving = usize::from(load.bind == LoadBind::Pair);
+    let wanted = clients.saturating_mul(submitting.saturating_add(receiving));
+    progress.begin(Phase::Binding, u64::try_from(wanted).ok(), None);
     let mut binds = Vec::new();
-    for client in 1..=load.clients.max(1) {
-        for _ in 0..load.binds.max(1) {
-            binds.push(Bind::open(&load, client, true).await?);
-        }
-        if load.bind == LoadBind::Pair {
-            binds.push(Bind::open(&load, client, false).await?);
+    for client in 1..=clients {
+        for at in 0..submitting.saturating_add(receiving) {
+            binds.push(Bind::open(&load, client, at < submitting).await?);
+            progress.bound.add();
         }
     }
     let started = SystemClock.instant();
     let job = Arc::new(Job {
         mix: Mix::new(&load.mix, load.text_length, &load.to_prefix, load.recipients),
         run: rand::random(),
-        pace: Pace::new(load.plan, started),
+        pace: Pace::new(load.plan, started, progress),
         keeps_sent: ledger.is_wanted(),
         keeps_received: received.is_wanted(),
         started,
         owed: AtomicI64::new(0),
         last_receipt: AtomicU64::new(0),
+        progress: Arc::clone(progress),
         sent: Mutex::new(Ledger::open(ledger)?),
         received: Mutex::new(Ledger::open(received)?),
         load,
     });
+    let (total, duration) = job.load.plan.ends();
+    progress.begin(Phase::Sending, total, duration.map(Span::Lasts));
     let submitting = binds.iter().filter(|bind| bind.submits()).count();
     let (done, is_done) = watch::channel(submitting);
     let done = Arc::new(done);

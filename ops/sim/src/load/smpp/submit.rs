@@ -15,6 +15,7 @@ impl Bind {
         let number = u32::try_from(number % (1 << 32)).unwrap_or(0);
         let Some(item) = job.mix.item(number) else { return };
         self.tally.sent = self.tally.sent.saturating_add(1);
+        job.progress.sent.add();
         self.to.clear();
         job.mix.write_to(number, &mut self.to);
         let mut text = std::mem::take(&mut self.scratch);

@@ -1,7 +1,6 @@
 //! Binds: who may, how many, and how it is said (SMPP 3.4 §4.1).
 
 use super::{ACCOUNTS, Job, Moment, SessionId, Smsc, count, later};
-use crate::smsc::account::Account;
 use crate::smsc::options::AnswerStrings;
 use crate::smsc::session::{Kind, State};
 use crate::smsc::wire::{ANSWER, Fields, Head, id, put_string, put_tlv, tag};
@@ -42,11 +41,7 @@ impl Smsc {
             self.send(session, ANSWER | head.id, status, head.sequence, |_| {});
             return self.close(now, session, false);
         }
-        let accounts = &mut self.accounts;
-        let account = *self.account_names.entry(name.into()).or_insert_with(|| {
-            accounts.push(Account::new(String::from_utf8_lossy(name).into_owned()));
-            accounts.len().saturating_sub(1)
-        });
+        let account = self.account(name);
         if let Some(known) = self.sessions.get_mut(&session) {
             (known.account, known.kind, known.state) = (Some(account), Some(kind), State::Asked);
         }

@@ -55,6 +55,7 @@ impl Smsc {
         if is_temporary(status) {
             return self.redeliver(now, account, outgoing, self.options.redeliver_after);
         }
+        self.over(&outgoing);
         match &outgoing.mo {
             _ if status != 0 => count(&mut self.stats.deliveries_refused),
             None => count(&mut self.stats.receipts_taken),
@@ -103,8 +104,9 @@ impl Smsc {
     pub(super) fn enqueue(&mut self, now: Moment, account: usize, outgoing: Outgoing) {
         let limit = self.options.outbox;
         if let Some(known) = self.accounts.get_mut(account)
-            && known.enqueue(outgoing, limit).is_some()
+            && let Some(forgotten) = known.enqueue(outgoing, limit)
         {
+            self.over(&forgotten);
             count(&mut self.stats.deliveries_forgotten);
         }
         self.deliver(now, account);
@@ -155,13 +157,17 @@ impl Smsc {
                 return;
             };
             count(&mut self.stats.mo);
-            let outgoing = Outgoing {
+            let mut outgoing = Outgoing {
                 command: ready.command,
                 body: ready.body,
                 submitted_on: None,
                 mo: Some(Box::new(ready.part)),
                 sent: 0,
+                debt: 0,
             };
+            if let Some(account) = self.sessions.get(&session).and_then(|known| known.account) {
+                self.owe(account, &mut outgoing, now.wall, None);
+            }
             self.deliver_on(now, session, outgoing);
         }
     }

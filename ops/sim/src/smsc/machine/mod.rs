@@ -17,6 +17,7 @@ mod bind;
 mod called;
 mod delivery;
 mod judge;
+mod owed;
 mod query;
 mod report;
 mod submit;
@@ -107,6 +108,7 @@ pub struct Smsc {
     agenda: Agenda<Job>,
     batches: VecDeque<MoSource>,
     store: Store,
+    debts: owed::Debts,
     dirty: VecDeque<SessionId>,
     records: Option<Vec<u8>>,
     stats: SmscStats,
@@ -159,6 +161,7 @@ impl Smsc {
             agenda: Agenda::new(),
             batches: VecDeque::new(),
             store: Store::default(),
+            debts: owed::Debts::default(),
             dirty: VecDeque::new(),
             records: records.then(Vec::new),
             stats: SmscStats::default(),
@@ -385,6 +388,8 @@ impl Smsc {
                 .values()
                 .map(|session| number(session.outstanding.len()))
                 .sum(),
+            owed: self.debts.count,
+            resumed: self.debts.resumed,
             ..self.stats.clone()
         }
     }

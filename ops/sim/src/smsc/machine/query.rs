@@ -90,7 +90,8 @@ impl Smsc {
             return;
         };
         count(&mut self.stats.receipts);
-        let outgoing = self.receipt(about, session);
+        let mut outgoing = self.receipt(about, session);
+        self.owe(account, &mut outgoing, now.wall, Some(about));
         self.enqueue(now, account, outgoing);
     }
 

@@ -135,7 +135,8 @@ impl Smsc {
             done: now.wall.after(delay),
             user_data: message.user_data(),
         };
-        let outgoing = self.receipt(&about, session);
+        let mut outgoing = self.receipt(&about, session);
+        self.owe(account, &mut outgoing, about.done, Some(&about));
         if delay.is_zero() {
             self.enqueue(now, account, outgoing);
         } else {
@@ -165,6 +166,7 @@ impl Smsc {
             submitted_on: Some(session),
             mo: None,
             sent: 0,
+            debt: 0,
         }
     }
 }

@@ -136,6 +136,9 @@ impl Smsc {
                 self.stats.last_accepted_at = now.wall.as_millis();
                 self.next_id = self.next_id.wrapping_add(1);
                 let id = Id::new(self.options.ids, self.next_id, &mut self.rng);
+                if self.options.protocol == Protocol::Ucp {
+                    self.keys.note(id.answer.as_bytes(), now.wall);
+                }
                 Decided {
                     fate,
                     status,

@@ -24,7 +24,9 @@ impl Smsc {
                     self.answered(session);
                     self.answer(now, session, operation, sequence, status, &id);
                 }
-                Job::Deliver { number, .. } if self.store.is_cancelled(number) => {}
+                Job::Deliver { number, outgoing, .. } if self.store.is_cancelled(number) => {
+                    self.over(&outgoing);
+                }
                 Job::Deliver {
                     account, outgoing, ..
                 } => self.enqueue(now, account, outgoing),

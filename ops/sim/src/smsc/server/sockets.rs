@@ -1,4 +1,4 @@
-//! Sockets of the carrier: the port, the connections of peers, and those to the gateway's inbound.
+//! Sockets of the carrier: the port, the connections of peers, those to the gateway's inbound, and TLS on those that it opens.
 //!
 //! Decides nothing. Invariants: nothing is written to a peer that has closed its end (the ledger says that such answers are
 //! lost); nothing is read from a connection that does not take what is written to it.
@@ -7,15 +7,19 @@ use super::super::machine::{Flow, SessionId, Smsc};
 use super::{CONNECTIONS, Shared};
 use bytes::{Buf, BytesMut};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use smsgw_transport::Listener;
+use smsgw_transport::{Listener, TlsClient};
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::client::TlsStream;
 use tracing::{debug, warn};
 
 /// Octets taken from a socket at once.
@@ -24,10 +28,79 @@ const READ: usize = 64 * 1024;
 const HIGH_WATER: usize = 1 << 20;
 /// How long a peer may take none of what is to be sent.
 const STALL: Duration = Duration::from_secs(30);
+/// How long a connection that we open may take.
+const OPENING: Duration = Duration::from_secs(10);
 /// How long our close waits for the peer's, so that the last octets are not lost to a reset.
 const LINGER: Duration = Duration::from_millis(500);
 /// Pause after a port or a peer could not be had.
 const AGAIN: Duration = Duration::from_millis(100);
+
+/// A connection: octets in both directions, and the socket that they go over.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    fn socket(&self) -> &TcpStream;
+}
+
+impl Stream for TcpStream {
+    fn socket(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Stream for TlsStream<TcpStream> {
+    fn socket(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
+
+/// What a connection has done.
+enum Done {
+    Wrote(usize),
+    Flushed,
+    Read(usize),
+}
+
+/// Writes what there is, else flushes what is not; reads where it may. Nothing of it is lost when it is not waited for.
+fn poll_both(
+    cx: &mut Context<'_>,
+    stream: &mut impl Stream,
+    out: &BytesMut,
+    is_flushed: bool,
+    input: Option<&mut [u8]>,
+) -> Poll<io::Result<Done>> {
+    let mut stream = Pin::new(stream);
+    if !out.is_empty() {
+        if let Poll::Ready(wrote) = stream.as_mut().poll_write(cx, out)? {
+            return Poll::Ready(Ok(Done::Wrote(wrote)));
+        }
+    } else if !is_flushed && stream.as_mut().poll_flush(cx)?.is_ready() {
+        return Poll::Ready(Ok(Done::Flushed));
+    }
+    let Some(input) = input else {
+        return Poll::Pending;
+    };
+    let mut input = ReadBuf::new(input);
+    stream
+        .poll_read(cx, &mut input)
+        .map_ok(|()| Done::Read(input.filled().len()))
+}
+
+/// Opens a connection, inside TLS where there is some.
+pub(super) async fn open(
+    shared: &Arc<Shared>,
+    to: SocketAddr,
+    tls: Option<&TlsClient>,
+) -> io::Result<Option<SessionId>> {
+    let opening = async {
+        let stream = TcpStream::connect(to).await?;
+        Ok(match tls {
+            None => shared.open(stream),
+            Some(tls) => shared.open(tls.connect(&to.ip().to_string(), stream).await?),
+        })
+    };
+    timeout(OPENING, opening)
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
 
 /// Whether the peer has closed its end, whatever it sent before stands unread.
 pub(super) fn has_hung_up(stream: &TcpStream) -> bool {
@@ -111,24 +184,21 @@ pub(super) async fn reach(shared: Arc<Shared>) {
 pub(super) async fn connection(
     shared: &Shared,
     session: SessionId,
-    mut stream: TcpStream,
+    mut stream: impl Stream,
     wake: &Notify,
 ) -> io::Result<()> {
-    stream.set_nodelay(true)?;
+    stream.socket().set_nodelay(true)?;
     let mut input = vec![0; READ];
-    let mut out = BytesMut::new();
-    let mut flow = shared.lock().transmit(session, &mut out, &stream);
+    let (mut out, mut is_flushed) = (BytesMut::new(), true);
+    let mut flow = shared.lock().transmit(session, &mut out, stream.socket());
     loop {
-        while !out.is_empty() {
-            match stream.try_write(&out) {
-                Ok(0) => return Ok(()),
-                Ok(written) => out.advance(written),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
-            }
-        }
         if flow == Flow::Resetting {
-            return stream.set_zero_linger();
+            // What was said before goes as far as the socket takes it at once.
+            let last = poll_fn(|cx| Poll::Ready(poll_both(cx, &mut stream, &out, true, None))).await;
+            if let Poll::Ready(done) = last {
+                done?;
+            }
+            return stream.socket().set_zero_linger();
         }
         if flow == Flow::Closing && out.is_empty() {
             stream.shutdown().await?;
@@ -138,26 +208,29 @@ pub(super) async fn connection(
             return Ok(());
         }
         let reads = flow == Flow::Open && out.len() < HIGH_WATER;
+        let moving = poll_fn(|cx| {
+            let input = reads.then_some(input.as_mut_slice());
+            poll_both(cx, &mut stream, &out, is_flushed, input)
+        });
         tokio::select! {
-            ready = stream.readable(), if reads => {
-                ready?;
-                match stream.try_read(&mut input) {
-                    Ok(0) => return Ok(()),
-                    Ok(count) => {
-                        let bytes = input.get(..count).unwrap_or(&[]);
-                        flow = shared.turn(Some(session), |core, now| {
-                            core.machine.handle_bytes(now, session, bytes);
-                            core.keep_records();
-                            core.transmit(session, &mut out, &stream)
-                        });
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(error) => return Err(error),
+            done = moving => match done? {
+                Done::Wrote(0) | Done::Read(0) => return Ok(()),
+                Done::Wrote(count) => {
+                    out.advance(count);
+                    is_flushed = false;
                 }
-            }
-            ready = stream.writable(), if !out.is_empty() => ready?,
-            () = wake.notified() => flow = shared.lock().transmit(session, &mut out, &stream),
-            () = sleep(STALL), if !out.is_empty() => {
+                Done::Flushed => is_flushed = true,
+                Done::Read(count) => {
+                    let bytes = input.get(..count).unwrap_or(&[]);
+                    flow = shared.turn(Some(session), |core, now| {
+                        core.machine.handle_bytes(now, session, bytes);
+                        core.keep_records();
+                        core.transmit(session, &mut out, stream.socket())
+                    });
+                }
+            },
+            () = wake.notified() => flow = shared.lock().transmit(session, &mut out, stream.socket()),
+            () = sleep(STALL), if !(out.is_empty() && is_flushed) => {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes no octets"));
             }
         }

@@ -7,6 +7,7 @@ mod binds;
 mod chaos;
 mod deliveries;
 mod http;
+mod owed;
 mod phones;
 mod receipts;
 mod submits;

@@ -403,18 +403,23 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    fn scts(&mut self, id: &[u8], now: Timestamp) -> String {
-        if let Some(at) = self.known.get(id) {
-            return stamp(*at);
+    /// A message came then, unless another time is known.
+    pub(super) fn note(&mut self, id: &[u8], at: Timestamp) {
+        if self.known.contains_key(id) {
+            return;
         }
-        self.known.insert(id.into(), now);
+        self.known.insert(id.into(), at);
         self.order.push_back(id.into());
         if self.order.len() > REMEMBERED
             && let Some(oldest) = self.order.pop_front()
         {
             self.known.remove(&oldest);
         }
-        stamp(now)
+    }
+
+    fn scts(&mut self, id: &[u8], now: Timestamp) -> String {
+        self.note(id, now);
+        stamp(self.known.get(id).copied().unwrap_or(now))
     }
 }
 
