@@ -75,6 +75,7 @@ const COLUMNS: &[(&str, usize)] = &[
     ("messages", 8),
     ("phones", 6),
     ("seconds", 7),
+    ("phases", 6),
     ("lost", 5),
     ("wrong", 5),
     ("unexplained", 11),

@@ -1,11 +1,8 @@
 //! The administrator's listener inside TLS: whom it lets in by token and certificate, whom the command line believes, and certificates
 //! that are exchanged or wrong.
 
-use crate::harness::{Gateway, Http, PATIENCE, Process, eventually, free_port, peers, usual};
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
-    KeyUsagePurpose,
-};
+use crate::harness::{Authority, Gateway, Http, PATIENCE, Process, eventually, free_port, peers, usual};
+use rcgen::KeyPair;
 use serde_json::Value;
 use std::path::Path;
 use tempfile::TempDir;
@@ -14,41 +11,6 @@ use tokio::process::Command;
 
 const TOKEN: &str = "a-token-of-the-tests";
 const TOKEN_LINE: &str = "token = \"a-token-of-the-tests\"";
-
-/// Who signs certificates.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-fn named(name: &str, hosts: &[&str]) -> CertificateParams {
-    let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
-    let mut params = CertificateParams::new(hosts).unwrap();
-    params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, name);
-    params.use_authority_key_identifier_extension = true;
-    params
-}
-
-impl Authority {
-    /// Writes its certificate.
-    fn new(dir: &Path, file: &str) -> Self {
-        let mut params = named(file, &[]);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let made = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        std::fs::write(dir.join(file), made.as_ref().pem()).unwrap();
-        Self(made)
-    }
-
-    /// Writes `<file>.pem` and `<file>.key`, both whole at once.
-    fn signs(&self, dir: &Path, file: &str, name: &str, hosts: &[&str]) {
-        let key = KeyPair::generate().unwrap();
-        let made = named(name, hosts).signed_by(&key, &self.0).unwrap();
-        for (end, text) in [("pem", made.pem()), ("key", key.serialize_pem())] {
-            let fresh = dir.join("fresh");
-            std::fs::write(&fresh, text).unwrap();
-            std::fs::rename(&fresh, dir.join(format!("{file}.{end}"))).unwrap();
-        }
-    }
-}
 
 /// A gateway whose administrator's listener takes TLS: `ca.pem` signed its certificate, for 127.0.0.1 and gw.example; `admins.pem`
 /// signed `alice` and `strangers.pem` signed `mallory`.

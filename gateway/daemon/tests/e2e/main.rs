@@ -21,6 +21,7 @@ mod apply;
 mod batches;
 mod callback_targets;
 mod callbacks;
+mod calls_tls;
 mod carrier_answers;
 mod chaos;
 mod cli;

@@ -3,7 +3,7 @@
 //! Knows no verdict. Two of each: with several binds, and (over SMPP) with pairs, (over HTTP) with long messages in parts and whole.
 
 use super::{Round, Speech};
-use crate::harness::{Process, Settings, peer};
+use crate::harness::{Process, Settings, peer, stats};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -118,16 +118,7 @@ impl Carrier {
 
     /// What it has counted.
     pub(super) async fn stats(&mut self) -> Value {
-        let seen = self.process.out.read(<[String]>::len);
-        self.process.tell("stats").await;
-        self.process
-            .out
-            .wait("the carrier's counts", |lines| {
-                let line: Value = serde_json::from_str(lines.get(seen)?).unwrap();
-                assert!(line["error"].is_null(), "{line}");
-                Some(line)
-            })
-            .await
+        stats(&mut self.process).await
     }
 }
 

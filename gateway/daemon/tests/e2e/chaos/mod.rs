@@ -17,6 +17,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 use verdict::Verdict;
 
+/// Messages of clients a second: slow enough that carriers have time to misbehave, whatever the build.
+const RATE: u64 = 200;
+
 /// What the carriers speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Speech {
@@ -97,6 +100,8 @@ async fn play(speech: Speech) {
         "16",
         "--total",
         &round.messages.to_string(),
+        "--rate",
+        &RATE.to_string(),
         "--mix",
         "gsm:100=80,ucs2:60=10,gsm:350=10",
         "--to-prefix",

@@ -59,6 +59,8 @@ impl Verdict<'_> {
                 faults.push(what);
             }
         };
+        let behaved = self.counted.iter().any(|stats| stats["phases"] == 0);
+        check(!behaved, "a carrier has not misbehaved".to_owned());
         let (repeated, again) = (self.repeated(), self.sent_again());
         check(
             repeated <= again,
@@ -127,6 +129,7 @@ impl Verdict<'_> {
             "level": round.level,
             "messages": round.messages,
             "seconds": took.as_secs(),
+            "phases": self.carriers("phases"),
             "passed": !self.compared.is_null() && self.faults().is_empty(),
             "submits": self.carriers("submits"),
             "carried": self.found("/mt/carried"),

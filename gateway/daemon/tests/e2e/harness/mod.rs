@@ -3,6 +3,7 @@
 //! Knows nothing of the gateway's inside: the command line, the configuration file, log lines, HTTP and the wire are all
 //! it uses. Invariant: whatever a scenario started ends with it, and a scenario that fails shows what its processes said.
 
+mod authority;
 mod carrier;
 mod gateway;
 mod http;
@@ -16,6 +17,7 @@ mod smsc;
 mod starved;
 mod world;
 
+pub(crate) use authority::Authority;
 pub(crate) use carrier::{Carrier, Relay, content, dissect};
 pub(crate) use gateway::{Api, Gateway};
 pub(crate) use http::Http;
@@ -24,7 +26,7 @@ pub(crate) use metrics::Metrics;
 pub(crate) use process::Process;
 pub(crate) use receiver::{Callback, Receiver};
 pub(crate) use settings::Settings;
-pub(crate) use sim::{compare, peer};
+pub(crate) use sim::{compare, peer, stats};
 pub(crate) use smsc::{DELIVER_SM, DELIVER_SM_RESP, FakeCarrier, GENERIC_NACK, Pdu, SUBMIT_SM, deliver_sm};
 pub(crate) use starved::{Starved, Watch};
 pub(crate) use world::{World, usual};

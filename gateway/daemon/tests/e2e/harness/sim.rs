@@ -17,8 +17,22 @@ pub(crate) async fn peer(words: &[&str]) -> (Process, u16) {
     (process, listen.rsplit(':').next().unwrap().parse().unwrap())
 }
 
-/// What `smsgw compare` says of the ledgers `sent`, `carrier` (and every `carrier-…`) and `callbacks`; `Err` with
-/// its findings.
+/// What a carrier has counted.
+pub(crate) async fn stats(carrier: &mut Process) -> Value {
+    let seen = carrier.out.read(<[String]>::len);
+    carrier.tell("stats").await;
+    carrier
+        .out
+        .wait("the carrier's counts", |lines| {
+            let line: Value = serde_json::from_str(lines.get(seen)?).unwrap();
+            assert!(line["error"].is_null(), "{line}");
+            Some(line)
+        })
+        .await
+}
+
+/// What `smsgw compare` says of the ledgers `sent`, `carrier` (and every `carrier-…`) and `callbacks`, with what `windows`
+/// excuses, where there is such a file; `Err` with its findings.
 pub(crate) async fn compare(dir: &Path) -> Result<String, String> {
     let path = |name: &str| dir.join(name).display().to_string();
     let (sent, callbacks) = (path("sent"), path("callbacks"));
@@ -29,6 +43,10 @@ pub(crate) async fn compare(dir: &Path) -> Result<String, String> {
         .filter(|name| name == "carrier" || name.starts_with("carrier-"))
         .map(|name| path(&name))
         .collect();
+    let windows = path("windows");
+    if Path::new(&windows).exists() {
+        words.extend(["--windows", &windows]);
+    }
     for carrier in &carriers {
         words.extend(["--carrier", carrier]);
     }
