@@ -27,12 +27,12 @@ const RATE: f64 = 20.0 / 3.0;
 const DEEP: f64 = 10.0;
 /// How long is measured without the flood, and beside it.
 const SPAN: Duration = Duration::from_secs(3);
-/// What half of the messages may take beside the flood, in milliseconds: a third of what they take where each connection
-/// of the flood has its turn before them.
-const HALF: f64 = 100.0;
-/// What 99 of 100 may take, in milliseconds, on a machine that is busy with other things as well: a tenth of what they
-/// take that wait behind the backlog.
-const MOST: f64 = DEEP * 1000.0 / 10.0;
+/// What half of the messages may take beside the flood, in milliseconds: half of what they took where every request of the
+/// flood was worked on as it came, and four times what they take with a slow build beside other work.
+const HALF: f64 = DEEP * 1000.0 / 20.0;
+/// What 99 of 100 may take, in milliseconds, on a machine that is busy with other things and whose disk stalls: a quarter of
+/// what they take that wait behind the backlog.
+const MOST: f64 = DEEP * 1000.0 / 4.0;
 
 /// Messages a second of the client beside the flood.
 fn calm_rate() -> f64 {
