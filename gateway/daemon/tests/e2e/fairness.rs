@@ -27,9 +27,9 @@ const RATE: f64 = 20.0 / 3.0;
 const DEEP: f64 = 10.0;
 /// How long is measured without the flood, and beside it.
 const SPAN: Duration = Duration::from_secs(3);
-/// What half of the messages may take beside the flood, in milliseconds: half of what they took where every request of the
-/// flood was worked on as it came, and four times what they take with a slow build beside other work.
-const HALF: f64 = DEEP * 1000.0 / 20.0;
+/// What half of the messages may take beside the flood, in milliseconds: a tenth of what those take that wait behind the
+/// backlog, and four times what a slow build took on a busy machine (20 to 260).
+const HALF: f64 = DEEP * 1000.0 / 10.0;
 /// What 99 of 100 may take, in milliseconds, on a machine that is busy with other things and whose disk stalls: a quarter of
 /// what they take that wait behind the backlog.
 const MOST: f64 = DEEP * 1000.0 / 4.0;
