@@ -18,6 +18,7 @@ mod queues;
 mod send;
 mod session;
 mod sessions_list;
+mod table;
 mod top;
 mod trace;
 mod transfer;

@@ -4,12 +4,12 @@
 //! could steer a terminal.
 
 use super::balance::say;
+use super::table::{Side, Table};
 use crate::exit::Exit;
 use crate::reach::{self, GatewayOptions};
 use crate::status::draw::printable;
 use crate::status::schema::Link;
 use clap::Args;
-use std::fmt::Write;
 
 /// Show the links to carriers: state, window in use, parts per second, answer times, last error.
 #[derive(Debug, Args)]
@@ -57,26 +57,29 @@ pub(super) fn millis(time: Option<f64>) -> String {
 }
 
 fn table(links: &[Link]) -> String {
-    let widest = links.iter().map(|link| link.link.len()).max().unwrap_or(0).max(4);
-    let mut out = format!(
-        "{:widest$}  {:11}  {:10}  {:>9}  {:>8}  {:>8}  {:>7}  {:>7}  PEER\n",
-        "LINK", "BIND", "STATE", "WINDOW", "SENT/S", "RECV/S", "P50", "P99"
-    );
+    let mut table = Table::new([
+        ("LINK", Side::Left),
+        ("BIND", Side::Left),
+        ("STATE", Side::Left),
+        ("WINDOW", Side::Right),
+        ("SENT/S", Side::Right),
+        ("RECV/S", Side::Right),
+        ("P50", Side::Right),
+        ("P99", Side::Right),
+        ("PEER", Side::Left),
+    ]);
     for link in links {
-        writeln!(
-            out,
-            "{:widest$}  {:11}  {:10}  {:>9}  {:>8.1}  {:>8.1}  {:>7}  {:>7}  {}",
-            link.link,
-            link.bind,
-            link.state,
+        table.row([
+            link.link.clone(),
+            link.bind.clone(),
+            link.state.clone(),
             format!("{}/{}", link.in_flight, link.window),
-            link.sent_per_second,
-            link.received_per_second,
+            format!("{:.1}", link.sent_per_second),
+            format!("{:.1}", link.received_per_second),
             millis(link.answer_p50_ms),
             millis(link.answer_p99_ms),
-            link.peer.as_deref().unwrap_or("-"),
-        )
-        .expect("writing to a String cannot fail");
+            link.peer.clone().unwrap_or_else(|| "-".to_owned()),
+        ]);
         let orders = (!link.orders.is_empty()).then(|| link.orders.join(", "));
         let notes = [
             ("", &orders),
@@ -85,9 +88,9 @@ fn table(links: &[Link]) -> String {
         ];
         for (what, note) in notes {
             if let Some(note) = note {
-                writeln!(out, "  {what}{}", printable(note)).expect("writing to a String cannot fail");
+                table.note(&format!("{what}{}", printable(note)));
             }
         }
     }
-    out
+    table.draw()
 }

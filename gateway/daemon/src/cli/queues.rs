@@ -3,6 +3,7 @@
 //! Talks to the administrator's listener; knows no state itself.
 
 use super::balance::say;
+use super::table::{Side, Table};
 use crate::exit::Exit;
 use crate::queues::{QueueRow, Queues};
 use crate::reach::{self, GatewayOptions};
@@ -10,7 +11,6 @@ use crate::status::draw::printable;
 use crate::trace::query::encode;
 use clap::Args;
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 /// Show the queues: records by place, octets, age of the oldest, holds. With a name: its lanes, by class and flow.
 #[derive(Debug, Args)]
@@ -79,64 +79,52 @@ fn size(octets: u64) -> String {
     }
 }
 
-fn cells(
-    name: &str,
-    widest: usize,
-    places: &BTreeMap<String, u64>,
-    octets: u64,
-    oldest: Option<u64>,
-) -> String {
-    format!(
-        "{name:widest$}  {:>9}  {:>9}  {:>9}  {:>7}  {:>7}  {:>7}  {:>9}  {:>7}",
-        at(places, "ready"),
-        at(places, "in_flight"),
-        at(places, "deferred"),
-        at(places, "held"),
-        at(places, "dead_letter"),
-        at(places, "corrupt"),
+fn cells(name: String, places: &BTreeMap<String, u64>, octets: u64, oldest: Option<u64>) -> [String; 9] {
+    let place = |place| at(places, place).to_string();
+    [
+        name,
+        place("ready"),
+        place("in_flight"),
+        place("deferred"),
+        place("held"),
+        place("dead_letter"),
+        place("corrupt"),
         size(octets),
         span(oldest),
-    )
+    ]
 }
 
 fn table(queues: &[QueueRow]) -> String {
-    let lanes = queues
-        .iter()
-        .flat_map(|row| &row.lanes)
-        .flat_map(|lanes| &lanes.lanes)
-        .map(|lane| lane.class.len() + lane.flow.len() + 3);
-    let names = queues.iter().map(|row| row.queue.len());
-    let widest = names.chain(lanes).max().unwrap_or(0).max(5);
-    let mut out = format!(
-        "{:widest$}  {:>9}  {:>9}  {:>9}  {:>7}  {:>7}  {:>7}  {:>9}  {:>7}\n",
-        "QUEUE", "READY", "IN FLIGHT", "DEFERRED", "HELD", "DEAD", "CORRUPT", "OCTETS", "OLDEST"
-    );
-    let mut line = |text: &str| writeln!(out, "{text}").expect("writing to a String cannot fail");
+    let mut table = Table::new([
+        ("QUEUE", Side::Left),
+        ("READY", Side::Right),
+        ("IN FLIGHT", Side::Right),
+        ("DEFERRED", Side::Right),
+        ("HELD", Side::Right),
+        ("DEAD", Side::Right),
+        ("CORRUPT", Side::Right),
+        ("OCTETS", Side::Right),
+        ("OLDEST", Side::Right),
+    ]);
     for row in queues {
-        line(&cells(&row.queue, widest, &row.places, row.octets, row.oldest_ms));
+        table.row(cells(row.queue.clone(), &row.places, row.octets, row.oldest_ms));
         for hold in &row.holds {
             let flow = hold
                 .flow
                 .as_ref()
                 .map_or_else(String::new, |flow| format!(" flow {}", printable(flow)));
-            line(&format!("  held{flow} since {}: {}", hold.since, hold.reason));
+            table.note(&format!("held{flow} since {}: {}", hold.since, hold.reason));
         }
         let Some(lanes) = &row.lanes else { continue };
         for lane in &lanes.lanes {
             let name = format!("  {} {}", lane.class, printable(&lane.flow));
-            line(&cells(
-                &name,
-                widest,
-                &lane.places,
-                lane.octets,
-                Some(lane.oldest_ms),
-            ));
+            table.row(cells(name, &lane.places, lane.octets, Some(lane.oldest_ms)));
         }
         if !lanes.whole {
-            line("  the queue is longer than what was looked through for its lanes");
+            table.note("the queue is longer than what was looked through for its lanes");
         }
     }
-    out
+    table.draw()
 }
 
 #[cfg(test)]

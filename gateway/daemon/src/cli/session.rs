@@ -3,6 +3,7 @@
 //! Talks to the administrator's listener; knows no state itself.
 
 use super::operator::PATIENCE;
+use super::table::{Side, Table};
 use crate::exit::Exit;
 use crate::operators::Ordered;
 use crate::reach::{self, GatewayOptions};
@@ -72,16 +73,27 @@ pub(super) async fn run(options: SessionOptions) -> anyhow::Result<Exit> {
 }
 
 pub(super) fn table(rows: &[SessionRow]) -> String {
-    let widest = rows.iter().map(|row| row.client.len()).max().unwrap_or(0).max(6);
-    let mut text = format!(
-        "{:16}  {:widest$}  {:11}  {:4}  {:21}  {:24}  {:>9}  {:>9}\n",
-        "SESSION", "CLIENT", "BIND", "SMPP", "PEER", "SINCE", "SUBMITTED", "DELIVERED"
-    );
+    let mut table = Table::new([
+        ("SESSION", Side::Left),
+        ("CLIENT", Side::Left),
+        ("BIND", Side::Left),
+        ("SMPP", Side::Left),
+        ("PEER", Side::Left),
+        ("SINCE", Side::Left),
+        ("SUBMITTED", Side::Right),
+        ("DELIVERED", Side::Right),
+    ]);
     for row in rows {
-        text.push_str(&format!(
-            "{:16}  {:widest$}  {:11}  {:4}  {:21}  {:24}  {:>9}  {:>9}\n",
-            row.session, row.client, row.bind, row.version, row.peer, row.since, row.submitted, row.delivered
-        ));
+        table.row([
+            row.session.clone(),
+            row.client.clone(),
+            row.bind.clone(),
+            row.version.clone(),
+            row.peer.clone(),
+            row.since.clone(),
+            row.submitted.to_string(),
+            row.delivered.to_string(),
+        ]);
     }
-    text
+    table.draw()
 }
