@@ -14,7 +14,7 @@ use hyper::Method;
 use smsgw_config::Scope;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// What a handler gives back; boxed, since handlers stand in tables.
 pub(crate) type Handled = Pin<Box<dyn Future<Output = Result<Answer, Problem>> + Send>>;
@@ -62,44 +62,59 @@ pub(crate) enum Found {
     Unknown,
 }
 
+/// A path of the tables, with all who answer it.
+struct Known {
+    path: &'static str,
+    /// The path as far as its first placeholder, if it has one: what a request must begin with to be compared further.
+    before: Option<&'static str>,
+    routes: Vec<&'static Route>,
+}
+
+/// Every path once. A path of its own goes before one with a placeholder: /v1/messages/preview is no message, whatever is
+/// asked of it.
+static PATHS: LazyLock<Vec<Known>> = LazyLock::new(|| {
+    let mut paths: Vec<Known> = Vec::new();
+    for route in TABLES.iter().copied().flatten() {
+        match paths.iter_mut().find(|known| known.path == route.path) {
+            Some(known) => known.routes.push(route),
+            None => paths.push(Known {
+                path: route.path,
+                before: route.path.split_once('{').map(|(before, _)| before),
+                routes: vec![route],
+            }),
+        }
+    }
+    paths.sort_by_key(|known| known.path.matches('{').count());
+    paths
+});
+
 /// Looks a request up. `HEAD` goes where `GET` goes: hyper leaves the body out of its answer.
 pub(crate) fn find(method: &Method, path: &str) -> Found {
+    let known = PATHS.iter().find_map(|known| {
+        let params = match known.before {
+            None => (known.path == path).then(Vec::new),
+            Some(before) if path.starts_with(before) => matches(known.path, path),
+            Some(_) => None,
+        };
+        params.map(|params| (known, params))
+    });
+    let Some((Known { routes, .. }, params)) = known else {
+        return Found::Unknown;
+    };
     let method = if *method == Method::HEAD {
         &Method::GET
     } else {
         method
     };
-    // A path of its own goes before one with a placeholder: /v1/messages/preview is no message, whatever is asked of it.
-    let mut closest: Vec<(&'static Route, Vec<String>)> = Vec::new();
-    for route in TABLES.iter().copied().flatten() {
-        let Some(params) = matches(route.path, path) else {
-            continue;
-        };
-        let before = closest.first().map(|(_, params)| params.len());
-        if before.is_some_and(|before| params.len() < before) {
-            closest.clear();
-        }
-        if before.is_none_or(|before| params.len() <= before) {
-            closest.push((route, params));
-        }
+    if let Some(route) = routes.iter().find(|route| route.method == *method) {
+        return Found::Route(route, params);
     }
-    let mut allow: Vec<&str> = Vec::new();
-    for (route, _) in &closest {
-        allow.push(route.method.as_str());
-        if route.method == Method::GET {
-            allow.push("HEAD");
-        }
+    let mut allow: Vec<&str> = routes.iter().map(|route| route.method.as_str()).collect();
+    if allow.contains(&"GET") {
+        allow.push("HEAD");
     }
-    let found = closest.into_iter().find(|(route, _)| route.method == *method);
-    match found {
-        Some((route, params)) => Found::Route(route, params),
-        None if allow.is_empty() => Found::Unknown,
-        None => {
-            allow.sort_unstable();
-            allow.dedup();
-            Found::WrongMethod(allow.join(", "))
-        }
-    }
+    allow.sort_unstable();
+    Found::WrongMethod(allow.join(", "))
 }
 
 fn matches(pattern: &str, path: &str) -> Option<Vec<String>> {
@@ -164,5 +179,17 @@ mod tests {
             panic!()
         };
         assert_eq!(allow, "DELETE, GET, HEAD");
+    }
+
+    #[test]
+    fn a_path_of_its_own_goes_before_a_placeholder_and_braces_in_a_request_are_a_name() {
+        let Found::WrongMethod(allow) = find(&Method::GET, "/v1/messages/preview") else {
+            panic!("a message named preview was found")
+        };
+        assert_eq!(allow, "POST");
+        let Found::Route(route, params) = find(&Method::HEAD, "/v1/messages/{id}") else {
+            panic!()
+        };
+        assert_eq!((route.label, params), ("view", vec!["{id}".to_owned()]));
     }
 }
