@@ -19,6 +19,7 @@ use minicbor::{Decode, Encode};
 use thiserror::Error;
 
 use crate::gsm7;
+use crate::quick::{Octets, Quick, fields};
 
 /// E.164: country code and number together.
 const MSISDN_MAX_DIGITS: usize = 15;
@@ -79,6 +80,18 @@ impl Npi {
     pub const INTERNET: Self = Self(14);
     /// WAP client id.
     pub const WAP: Self = Self(18);
+}
+
+impl Quick<'_> for Ton {
+    fn read(octets: &mut Octets<'_>) -> Option<Self> {
+        u8::read(octets).map(Self)
+    }
+}
+
+impl Quick<'_> for Npi {
+    fn read(octets: &mut Octets<'_>) -> Option<Self> {
+        u8::read(octets).map(Self)
+    }
 }
 
 impl From<u8> for Ton {
@@ -172,6 +185,8 @@ pub struct Address {
     #[n(2)]
     text: String,
 }
+
+fields!(Address: ton, npi, text);
 
 impl Address {
     /// A phone number as a client writes it: `+49170…`, `49170…` or `0049170…`.

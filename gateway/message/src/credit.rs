@@ -8,6 +8,7 @@
 //! what an outcome is worth (the counter node's policy does). Invariant: a charge says all that is needed to settle it, so a
 //! price or policy that changes later changes no message that was accepted before.
 
+use crate::quick::{fields, words};
 use crate::record::Record;
 use crate::{ClientId, MessageId, Timestamp};
 use minicbor::{Decode, Encode};
@@ -26,6 +27,8 @@ pub enum ChargeAt {
     #[n(2)]
     Delivered,
 }
+
+words!(ChargeAt: Accept, Sent, Delivered);
 
 /// What a message of a prepaid account costs. Reserved in the step of its accept.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -46,6 +49,8 @@ pub struct Charge {
     #[n(4)]
     pub outcome: Option<PartOutcome>,
 }
+
+fields!(Charge: per_part, currency, parts, at, outcome);
 
 impl Charge {
     /// So many parts of it, in millionths; the most there is where that does not fit.
@@ -72,6 +77,8 @@ pub struct PartOutcome {
     #[n(2)]
     pub delivered: u16,
 }
+
+fields!(PartOutcome: parts, sent, delivered);
 
 /// Money that an administrator put into an account or took out of it: a record of the log `credit.orders`.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]

@@ -2,7 +2,8 @@
 
 use crate::dcs::Charset;
 use crate::life::MessageState;
-use crate::record::Record;
+use crate::quick::{self, Octets, Quick, fields};
+use crate::record::{Record, RecordError};
 use crate::text::ByteOrder;
 use crate::{Address, ClientId, Encoding, MessageId, OperatorId, Timestamp};
 use minicbor::bytes::ByteVec;
@@ -31,6 +32,8 @@ pub struct Down {
     pub for_bind: Option<ForBind>,
 }
 
+fields!(Down: event, client, url, at, what, for_bind);
+
 /// What a receipt over SMPP says beyond the report (SMPP 3.4 appendix B), and where it goes first.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct ForBind {
@@ -54,6 +57,8 @@ pub struct ForBind {
     pub text: Option<String>,
 }
 
+fields!(ForBind: id, bind, parts, delivered, is_final, text);
+
 impl Down {
     /// The message it is about: one of the client's, or one from a phone.
     pub fn message(&self) -> MessageId {
@@ -67,6 +72,10 @@ impl Down {
 impl Record for Down {
     const KIND: u8 = 4;
     const VERSION: u8 = 1;
+
+    fn from_body(_version: u8, body: &[u8]) -> Result<Self, RecordError> {
+        quick::from_body(body)
+    }
 }
 
 /// What a client is told.
@@ -78,6 +87,16 @@ pub enum DownKind {
     /// A phone wrote to a number of the client.
     #[n(1)]
     Mo(#[n(0)] MoDown),
+}
+
+// An MO is rare beside reports and left to minicbor.
+impl Quick<'_> for DownKind {
+    fn read(octets: &mut Octets<'_>) -> Option<Self> {
+        match octets.variant()? {
+            0 => octets.only().map(Self::Report),
+            _ => None,
+        }
+    }
 }
 
 /// A report, correlated.
@@ -105,6 +124,8 @@ pub struct Report {
     #[n(6)]
     pub accepted_at: Timestamp,
 }
+
+fields!(Report: message, reference, from, to, state, error, accepted_at);
 
 /// A whole MO: parts joined.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]

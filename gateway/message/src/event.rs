@@ -1,6 +1,7 @@
 //! Records of the `events` log: one for each step that matters to somebody who counts.
 
 use crate::life::{EventName, MessageState};
+use crate::quick::{self, Octets, Quick, fields};
 use crate::record::{Record, RecordError};
 use crate::{Address, Charge, Class, ClientId, Encoding, LinkId, MessageId, OperatorId, Timestamp};
 use minicbor::{Decode, Encode};
@@ -76,12 +77,29 @@ pub struct Event {
     pub charge: Option<Charge>,
 }
 
+fields!(Event:
+    at, name, message, client, operator, parts, state, error, age_ms, from, to, reference, class, part,
+    link, carrier_id, route, tags, encoding, text, after_sent_ms, charge
+);
+
 impl Record for Event {
     const KIND: u8 = 7;
     const VERSION: u8 = 1;
+
+    fn from_body(_version: u8, body: &[u8]) -> Result<Self, RecordError> {
+        quick::from_body(body)
+    }
 }
 
 impl Event {
+    /// Whether a record may be an event with a charge; false only where its array ends before that field. Looks at three
+    /// octets: most events move no money.
+    pub fn may_be_charged(record: &[u8]) -> bool {
+        const PLACE: u64 = 21;
+        let length = Self::body(record).map(|body| minicbor::Decoder::new(body).array());
+        !matches!(length, Ok(Ok(Some(length))) if length <= PLACE)
+    }
+
     /// An event with nothing but its time and name.
     pub fn new(at: Timestamp, name: EventName) -> Self {
         Self {
@@ -156,18 +174,45 @@ pub struct EventView<'b> {
     /// [`Event::after_sent_ms`].
     #[n(20)]
     pub after_sent_ms: Option<u64>,
-    /// Whether there is an [`Event::charge`].
-    #[n(21)]
-    pub charge: Option<Present>,
 }
 
-/// Something is there, and what it is was passed over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Present;
-
-impl<'b, C> Decode<'b, C> for Present {
-    fn decode(decoder: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
-        decoder.skip().map(|()| Self)
+impl<'b> Quick<'b> for EventView<'b> {
+    fn read(octets: &mut Octets<'b>) -> Option<Self> {
+        let mut elements = octets.elements()?;
+        let at = elements.next()?;
+        let name = elements.next()?;
+        let message = elements.next()?;
+        let client = elements.next()?;
+        let operator = elements.next()?;
+        let parts = elements.next()?;
+        let state = elements.next()?;
+        let error = elements.next()?;
+        let age_ms = elements.next()?;
+        let from = elements.next()?;
+        let to = elements.next()?;
+        elements.pass(1)?;
+        let class = elements.next()?;
+        elements.pass(3)?;
+        let route = elements.next()?;
+        elements.pass(3)?;
+        let after_sent_ms = elements.next()?;
+        elements.pass(1)?;
+        elements.end(Self {
+            at,
+            name,
+            message,
+            client,
+            operator,
+            parts,
+            state,
+            error,
+            age_ms,
+            from,
+            to,
+            class,
+            route,
+            after_sent_ms,
+        })
     }
 }
 
@@ -179,10 +224,19 @@ pub struct AddressView<'b> {
     pub text: &'b str,
 }
 
+impl<'b> Quick<'b> for AddressView<'b> {
+    fn read(octets: &mut Octets<'b>) -> Option<Self> {
+        let mut elements = octets.elements()?;
+        elements.pass(2)?;
+        let text = elements.next()?;
+        elements.end(Self { text })
+    }
+}
+
 impl<'b> EventView<'b> {
     /// Reads what [`Event`]'s `to_record` wrote, of any version that this build reads.
     pub fn from_record(record: &'b [u8]) -> Result<Self, RecordError> {
-        minicbor::decode(Event::body(record)?).map_err(RecordError::Body)
+        quick::from_body(Event::body(record)?)
     }
 }
 
@@ -230,6 +284,19 @@ mod tests {
         assert_eq!((view.age_ms, view.after_sent_ms), (Some(5), Some(6)));
         let bare = Event::new(at, EventName::DrUnknown).to_record();
         assert_eq!(EventView::from_record(&bare).unwrap().client, None);
+        assert!(!Event::may_be_charged(&record) && !Event::may_be_charged(&bare));
+        let charge = Charge {
+            per_part: 7,
+            currency: "EUR".to_owned(),
+            parts: 1,
+            at: crate::ChargeAt::Sent,
+            outcome: None,
+        };
+        let charged = Event {
+            charge: Some(charge),
+            ..event
+        };
+        assert!(Event::may_be_charged(&charged.to_record()));
         for broken in [
             &b""[..],
             b"\x07",
@@ -238,6 +305,11 @@ mod tests {
             b"\x07\x01\xff",
         ] {
             assert!(EventView::from_record(broken).is_err(), "{broken:?}");
+            assert_eq!(
+                Event::may_be_charged(broken),
+                broken != b"\x07\x01\x80",
+                "{broken:?}"
+            );
         }
     }
 }

@@ -33,9 +33,8 @@ fn check(text: &str) -> Result<(), NameError> {
     if text.is_empty() {
         return Err(NameError::Empty);
     }
-    if let Some(bad) = text
-        .chars()
-        .find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')))
+    if !text.bytes().all(|octet| may_stand(octet.into()))
+        && let Some(bad) = text.chars().find(|c| !may_stand(*c))
     {
         return Err(NameError::Character(bad));
     }
@@ -43,6 +42,10 @@ fn check(text: &str) -> Result<(), NameError> {
         return Err(NameError::TooLong(text.len()));
     }
     Ok(())
+}
+
+fn may_stand(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
 }
 
 macro_rules! name {

@@ -3,7 +3,8 @@
 //! The client node writes the first version with the accept; from then on the router is the only writer.
 
 use crate::mt::{MtMessage, Via};
-use crate::record::Record;
+use crate::quick::{self, fields, words};
+use crate::record::{Record, RecordError};
 use crate::{Address, LinkId, MessageId, OperatorId, Timestamp};
 use minicbor::{Decode, Encode};
 
@@ -39,6 +40,8 @@ pub enum MessageState {
     #[n(8)]
     Cancelled,
 }
+
+words!(MessageState: Accepted, Scheduled, Queued, Sent, Delivered, Failed, Expired, Rejected, Cancelled);
 
 impl MessageState {
     /// Every state.
@@ -107,12 +110,18 @@ pub struct MessageLife {
     pub was_sent: Option<bool>,
 }
 
+fields!(MessageLife: message, state, error, is_final, parts, events, route, was_sent);
+
 /// Most events a record keeps.
 pub const MAX_EVENTS: usize = 64;
 
 impl Record for MessageLife {
     const KIND: u8 = 5;
     const VERSION: u8 = 1;
+
+    fn from_body(_version: u8, body: &[u8]) -> Result<Self, RecordError> {
+        quick::from_body(body)
+    }
 }
 
 /// One part of a message.
@@ -155,6 +164,8 @@ pub struct PartLife {
     pub spent: Option<u64>,
 }
 
+fields!(PartLife: state, via, carrier_id, error, is_final, link, tried, sent_as, fallback, silent_at, spent);
+
 /// Addresses that a carrier was given in place of those of the client.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct SentAs {
@@ -165,6 +176,8 @@ pub struct SentAs {
     #[n(1)]
     pub to: Option<Address>,
 }
+
+fields!(SentAs: from, to);
 
 /// One line of a message's life.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -182,6 +195,8 @@ pub struct LifeEvent {
     #[n(3)]
     pub detail: Option<String>,
 }
+
+fields!(LifeEvent: at, event, part, detail);
 
 /// The words of a message's life, of the events log and of the logs people read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode)]
@@ -249,6 +264,12 @@ pub enum EventName {
     #[n(19)]
     MtTakenBack,
 }
+
+words!(EventName:
+    MtAccepted, MtRouted, MtUnroutable, MtSent, MtRefused, MtProgress, MtFinal, MoReceived, MoRouted,
+    DrReceived, DeliveredToClient, ClientUnreachable, DrUnknown, MtInDoubt, MtRecut, MtRerouted,
+    MtCancelRequested, MtRefusedAtAccept, MtReplaced, MtTakenBack
+);
 
 impl EventName {
     /// The word.

@@ -1,6 +1,7 @@
 //! MT: what a client asked for, and the part of it that one carrier is asked to send.
 
-use crate::record::Record;
+use crate::quick::{self, fields, words};
+use crate::record::{Record, RecordError};
 use crate::{
     Address, CarrierOptions, Charge, ClientId, Encoding, LinkGroup, MessageId, OperatorId, Part, Timestamp,
 };
@@ -21,6 +22,8 @@ pub enum Class {
     #[n(2)]
     Bulk,
 }
+
+words!(Class: Otp, Transactional, Bulk);
 
 impl Class {
     /// All classes, first served first.
@@ -57,6 +60,8 @@ pub enum ReportLevel {
     All,
 }
 
+words!(ReportLevel: None, Final, All);
+
 impl ReportLevel {
     /// The word in APIs and configuration.
     pub fn as_str(self) -> &'static str {
@@ -86,6 +91,8 @@ pub enum Origin {
     #[n(1)]
     Smpp,
 }
+
+words!(Origin: Http, Smpp);
 
 /// A message as a client node accepted it: encoding and parts are fixed.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -161,9 +168,19 @@ pub struct MtMessage {
     pub submitted_coding: Option<u8>,
 }
 
+fields!(MtMessage:
+    id, client, accepted_at, from, to, encoding, parts, class, valid_until, report, callback, reference,
+    origin, message_class, options, send_at, tags, registered_delivery, bind, bundle, batch, charge,
+    submitted_coding
+);
+
 impl Record for MtMessage {
     const KIND: u8 = 1;
     const VERSION: u8 = 1;
+
+    fn from_body(_version: u8, body: &[u8]) -> Result<Self, RecordError> {
+        quick::from_body(body)
+    }
 }
 
 /// One part on its way to one operator: a record of `mt.operator.<id>`. One window slot carries one of these.
@@ -225,6 +242,11 @@ pub struct Dispatch {
     pub own: Option<ClientNumbers>,
 }
 
+fields!(Dispatch:
+    message, part, parts, client, operator, from, to, encoding, content, valid_until, report,
+    message_class, options, bundle, reference, class, route, own
+);
+
 /// Sender and phone as the client gave them.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct ClientNumbers {
@@ -235,6 +257,8 @@ pub struct ClientNumbers {
     #[n(1)]
     pub to: Address,
 }
+
+fields!(ClientNumbers: from, to);
 
 impl Dispatch {
     /// The numbers that the client knows the message by.
@@ -249,6 +273,10 @@ impl Dispatch {
 impl Record for Dispatch {
     const KIND: u8 = 2;
     const VERSION: u8 = 1;
+
+    fn from_body(_version: u8, body: &[u8]) -> Result<Self, RecordError> {
+        quick::from_body(body)
+    }
 }
 
 impl MtMessage {
@@ -293,3 +321,5 @@ pub struct Via {
     #[n(1)]
     pub group: LinkGroup,
 }
+
+fields!(Via: operator, group);

@@ -3,6 +3,7 @@
 //! Values as the standards number them (SMPP 3.4 section 5.2); an operator's link passes on what its protocol and its
 //! account can carry. Most messages ask for nothing and have no such record.
 
+use crate::quick::fields;
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
@@ -29,6 +30,8 @@ pub struct CarrierOptions {
     pub tlvs: Option<Vec<RawTlv>>,
 }
 
+fields!(CarrierOptions: priority, protocol_id, service_type, replace_if_present, data_coding, tlvs);
+
 /// An optional parameter (SMPP 3.4 section 5.3), not looked into.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct RawTlv {
@@ -39,6 +42,8 @@ pub struct RawTlv {
     #[n(1)]
     pub value: ByteVec,
 }
+
+fields!(RawTlv: tag, value);
 
 impl CarrierOptions {
     /// Nothing is asked for.

@@ -30,6 +30,7 @@ pub use count::{Choice, PartCount, choose, count_parts, encode_cheapest};
 pub use crate::udh::{Concat, Element, Udh, UdhError};
 
 use crate::gsm7::Shifts;
+use crate::quick::{Octets, Quick};
 use crate::text::{Encoded, Encoding};
 
 /// Octets of one part, header included.
@@ -52,6 +53,17 @@ pub struct Part {
     /// The units, without the header.
     #[cbor(n(1), with = "minicbor::bytes")]
     pub data: Vec<u8>,
+}
+
+impl Quick<'_> for Part {
+    fn read(octets: &mut Octets<'_>) -> Option<Self> {
+        let mut elements = octets.elements()?;
+        let part = Self {
+            udh: elements.next_bytes()?,
+            data: elements.next_bytes()?,
+        };
+        elements.end(part)
+    }
 }
 
 impl Part {

@@ -15,6 +15,7 @@
 
 mod ucs2;
 
+use crate::quick::words;
 use std::fmt;
 
 use minicbor::{Decode, Encode};
@@ -42,6 +43,8 @@ pub enum Encoding {
     #[n(3)]
     Binary,
 }
+
+words!(Encoding: Gsm7, Latin1, Ucs2, Binary);
 
 impl Encoding {
     /// Every encoding.

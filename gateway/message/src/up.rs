@@ -2,7 +2,8 @@
 
 use crate::dcs::Charset;
 use crate::mt::Via;
-use crate::record::Record;
+use crate::quick::{self, Octets, Quick, fields, words};
+use crate::record::{Record, RecordError};
 use crate::{Address, ClientId, Encoding, LinkId, MessageId, ReportLevel, Timestamp};
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
@@ -27,6 +28,21 @@ pub enum Up {
 impl Record for Up {
     const KIND: u8 = 3;
     const VERSION: u8 = 1;
+
+    fn from_body(_version: u8, body: &[u8]) -> Result<Self, RecordError> {
+        quick::from_body(body)
+    }
+}
+
+// What is rare is left to minicbor.
+impl Quick<'_> for Up {
+    fn read(octets: &mut Octets<'_>) -> Option<Self> {
+        match octets.variant()? {
+            0 => octets.only().map(Self::SubmitResult),
+            1 => octets.only().map(Self::Receipt),
+            _ => None,
+        }
+    }
 }
 
 /// The final outcome of handing one part to a carrier.
@@ -64,6 +80,8 @@ pub struct SubmitResult {
     pub reroute: Option<RerouteReason>,
 }
 
+fields!(SubmitResult: message, part, client, via, link, outcome, at, receipt_asked, report, reroute);
+
 /// How often an operator gave a part back for no fault of its own: state under `tries/<operator>/<message>/<part>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Encode, Decode)]
 pub struct Tries {
@@ -91,6 +109,8 @@ pub enum RerouteReason {
     #[n(1)]
     Exhausted,
 }
+
+words!(RerouteReason: Answer, Exhausted);
 
 impl RerouteReason {
     /// The word in logs, metrics and the life of a message.
@@ -131,6 +151,15 @@ pub enum SubmitOutcome {
     /// Its client has withdrawn it before it was sent.
     #[n(4)]
     Cancelled,
+}
+
+impl Quick<'_> for SubmitOutcome {
+    fn read(octets: &mut Octets<'_>) -> Option<Self> {
+        match octets.variant()? {
+            0 => octets.only().map(|carrier_id| Self::Sent { carrier_id }),
+            _ => None,
+        }
+    }
 }
 
 /// A part was in doubt and is not given up: a line of its message's life, which changes no state.
@@ -183,6 +212,24 @@ pub enum ReceiptState {
     Rejected,
 }
 
+impl Quick<'_> for ReceiptState {
+    fn read(octets: &mut Octets<'_>) -> Option<Self> {
+        // Counted from 1, as the standard counts.
+        let place = usize::from(u8::read(octets)?).checked_sub(1)?;
+        let all = [
+            Self::Enroute,
+            Self::Delivered,
+            Self::Expired,
+            Self::Deleted,
+            Self::Undeliverable,
+            Self::Accepted,
+            Self::Unknown,
+            Self::Rejected,
+        ];
+        all.get(place).copied()
+    }
+}
+
 /// A receipt, not yet matched with a message.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Receipt {
@@ -220,6 +267,8 @@ pub struct Receipt {
     #[n(10)]
     pub text_id: Option<String>,
 }
+
+fields!(Receipt: via, link, carrier_id, state, error, text, at, done_date, from, to, text_id);
 
 /// A message from a phone; one part of it when it is long.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]

@@ -9,8 +9,7 @@ use crate::metric;
 use crate::turns::{Reader, give_way};
 use smsgw_config::{ConfigHandle, CreditKind};
 use smsgw_message::{
-    Charge, ClientId, CreditAccounts, CreditOrder, Event, EventView, LedgerPage, MessageId, Record,
-    RecordError, names,
+    Charge, ClientId, CreditAccounts, CreditOrder, Event, LedgerPage, MessageId, Record, RecordError, names,
 };
 use smsgw_queue::{
     CommitErrorKind, Engine, EngineError, Entry, Expected, Expiry, LogName, Position, StateKey, Step, StepId,
@@ -176,8 +175,7 @@ async fn fold(
 
 /// What an event says of money, when it does.
 fn charged(entry: &Entry) -> Option<Charged> {
-    // Most events move no money, and are not read further. What cannot be read is told by the reading of all of it.
-    if EventView::from_record(&entry.record).is_ok_and(|event| event.charge.is_none()) {
+    if !Event::may_be_charged(&entry.record) {
         return None;
     }
     let mut event: Event = decoded(entry)?;
