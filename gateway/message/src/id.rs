@@ -142,6 +142,9 @@ impl LinkId {
 pub struct MessageId(Uuid);
 
 impl MessageId {
+    /// Octets of its text.
+    pub const LENGTH: usize = uuid::fmt::Hyphenated::LENGTH;
+
     /// Builds an id from the time and 10 random octets, of which 74 bits are used.
     pub fn from_parts(at: crate::Timestamp, random: [u8; 10]) -> Self {
         let millis = u64::try_from(at.as_millis()).unwrap_or(0);
@@ -156,6 +159,11 @@ impl MessageId {
     /// The 16 octets.
     pub const fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()
+    }
+
+    /// Writes its text, for who has room for it.
+    pub fn write(self, room: &mut [u8; Self::LENGTH]) -> &str {
+        self.0.as_hyphenated().encode_lower(room)
     }
 
     /// The time it was made at, in milliseconds: its first six octets (RFC 9562 section 5.7).

@@ -37,7 +37,7 @@ pub const UP_PARTITIONS: usize = 8;
 
 /// Parts for one operator.
 pub fn mt_operator(operator: &OperatorId) -> String {
-    format!("mt.operator.{operator}")
+    ["mt.operator.", operator.as_str()].concat()
 }
 
 /// The operator whose queue this is, by its name; `None` for any other queue.
@@ -69,14 +69,19 @@ pub fn up(group: &LinkGroup) -> String {
     up_partition(usize::try_from(hash % partitions).expect("smaller than the number of partitions"))
 }
 
+/// Not by `format!`, which makes room twice: several of these are made for each message.
+fn of_id(space: &str, id: MessageId) -> String {
+    [space, id.write(&mut [0; MessageId::LENGTH])].concat()
+}
+
 /// The life of a message: created by the client node's accept, written by the router only from then on.
 pub fn message(id: MessageId) -> String {
-    format!("msg/{id}")
+    of_id("msg/", id)
 }
 
 /// Which message a carrier's id belongs to, or the receipt that came before its answer. Written by the router only.
 pub fn correlation(group: &LinkGroup, carrier_id: &str) -> String {
-    format!("corr/{group}/{carrier_id}")
+    ["corr/", group.as_str(), "/", carrier_id].concat()
 }
 
 /// Parts of a long MO that still waits for others. Written by the router only.
@@ -97,7 +102,7 @@ pub fn tries(operator: &OperatorId, id: MessageId, part: u16) -> String {
 
 /// That a client wants a message withdrawn. Written by the client node; deleted by the router where it is of no more use.
 pub fn cancel(id: MessageId) -> String {
-    format!("cancel/{id}")
+    of_id("cancel/", id)
 }
 
 /// That a client wants all its messages between two numbers withdrawn. Written by the client node.
@@ -113,12 +118,12 @@ pub fn cancel_groups(client: &ClientId, day: i64) -> String {
 
 /// That a client wants a message replaced, and what became of it. Written by the client node, answered by the router.
 pub fn replace(id: MessageId) -> String {
-    format!("replace/{id}")
+    of_id("replace/", id)
 }
 
 /// When and how the final report of a message reached its client. Written by the node that delivered it.
 pub fn told(id: MessageId) -> String {
-    format!("told/{id}")
+    of_id("told/", id)
 }
 
 /// The name space of [`quota`].
@@ -170,7 +175,7 @@ pub fn last_number(client: &ClientId, conversation: Option<&str>) -> String {
 
 /// The number that a message has, as a counter's value. Written by the counter node only.
 pub fn number_of(id: MessageId) -> String {
-    format!("number-of/{id}")
+    of_id("number-of/", id)
 }
 
 /// A phone that wants no messages of a client: [`crate::OptOut`]. Written by whoever hears of it: the router (keywords), the
@@ -206,7 +211,7 @@ pub fn auto_replies(client: &ClientId, phone: &Address, number: &Address, period
 
 /// What became of an instruction. Written by the config node, of one that it forwarded by the node that did it.
 pub fn instruction(id: MessageId) -> String {
-    format!("instruction/{id}")
+    of_id("instruction/", id)
 }
 
 /// How many of something a [`MOVE`] has moved so far, as a counter. Written by the router only, in the steps that move.
