@@ -97,7 +97,16 @@ pub fn reference(key: &str) -> String {
 /// How often a part was given back by its operator for no fault of its own: [`crate::Tries`]. Written by operator nodes, by the
 /// one that has the part under lease; deleted by the router in the step that takes the part out of the operator's queue.
 pub fn tries(operator: &OperatorId, id: MessageId, part: u16) -> String {
-    format!("tries/{operator}/{id}/{part}")
+    let mut room = [0; MessageId::LENGTH];
+    [
+        "tries/",
+        operator.as_str(),
+        "/",
+        id.write(&mut room),
+        "/",
+        &part.to_string(),
+    ]
+    .concat()
 }
 
 /// That a client wants a message withdrawn. Written by the client node; deleted by the router where it is of no more use.
