@@ -127,8 +127,14 @@ impl Alphabet {
 
     /// The text as unpacked units, or the first character that does not fit.
     pub fn encode(&self, text: &str) -> Result<Vec<u8>, Unmappable> {
-        let mut units = Vec::with_capacity(text.len());
-        for (position, character) in text.chars().enumerate() {
+        const NONE: u8 = u8::MAX;
+        // As far as octets, characters and septets are the same in number: to the end, mostly.
+        let code_of = |octet: u8| self.locking.code(char::from(octet)).filter(|_| octet.is_ascii());
+        let mut units: Vec<u8> = text.bytes().map(|octet| code_of(octet).unwrap_or(NONE)).collect();
+        let before = units.iter().position(|unit| *unit == NONE).unwrap_or(units.len());
+        units.truncate(before);
+        for (position, character) in text.get(before..).unwrap_or_default().chars().enumerate() {
+            let position = before + position;
             match self.code_of(character) {
                 Some(Code::Plain(septet)) => units.push(septet),
                 Some(Code::Escaped(septet)) => units.extend_from_slice(&[ESC, septet]),

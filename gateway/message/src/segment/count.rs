@@ -132,6 +132,10 @@ pub fn choose(text: &str, allowed: Languages) -> Choice {
 /// The text, written as [`choose`] says.
 #[must_use]
 pub fn encode_cheapest(text: &str, allowed: Languages) -> Encoded {
+    // The first rule: what the default alphabet can write it does, and nothing is counted.
+    if let Ok(encoded) = text::encode_shifted(text, Shifts::NONE) {
+        return encoded;
+    }
     let Choice { count, shifts } = choose(text, allowed);
     let encoded = match count.encoding {
         Encoding::Gsm7 => text::encode_shifted(text, shifts),
