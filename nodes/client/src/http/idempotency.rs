@@ -5,7 +5,7 @@
 //! Invariant: of two requests with one key that run at once, one makes a message and the other gets its answer.
 
 use crate::http::problem::Problem;
-use hyper::HeaderMap;
+use hyper::header::{HeaderMap, HeaderName};
 use minicbor::bytes::{ByteArray, ByteVec};
 use minicbor::{Decode, Encode};
 use sha2::{Digest, Sha256};
@@ -16,6 +16,8 @@ use std::fmt::Write;
 
 /// The header.
 pub(crate) const HEADER: &str = "idempotency-key";
+/// The same, taken apart once and not for every request.
+static NAME: HeaderName = HeaderName::from_static(HEADER);
 /// Longest key, in characters.
 const MAX: usize = 255;
 
@@ -55,7 +57,7 @@ pub(crate) struct Replay {
 impl Key {
     /// The key in the headers, if there is one.
     pub(crate) fn of(headers: &HeaderMap, client: &ClientId) -> Result<Option<Self>, Problem> {
-        let mut all = headers.get_all(HEADER).iter();
+        let mut all = headers.get_all(&NAME).iter();
         let key = match (all.next(), all.next()) {
             (None, _) => return Ok(None),
             (Some(key), None) => key.as_bytes(),

@@ -49,7 +49,7 @@ pub(crate) const ROUTES: &[Route] = &[
 #[derive(Serialize, utoipa::ToSchema)]
 #[schema(as = Accepted)]
 pub(crate) struct Accepted<'a> {
-    id: String,
+    id: &'a str,
     to: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<&'a str>,
@@ -89,8 +89,10 @@ async fn send(mut call: Call) -> Result<Answer, Problem> {
     let id = MessageId::from_parts(now, random);
     let submit::Built { mut message, smart } = submit::build(&body, client, config, id, now, rand::random())?;
     let admitted = admission::check(&shared, &tables, &mut message).await?;
+    let mut room = [0; MessageId::LENGTH];
+    let name: &str = id.write(&mut room);
     let answer = Accepted {
-        id: id.to_string(),
+        id: name,
         to: message.to.as_str(),
         from: message.from.as_ref().map(smsgw_message::Address::as_str),
         reference: message.reference.as_deref(),
@@ -102,7 +104,7 @@ async fn send(mut call: Call) -> Result<Answer, Problem> {
         smart: smart.as_ref().map(SmartView::of),
     };
     let answer = serde_json::to_vec(&answer).expect("a struct of strings and numbers is valid JSON");
-    let location = format!("/v1/messages/{id}");
+    let location = ["/v1/messages/", name].concat();
     if config.log.bodies {
         debug!(message_id = %id, %client, to = %message.to, from = message.from.as_ref().map(tracing::field::display),
             body = %String::from_utf8_lossy(&octets), "request");
