@@ -29,6 +29,7 @@ impl Work {
         let steps = u32::try_from(group.done.len()).unwrap_or(u32::MAX);
         batch.commit().map_err(|error| crate::store::in_words(&error))?;
         let took = self.shared.clock.instant().saturating_duration_since(start);
+        self.group_size.committed(steps, took);
         self.metrics.sync_seconds.observe(took.as_secs_f64());
         self.metrics.syncs.inc();
         if steps > 0 {

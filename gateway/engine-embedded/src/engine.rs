@@ -5,7 +5,7 @@
 //! future is dropped in between puts its records back.
 
 use crate::config::{EmbeddedConfig, OpenError, OpenErrorKind};
-use crate::inbox::{Inbox, Request};
+use crate::inbox::{Inbox, PORTION, Request};
 use crate::keeper::Keeper;
 use crate::lock;
 use crate::lock::DirLock;
@@ -374,28 +374,38 @@ impl EmbeddedEngine {
 impl Engine for EmbeddedEngine {
     fn commit(&self, steps: Vec<Step>) -> BoxFuture<'_, Vec<Result<Committed, CommitError>>> {
         Box::pin(async move {
-            let ids: Vec<_> = steps.iter().map(Step::id).collect();
-            let (answer, answered) = oneshot::channel();
-            let request = Request {
-                steps,
-                answer,
-                since: self.shared.clock.instant(),
-            };
-            let why = match self.shared.inbox.put(request).await {
-                Ok(()) => match answered.await {
-                    Ok(answer) => return answer,
-                    Err(_) => self.shared.refusal().unwrap_or(EngineError::Closed),
-                },
-                Err(why) => why,
-            };
-            ids.into_iter()
-                .map(|step| {
+            let mut answers = Vec::with_capacity(steps.len());
+            let mut portions = Vec::with_capacity(steps.len().div_ceil(PORTION));
+            for (round, steps) in (0..).zip(in_portions(steps)) {
+                let ids: Vec<_> = steps.iter().map(Step::id).collect();
+                let (answer, answered) = oneshot::channel();
+                let request = Request {
+                    steps,
+                    answer,
+                    since: self.shared.clock.instant(),
+                };
+                let put = self.shared.inbox.put(request, round).await;
+                portions.push((ids, put.map(|()| answered)));
+            }
+            for (ids, put) in portions {
+                let why = match put {
+                    Ok(answered) => match answered.await {
+                        Ok(answer) => {
+                            answers.extend(answer);
+                            continue;
+                        }
+                        Err(_) => self.shared.refusal().unwrap_or(EngineError::Closed),
+                    },
+                    Err(why) => why,
+                };
+                answers.extend(ids.into_iter().map(|step| {
                     Err(CommitError {
                         step,
                         kind: why.clone().into(),
                     })
-                })
-                .collect()
+                }));
+            }
+            answers
         })
     }
 
@@ -533,6 +543,19 @@ impl Engine for EmbeddedEngine {
 }
 
 /// Waits for reads that are still running, so that the directory is free afterwards.
+/// Steps of a call as the inbox takes them, in order. A call of none is one portion too: it waits for what was put in before.
+fn in_portions(steps: Vec<Step>) -> Vec<Vec<Step>> {
+    if steps.len() <= PORTION {
+        return vec![steps];
+    }
+    let mut portions = Vec::with_capacity(steps.len().div_ceil(PORTION));
+    let mut steps = steps.into_iter();
+    while !steps.as_slice().is_empty() {
+        portions.push(steps.by_ref().take(PORTION).collect());
+    }
+    portions
+}
+
 fn give_back(mut store: Arc<Store>) {
     for _ in 0..5000 {
         match Arc::try_unwrap(store) {

@@ -1,5 +1,5 @@
-//! The committer: the one thread that changes anything. It takes what came in while the last sync ran, applies it as
-//! one group (apply.rs), writes and syncs it (commit.rs), and between groups does what time asks for.
+//! The committer: the one thread that changes anything. It takes of what came in while the last sync ran as much as makes a
+//! group (inbox.rs, pace.rs), applies it (apply.rs), writes and syncs it (commit.rs), and between groups does what time asks for.
 //!
 //! ```text
 //! commit() ─▶ inbox ─▶ apply each step ─▶ one batch, one fdatasync ─▶ publish to memory ─▶ answers
@@ -15,7 +15,7 @@ use crate::inbox::{Request, Taken};
 use crate::lock;
 use crate::logs::RecentBlocks;
 use crate::metric;
-use crate::pace::pause;
+use crate::pace::{GroupSize, pause};
 use crate::queues::QueueCell;
 use crate::recover::Recovered;
 use crate::release::Release;
@@ -93,6 +93,7 @@ pub(crate) struct Work {
     pub(crate) writes: Vec<Write>,
     pub(crate) cells: FxHashMap<QueueName, Arc<QueueCell>>,
     pub(crate) turnover: Turnover,
+    pub(crate) group_size: GroupSize,
     release: Release,
     config: EmbeddedConfig,
     probe: SpaceProbe,
@@ -158,6 +159,7 @@ impl Work {
             writes: Vec::new(),
             cells: FxHashMap::default(),
             turnover,
+            group_size: GroupSize::new(),
             release,
             config,
             probe,
@@ -184,7 +186,7 @@ impl Work {
         };
         // Whoever still waits is told.
         self.shared.inbox.close(why.clone());
-        while let Taken::Requests(requests) = self.shared.inbox.take(Duration::ZERO) {
+        while let Taken::Requests(requests) = self.shared.inbox.take(Duration::ZERO, usize::MAX) {
             for request in requests {
                 refuse(request, &why);
             }
@@ -195,7 +197,7 @@ impl Work {
         loop {
             self.look_after_space();
             let timeout = self.timeout();
-            let requests = match self.shared.inbox.take(timeout) {
+            let requests = match self.shared.inbox.take(timeout, self.group_size.most()) {
                 Taken::Requests(requests) => requests,
                 Taken::Closed => return Ok(()),
             };
