@@ -43,7 +43,7 @@ pub(crate) static TURN_WAIT_SECONDS: Histogram = Histogram::new(
     LATENCY_SECONDS,
 );
 
-/// Messages of clients that may be at work at once: 64, 128 while one client sends alone, more when syncs take long.
+/// Messages of clients that may be at work at once: 24, 128 while one client sends alone, more when syncs take long.
 /// A rise above 128 means that the disk is slow (see `smsgw_engine_sync_seconds`).
 pub(crate) static TURNS: Gauge = Gauge::new("smsgw_turns", "Messages that may be at work at once.", &[]);
 

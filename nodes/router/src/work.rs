@@ -32,8 +32,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tracing::{error, warn};
 
-/// Records of one checkout.
-const BATCH: usize = 256;
+/// Records of one checkout: enough to share its reads and its commit, few enough that the processor is soon somebody else's.
+const BATCH: usize = 64;
 /// How long one checkout waits; a drain ends the wait.
 const WAIT: Duration = Duration::from_secs(10);
 /// How often a contended input is decided before it goes back to its queue.
