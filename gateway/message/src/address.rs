@@ -19,6 +19,7 @@ use minicbor::{Decode, Encode};
 use thiserror::Error;
 
 use crate::gsm7;
+use crate::quick::write::Put;
 use crate::quick::{Octets, Quick, fields};
 
 /// E.164: country code and number together.
@@ -184,6 +185,18 @@ pub struct Address {
     npi: Npi,
     #[n(2)]
     text: String,
+}
+
+impl Put for Ton {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.0.put(out);
+    }
+}
+
+impl Put for Npi {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.0.put(out);
+    }
 }
 
 fields!(Address: ton, npi, text);

@@ -2,6 +2,7 @@
 
 use crate::dcs::Charset;
 use crate::life::MessageState;
+use crate::quick::write::{self, Put};
 use crate::quick::{self, Octets, Quick, fields};
 use crate::record::{Record, RecordError};
 use crate::text::ByteOrder;
@@ -76,6 +77,10 @@ impl Record for Down {
     fn from_body(_version: u8, body: &[u8]) -> Result<Self, RecordError> {
         quick::from_body(body)
     }
+
+    fn write_body(&self, out: &mut Vec<u8>) {
+        quick::write::body(self, out);
+    }
 }
 
 /// What a client is told.
@@ -95,6 +100,15 @@ impl Quick<'_> for DownKind {
         match octets.variant()? {
             0 => octets.only().map(Self::Report),
             _ => None,
+        }
+    }
+}
+
+impl Put for DownKind {
+    fn put(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Report(report) => write::only(out, 0, report),
+            Self::Mo(_) => write::rare(out, self),
         }
     }
 }

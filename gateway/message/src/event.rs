@@ -89,6 +89,10 @@ impl Record for Event {
     fn from_body(_version: u8, body: &[u8]) -> Result<Self, RecordError> {
         quick::from_body(body)
     }
+
+    fn write_body(&self, out: &mut Vec<u8>) {
+        quick::write::body(self, out);
+    }
 }
 
 impl Event {

@@ -122,6 +122,10 @@ impl Record for MessageLife {
     fn from_body(_version: u8, body: &[u8]) -> Result<Self, RecordError> {
         quick::from_body(body)
     }
+
+    fn write_body(&self, out: &mut Vec<u8>) {
+        quick::write::body(self, out);
+    }
 }
 
 /// One part of a message.

@@ -181,6 +181,10 @@ impl Record for MtMessage {
     fn from_body(_version: u8, body: &[u8]) -> Result<Self, RecordError> {
         quick::from_body(body)
     }
+
+    fn write_body(&self, out: &mut Vec<u8>) {
+        quick::write::body(self, out);
+    }
 }
 
 /// One part on its way to one operator: a record of `mt.operator.<id>`. One window slot carries one of these.
@@ -276,6 +280,10 @@ impl Record for Dispatch {
 
     fn from_body(_version: u8, body: &[u8]) -> Result<Self, RecordError> {
         quick::from_body(body)
+    }
+
+    fn write_body(&self, out: &mut Vec<u8>) {
+        quick::write::body(self, out);
     }
 }
 

@@ -1,9 +1,11 @@
-//! Reads records in the form in which builds of this gateway write them; all others are left to minicbor.
+//! Reads records in the form in which builds of this gateway write them; all others are left to minicbor. Writing: [`write`].
 //!
 //! minicbor looks at each item up to four times and passes over an absent field as over anything of any depth. Here an item is
 //! looked at once: definite lengths, no tags, no fields but those that are known. Must not judge: `None` says that a
 //! record is not of this form, and never that it is broken. Invariant QU-1: what is read here minicbor reads as the same
 //! value.
+
+pub(crate) mod write;
 
 use crate::record::RecordError;
 use crate::{ClientId, LinkGroup, LinkId, MessageId, OperatorId, Timestamp};
@@ -46,7 +48,8 @@ pub(crate) trait Quick<'b>: Sized {
     }
 }
 
-/// Reads a struct from an array of its fields, which stand here in the order of their indexes, from 0 and without a gap.
+/// Reads and writes a struct as an array of its fields, which stand here in the order of their indexes, from 0 and without a
+/// gap.
 macro_rules! fields {
     ($type:ident: $($field:ident),+) => {
         impl<'b> $crate::quick::Quick<'b> for $type {
@@ -56,15 +59,33 @@ macro_rules! fields {
                 elements.end(value)
             }
         }
+
+        impl $crate::quick::write::Put for $type {
+            fn put(&self, out: &mut Vec<u8>) {
+                let elements = $crate::quick::write::array(out, [$(self.$field.is_absent()),+]);
+                let mut places = 0..elements;
+                $(
+                    if places.next().is_some() {
+                        self.$field.put(out);
+                    }
+                )+
+            }
+        }
     };
 }
 
-/// Reads an enum without fields from its index; the variants stand here in the order of their indexes, from 0.
+/// Reads and writes an enum without fields as its index; the variants stand here in the order of their indexes, from 0.
 macro_rules! words {
     ($type:ident: $($word:ident),+) => {
         impl<'b> $crate::quick::Quick<'b> for $type {
             fn read(octets: &mut $crate::quick::Octets<'b>) -> Option<Self> {
                 [$(Self::$word),+].get(usize::from(u8::read(octets)?)).copied()
+            }
+        }
+
+        impl $crate::quick::write::Put for $type {
+            fn put(&self, out: &mut Vec<u8>) {
+                $crate::quick::write::word(out, *self as u8);
             }
         }
     };
@@ -330,6 +351,7 @@ names!(ClientId OperatorId LinkGroup LinkId);
 
 #[cfg(test)]
 mod tests {
+    use super::write::Put;
     use super::*;
     use crate::{
         ChargeAt, Class, Dispatch, Down, Encoding, Event, EventName, EventView, MessageLife, MessageState,
@@ -403,15 +425,37 @@ mod tests {
         }
     }
 
+    fn written(value: &impl Put) -> Vec<u8> {
+        let mut out = Vec::new();
+        value.put(&mut out);
+        out
+    }
+
+    #[test]
+    fn numbers_of_every_size_are_read_and_written_as_minicbor_does() {
+        for power in 0..64 {
+            let power = 1_u64 << power;
+            for number in [power - 1, power, power.saturating_add(23), u64::MAX - power] {
+                let octets = minicbor::to_vec(number).unwrap();
+                assert_eq!(written(&number), octets);
+                assert!(is_quick::<u64>(&octets));
+                let number = number.cast_signed();
+                let octets = minicbor::to_vec(number).unwrap();
+                assert_eq!(written(&number), octets);
+                assert!(is_quick::<i64>(&octets));
+            }
+        }
+    }
+
     #[test]
     fn every_word_has_the_index_that_minicbor_knows() {
-        fn words<'b, T: Quick<'b> + Decode<'b, ()> + PartialEq + Debug>(indexes: &'b [[u8; 1]]) {
+        fn words<'b, T: Quick<'b> + Put + Decode<'b, ()> + PartialEq + Debug>(indexes: &'b [[u8; 1]]) {
             for index in indexes {
-                assert_eq!(
-                    is_quick::<T>(index),
-                    minicbor::decode::<T>(index).is_ok(),
-                    "{index:?}"
-                );
+                let read = minicbor::decode::<T>(index);
+                assert_eq!(is_quick::<T>(index), read.is_ok(), "{index:?}");
+                if let Ok(word) = read {
+                    assert_eq!(written(&word), index);
+                }
             }
         }
         let indexes: Vec<[u8; 1]> = (0..24).map(|index| [index]).collect();

@@ -29,8 +29,13 @@ pub trait Record: Encode<()> + for<'b> Decode<'b, ()> + Sized {
         let mut out = Vec::with_capacity(256);
         out.push(Self::KIND);
         out.push(Self::VERSION);
-        minicbor::encode(self, &mut out).expect("writing to a Vec cannot fail");
+        self.write_body(&mut out);
         Bytes::from(out)
+    }
+
+    /// Writes the body of [`Record::VERSION`].
+    fn write_body(&self, out: &mut Vec<u8>) {
+        minicbor::encode(self, out).expect("writing to a Vec cannot fail");
     }
 
     /// Reads what [`Record::to_record`] of this version or an earlier one wrote.

@@ -30,6 +30,7 @@ pub use count::{Choice, PartCount, choose, count_parts, encode_cheapest};
 pub use crate::udh::{Concat, Element, Udh, UdhError};
 
 use crate::gsm7::Shifts;
+use crate::quick::write::{self, Put};
 use crate::quick::{Octets, Quick};
 use crate::text::{Encoded, Encoding};
 
@@ -63,6 +64,14 @@ impl Quick<'_> for Part {
             data: elements.next_bytes()?,
         };
         elements.end(part)
+    }
+}
+
+impl Put for Part {
+    fn put(&self, out: &mut Vec<u8>) {
+        write::array(out, [false; 2]);
+        write::bytes(out, &self.udh);
+        write::bytes(out, &self.data);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::dcs::Charset;
 use crate::mt::Via;
+use crate::quick::write::{self, Put};
 use crate::quick::{self, Octets, Quick, fields, words};
 use crate::record::{Record, RecordError};
 use crate::{Address, ClientId, Encoding, LinkId, MessageId, ReportLevel, Timestamp};
@@ -32,6 +33,10 @@ impl Record for Up {
     fn from_body(_version: u8, body: &[u8]) -> Result<Self, RecordError> {
         quick::from_body(body)
     }
+
+    fn write_body(&self, out: &mut Vec<u8>) {
+        quick::write::body(self, out);
+    }
 }
 
 // What is rare is left to minicbor.
@@ -41,6 +46,16 @@ impl Quick<'_> for Up {
             0 => octets.only().map(Self::SubmitResult),
             1 => octets.only().map(Self::Receipt),
             _ => None,
+        }
+    }
+}
+
+impl Put for Up {
+    fn put(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::SubmitResult(result) => write::only(out, 0, result),
+            Self::Receipt(receipt) => write::only(out, 1, receipt),
+            Self::Mo(_) | Self::InDoubt(_) => write::rare(out, self),
         }
     }
 }
@@ -162,6 +177,15 @@ impl Quick<'_> for SubmitOutcome {
     }
 }
 
+impl Put for SubmitOutcome {
+    fn put(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Sent { carrier_id } => write::only(out, 0, carrier_id),
+            Self::Refused { .. } | Self::Expired | Self::InDoubt | Self::Cancelled => write::rare(out, self),
+        }
+    }
+}
+
 /// A part was in doubt and is not given up: a line of its message's life, which changes no state.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct InDoubt {
@@ -227,6 +251,12 @@ impl Quick<'_> for ReceiptState {
             Self::Rejected,
         ];
         all.get(place).copied()
+    }
+}
+
+impl Put for ReceiptState {
+    fn put(&self, out: &mut Vec<u8>) {
+        write::rare(out, self);
     }
 }
 
