@@ -145,7 +145,7 @@ mod tests {
         Request {
             steps: vec![Step::new(StepId::from_bytes([7; 16])); steps],
             answer: oneshot::channel().0,
-            since: Instant::now(),
+            since: tokio::time::Instant::now().into_std(),
         }
     }
 
