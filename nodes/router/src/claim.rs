@@ -81,7 +81,7 @@ struct Claim<'a> {
     place: &'a Place,
     message: MessageId,
     part: u16,
-    seen: Seen<MessageLife>,
+    seen: Seen<&'a MessageLife>,
     addresses: Addresses,
 }
 
@@ -100,8 +100,9 @@ impl Claim<'_> {
 
     fn is_open(&self) -> bool {
         let index = usize::from(self.part).checked_sub(1);
-        let life = self.seen.record.as_ref();
-        life.zip(index)
+        self.seen
+            .record
+            .zip(index)
             .and_then(|(life, index)| life.parts.get(index))
             .is_some_and(|part| !part.is_final)
     }
@@ -137,7 +138,7 @@ pub(crate) fn places(
     })
 }
 
-fn claims<'a>(places: &'a [Place], receipt: &Receipt, view: &View) -> Result<Vec<Claim<'a>>, Blocked> {
+fn claims<'a>(places: &'a [Place], receipt: &Receipt, view: &'a View) -> Result<Vec<Claim<'a>>, Blocked> {
     let mut claims = Vec::with_capacity(places.len());
     for place in places {
         let there = view.read::<Correlation>(&place.key).map_err(|error| Blocked {
@@ -151,10 +152,8 @@ fn claims<'a>(places: &'a [Place], receipt: &Receipt, view: &View) -> Result<Vec
         let mut its: Option<Claim<'_>> = None;
         for (message, part) in parts {
             let key = report::message_key(message);
-            let seen = view
-                .read::<MessageLife>(&key)
-                .map_err(|error| Blocked { key, error })?;
-            let addresses = addresses(receipt, seen.record.as_ref(), part);
+            let seen = view.life(&key).map_err(|error| Blocked { key, error })?;
+            let addresses = addresses(receipt, seen.record, part);
             let claim = Claim {
                 place,
                 message,
@@ -208,7 +207,10 @@ pub(crate) fn find(
             form: claim.place.form,
             message: claim.message,
             part: claim.part,
-            seen: claim.seen,
+            seen: Seen {
+                record: claim.seen.record.cloned(),
+                expected: claim.seen.expected,
+            },
             certain: certain && claim.place.is_plain,
         }));
     }
@@ -306,19 +308,20 @@ fn addresses(receipt: &Receipt, life: Option<&MessageLife>, part: u16) -> Addres
         .map(|sent| (sent.from.as_ref(), sent.to.as_ref()));
     let (from, to) = sent_as.unwrap_or_default();
     let message = &life.message;
-    let there = |address: &Option<Address>| address.clone().filter(|address| !address.as_str().is_empty());
-    let (their_from, their_to) = (there(&receipt.from), there(&receipt.to));
-    let is_phone = |address: &Option<Address>| {
-        address.as_ref().is_some_and(|address| {
+    let there = |address: &&Address| !address.as_str().is_empty();
+    let their_from = receipt.from.as_ref().filter(there);
+    let their_to = receipt.to.as_ref().filter(there);
+    let is_phone = |address: Option<&Address>| {
+        address.is_some_and(|address| {
             is_alike(address, &message.to) || to.is_some_and(|phone| is_alike(address, phone))
         })
     };
     // Some carriers write them the other way round.
-    let sender = match (is_phone(&their_from), is_phone(&their_to)) {
+    let sender = match (is_phone(their_from), is_phone(their_to)) {
         (true, _) => their_to,
         (false, true) => their_from,
         (false, false) => {
-            let is_number = their_from.is_some_and(|from| is_whole_number(&from));
+            let is_number = their_from.is_some_and(is_whole_number);
             return if is_number {
                 Addresses::Contradict
             } else {
@@ -328,15 +331,11 @@ fn addresses(receipt: &Receipt, life: Option<&MessageLife>, part: u16) -> Addres
     };
     let mut ours = message.from.iter().chain(from).peekable();
     match sender {
-        Some(theirs) if ours.peek().is_some() && !ours.any(|ours| is_same_sender(ours, &theirs)) => {
+        Some(theirs) if ours.peek().is_some() && !ours.any(|ours| is_same_sender(ours, theirs)) => {
             Addresses::Phone
         }
         Some(_) | None => Addresses::Agree,
     }
-}
-
-fn digits(address: &Address) -> String {
-    address.as_str().chars().filter(char::is_ascii_digit).collect()
 }
 
 /// A number that is neither cut nor masked.
@@ -348,17 +347,20 @@ fn is_whole_number(address: &Address) -> bool {
 
 /// The same phone, however its number is written.
 fn is_alike(one: &Address, other: &Address) -> bool {
-    let (one, other) = (digits(one), digits(other));
-    let tail = |digits: &str| {
-        digits
-            .len()
-            .checked_sub(LIKENESS)
-            .and_then(|at| digits.get(at..).map(str::to_owned))
+    let digits = |address: &'_ Address| -> (usize, [u8; LIKENESS]) {
+        let (mut count, mut last) = (0, [0; LIKENESS]);
+        let all = address.as_str().bytes().rev().filter(u8::is_ascii_digit);
+        for digit in all {
+            if let Some(place) = last.get_mut(count) {
+                *place = digit;
+            }
+            count += 1;
+        }
+        (count, last)
     };
-    match (tail(&one), tail(&other)) {
-        (Some(one), Some(other)) => one == other,
-        (None, _) | (_, None) => !one.is_empty() && one == other,
-    }
+    let ((count, last), (others, others_last)) = (digits(one), digits(other));
+    let is_short = count < LIKENESS || others < LIKENESS;
+    count > 0 && last == others_last && (!is_short || count == others)
 }
 
 /// Names by their letters, numbers by their digits.

@@ -171,8 +171,8 @@ pub(crate) fn is_on_its_way(life: &MessageLife) -> bool {
 
 /// The keys that it takes to withdraw what a later operator has not sent of the message under `key`.
 pub(crate) fn keys(key: &StateKey, view: &View) -> Vec<StateKey> {
-    let life = view.read::<MessageLife>(key).ok().and_then(|seen| seen.record);
-    life.filter(is_on_its_way)
+    let life = view.life(key).ok().and_then(|seen| seen.record);
+    life.filter(|life| is_on_its_way(life))
         .map_or_else(Vec::new, |life| cancel::keys_of(life.message.id))
 }
 

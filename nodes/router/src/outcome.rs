@@ -12,9 +12,11 @@ use crate::reroute::Halt;
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use smsgw_message::{
-    ClientId, Event, EventName, KeywordAction, LinkGroup, MessageId, OperatorId, Record, RecordError, names,
+    ClientId, Event, EventName, KeywordAction, LinkGroup, MessageId, MessageLife, OperatorId, Record,
+    RecordError, names,
 };
 use smsgw_queue::{DeadReason, Expected, Op, StateKey, Step, StepId, Versioned};
+use std::sync::OnceLock;
 use tracing::{debug, error, info, warn};
 
 /// Values of the keys that a batch needs: as they were read, and then as the steps decided before would leave them.
@@ -29,6 +31,18 @@ pub(crate) struct View {
 struct There {
     value: Option<Bytes>,
     expected: Expected,
+    /// The value, where it was looked at as a message's life.
+    life: OnceLock<Box<MessageLife>>,
+}
+
+impl There {
+    fn new(value: Option<Bytes>, expected: Expected) -> Self {
+        Self {
+            value,
+            expected,
+            life: OnceLock::new(),
+        }
+    }
 }
 
 /// A value as it is in the view, and what a write of it must expect.
@@ -44,17 +58,19 @@ impl View {
         let expected = value
             .as_ref()
             .map_or(Expected::Absent, |there| Expected::Version(there.version));
-        self.values.insert(
-            key,
-            There {
-                value: value.map(|there| there.value),
-                expected,
-            },
-        );
+        self.values
+            .insert(key, There::new(value.map(|there| there.value), expected));
     }
 
     pub(crate) fn has(&self, key: &StateKey) -> bool {
         self.values.contains_key(key)
+    }
+
+    /// Whether a value is here as it was read, with no promise in its place.
+    pub(crate) fn is_as_read(&self, key: &StateKey) -> bool {
+        self.values
+            .get(key)
+            .is_some_and(|there| !matches!(there.expected, Expected::WrittenBy(_)))
     }
 
     /// The steps of this batch without which this one does not go through: those whose promises it compares, and what
@@ -114,19 +130,29 @@ impl View {
                 | Op::Add(..) => continue,
             };
             let expected = Expected::WrittenBy(step.id());
-            self.values.insert(
-                key.clone(),
-                There {
-                    value: Some(value),
-                    expected,
-                },
-            );
+            self.values.insert(key.clone(), There::new(Some(value), expected));
         }
     }
 
     /// Whether anything is under a key.
     pub(crate) fn is_there(&self, key: &StateKey) -> bool {
         self.values.get(key).is_some_and(|there| there.value.is_some())
+    }
+
+    /// The life of a message, decoded once however often it is looked at. A key that was not read counts as absent.
+    pub(crate) fn life(&self, key: &StateKey) -> Result<Seen<&MessageLife>, RecordError> {
+        let there = self.values.get(key);
+        let record = there
+            .and_then(|there| Some((there, there.value.as_deref()?)))
+            .map(|(there, value)| match there.life.get() {
+                Some(life) => Ok(life),
+                None => MessageLife::from_record(value).map(|life| there.life.get_or_init(|| Box::new(life))),
+            })
+            .transpose()?;
+        Ok(Seen {
+            record: record.map(|life| &**life),
+            expected: there.map_or(Expected::Absent, |there| there.expected),
+        })
     }
 
     /// The record under a key. A key that was not read counts as absent: a write then fails as a conflict and the

@@ -43,26 +43,24 @@ pub(crate) fn places(receipt: &Receipt, forms: &[Form]) -> Vec<Place> {
     ];
     for (id, by_text) in ids {
         let Some(id) = id else { continue };
+        let answers = Form::ALL.map(|form| (form, form.answered(id)));
         for form in forms {
-            let Some(folded) = form.answered(id) else {
+            let its = answers.iter().find(|(other, _)| other == form);
+            let Some(folded) = its.and_then(|(_, answered)| answered.as_ref()) else {
                 continue;
             };
-            let key = correlate::key(group, &folded);
+            let key = correlate::key(group, folded);
             if places.iter().any(|place| place.key == key) {
                 continue;
             }
-            let others = |other: &&Form| **other != *form;
-            let is_plain = Form::ALL
-                .iter()
-                .filter(others)
-                .all(|other| other.answered(id).as_ref() != Some(&folded));
-            let has_other_base = forms
-                .iter()
-                .filter(others)
-                .any(|other| other.answered(id).is_some());
+            let mut others = answers.iter().filter(|(other, _)| other != form);
+            let is_plain = others
+                .clone()
+                .all(|(_, answered)| answered.as_ref() != Some(folded));
+            let has_other_base = others.any(|(other, answered)| answered.is_some() && forms.contains(other));
             let answered = match form {
                 Form::Same => id.clone(),
-                Form::HexToDecimal | Form::DecimalToHex => folded,
+                Form::HexToDecimal | Form::DecimalToHex => folded.clone(),
             };
             places.push(Place {
                 form: *form,

@@ -172,16 +172,26 @@ async fn wave<H: Hop>(
 ) -> Result<Vec<Item<H::Input>>, EngineError> {
     let plan = shop.plans.current().await;
     let mut view = View::default();
+    let mut keys: Vec<Vec<StateKey>> = vec![Vec::new(); pending.len()];
+    // Whose keys may name further ones.
+    let mut open: Vec<usize> = (0..pending.len()).collect();
     for _ in 0..READS {
         let mut missing: Vec<StateKey> = Vec::new();
         let mut asked = FxHashSet::default();
-        for item in &pending {
-            let keys = keys_of(hop, &plan, item, &view);
-            missing.extend(
-                keys.into_iter()
-                    .filter(|key| !view.has(key) && asked.insert(key.clone())),
-            );
-        }
+        open.retain(|at| {
+            let (Some(item), Some(keys)) = (pending.get(*at), keys.get_mut(*at)) else {
+                return false;
+            };
+            *keys = keys_of(hop, &plan, item, &view);
+            let mut lacks = false;
+            for key in keys.iter().filter(|key| !view.has(key)) {
+                lacks = true;
+                if asked.insert(key.clone()) {
+                    missing.push(key.clone());
+                }
+            }
+            lacks
+        });
         if missing.is_empty() {
             break;
         }
@@ -197,8 +207,11 @@ async fn wave<H: Hop>(
     let mut chosen = Vec::with_capacity(pending.len());
     // Keys of inputs that were passed over: what comes behind them must wait too.
     let mut passed_over = FxHashSet::default();
-    for item in &pending {
-        let keys = keys_of(hop, &plan, item, &view);
+    for (item, mut keys) in pending.iter().zip(keys) {
+        // Promised since, or never read: it may name others now.
+        if !keys.iter().all(|key| view.is_as_read(key)) {
+            keys = keys_of(hop, &plan, item, &view);
+        }
         let id = StepId::of(&item.delivery);
         let (step, said) = match &item.task {
             Task::Decide(input) => {
