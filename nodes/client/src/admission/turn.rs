@@ -411,7 +411,8 @@ mod tests {
         }
         settle().await;
         let seen = seen.lock().unwrap().clone();
-        let of = |class| seen.iter().filter(|(one, _)| *one == class).count();
+        // Behind the first of each row: they all stand at the beginning.
+        let of = |class| seen.iter().filter(|(one, _)| *one == class).skip(1).count();
         assert_eq!(seen.len(), LEAST - 1);
         assert!(
             of(Class::Otp) >= 3 * of(Class::Transactional) && of(Class::Transactional) >= 3 * of(Class::Bulk),
