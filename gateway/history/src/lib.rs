@@ -33,4 +33,4 @@ pub use query::{Clue, Cursor, Direction, Event, Life, MAX_PAGE, Message, Page, Q
 pub use reader::History;
 pub use row::Batch;
 pub use settings::{Place, PostgresPlace, Settings};
-pub use writer::{SourceId, Writer, Written};
+pub use writer::{Known, SourceId, Writer, Written};

@@ -28,12 +28,22 @@ impl SourceId {
     }
 }
 
+/// What a database has of a log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Known {
+    /// The highest position of any of it: a log that ends before it is another log.
+    pub highest: Option<u64>,
+    /// Up to here all of it is there. Absent in SQLite, where each file tells it for its own day: a batch may have reached
+    /// one of them and not the next.
+    pub whole: Option<u64>,
+}
+
 /// How many rows a batch became.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Written {
     /// Rows of messages, new or changed.
     pub messages: usize,
-    /// Rows of events.
+    /// Events, however many of them share a row.
     pub events: usize,
 }
 
@@ -72,24 +82,31 @@ impl Writer {
         &self.settings
     }
 
-    /// Connects and brings the schema up to date, unless that is done; tells up to where the log is in the database, when
-    /// something of it is.
-    pub async fn open(&mut self, source: SourceId, now: Timestamp) -> Result<Option<u64>, HistoryError> {
+    /// Connects and brings the schema up to date, unless that is done; tells what of the log is in the database.
+    pub async fn open(&mut self, source: SourceId, now: Timestamp) -> Result<Known, HistoryError> {
         self.base = Base::Closed;
-        let (base, position) = match &self.settings.place {
+        let (base, known) = match &self.settings.place {
             Place::Sqlite(directory) => {
                 let directory = directory.clone();
                 let opened =
                     blocking("open history", move || SqliteWriter::open(directory, source, now)).await?;
-                (Base::Sqlite(opened.0), opened.1)
+                let known = Known {
+                    highest: opened.1,
+                    whole: None,
+                };
+                (Base::Sqlite(opened.0), known)
             }
             Place::Postgres(place) => {
                 let opened = PostgresWriter::open(place, source).await?;
-                (Base::Postgres(Box::new(opened.0)), opened.1)
+                let known = Known {
+                    highest: opened.1,
+                    whole: opened.1,
+                };
+                (Base::Postgres(Box::new(opened.0)), known)
             }
         };
         self.base = base;
-        Ok(position)
+        Ok(known)
     }
 
     /// Whether it must be opened (again) before it can write.

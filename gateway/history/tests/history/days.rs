@@ -125,6 +125,30 @@ async fn a_batch_over_midnight_lands_in_both_days() {
 }
 
 #[tokio::test]
+async fn what_reached_one_day_and_not_the_next_is_written_again() {
+    let database = Database::sqlite();
+    let (old, new) = (
+        life(id(-DAY, 1), -DAY, "491700000001"),
+        life(id(0, 1), 0, "491700000001"),
+    );
+    let events: Vec<Event> = old.iter().chain(&new).cloned().collect();
+    let mut writer = database.writer().await;
+    let mut cut = crate::make::batch(0, &old);
+    cut.skip(11);
+    writer.write(cut, NOW).await.unwrap();
+    // Killed between two files, the engine knows of neither.
+    let mut writer = Writer::new(database.settings());
+    let known = writer.open(SOURCE, NOW).await.unwrap();
+    assert_eq!((known.highest, known.whole), (Some(12), None));
+    let written = write(&mut writer, 0, &events).await;
+    assert_eq!((written.messages, written.events), (1, 6));
+    for (day, positions) in [("20261120", 0..6), ("20261121", 6..12)] {
+        let positions: Vec<String> = positions.map(|position: u64| position.to_string()).collect();
+        assert_eq!(database.rows(day, "position", "event", "position"), positions);
+    }
+}
+
+#[tokio::test]
 async fn a_damaged_file_is_set_aside_and_begun_anew() {
     let database = Database::sqlite();
     let Database::Sqlite(directory) = &database else {

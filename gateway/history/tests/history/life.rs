@@ -1,7 +1,7 @@
 //! What is written of a message, and how it is found again.
 
 use crate::make::{Database, NOW, SOURCE, accepted, at, event, id, life, write};
-use smsgw_history::{Batch, Clue, Life, Place, PostgresPlace, Settings, Writer, Written};
+use smsgw_history::{Batch, Clue, Known, Life, Place, PostgresPlace, Settings, Writer, Written};
 use smsgw_message::{Address, Event, EventName, MessageState, OperatorId};
 use smsgw_testkit::Postgres;
 
@@ -154,7 +154,7 @@ async fn a_batch_written_again_changes_nothing_and_the_position_comes_back() {
         assert_eq!(write(&mut writer, 0, &first).await, Written::default());
         // The end of one and the beginning of the next, by a writer that did not hear the last answer.
         let mut writer = Writer::new(database.settings());
-        assert_eq!(writer.open(SOURCE, NOW).await.unwrap(), Some(6));
+        assert_eq!(writer.open(SOURCE, NOW).await.unwrap().highest, Some(6));
         let overlapping: Vec<Event> = first[3..].iter().chain(&second).cloned().collect();
         write(&mut writer, 3, &overlapping).await;
         assert_eq!(database.rows("20261121", "*", "message", "id")[0], before[0]);
@@ -214,6 +214,41 @@ async fn what_a_peer_sends_is_stored_whatever_is_in_it() {
         assert_eq!(row.reference.as_deref(), Some(clean.as_str()));
         assert_eq!(row.tags, std::slice::from_ref(&clean));
         assert_eq!(row.text.as_deref(), Some(clean.as_str()));
+        let events = database.history().life(message).await.unwrap().unwrap().events;
+        assert_eq!(events[0].carrier_id.as_deref(), Some(clean.as_str()));
+        assert_eq!(events[1].name, "dr_unknown");
+        let found = database
+            .history()
+            .find(Clue::CarrierId(nasty.to_owned()), 5)
+            .await;
+        assert!(found.unwrap().is_empty(), "it is no mt_sent");
+    }
+}
+
+#[tokio::test]
+async fn each_id_of_a_carrier_leads_to_its_message() {
+    for database in Database::both() {
+        let mut writer = database.writer().await;
+        let message = id(0, 1);
+        let sent = |part: u16| Event {
+            part: Some(part),
+            carrier_id: Some(format!("C-{part}")),
+            ..event(message, i64::from(part), EventName::MtSent)
+        };
+        let events = [accepted(message, 0, "491700000001"), sent(1), sent(2)];
+        write(&mut writer, 0, &events).await;
+        write(&mut writer, 3, &[sent(3)]).await;
+        let history = database.history();
+        for part in 1..=3 {
+            let found = history
+                .find(Clue::CarrierId(format!("C-{part}")), 5)
+                .await
+                .unwrap();
+            assert_eq!(found.iter().map(|row| row.id).collect::<Vec<_>>(), [message]);
+        }
+        let events = history.life(message).await.unwrap().unwrap().events;
+        let parts: Vec<Option<u16>> = events.iter().map(|event| event.part).collect();
+        assert_eq!(parts, [None, Some(1), Some(2), Some(3)]);
     }
 }
 
@@ -250,7 +285,7 @@ async fn two_gateways_share_one_server() {
     let mut one = database.writer().await;
     let other_source = smsgw_history::SourceId::from_bytes([1; 16]);
     let mut other = Writer::new(database.settings());
-    assert_eq!(other.open(other_source, NOW).await.unwrap(), None);
+    assert_eq!(other.open(other_source, NOW).await.unwrap(), Known::default());
     write(&mut one, 0, &life(id(0, 1), 0, "491700000001")).await;
     write(&mut other, 0, &life(id(0, 2), 0, "491700000002")).await;
     assert_eq!(database.rows("", "count(*)", "event", "1"), ["12"]);

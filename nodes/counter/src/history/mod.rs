@@ -3,8 +3,9 @@
 //! ```text
 //! events ──▶ Batch ──▶ one transaction: rows, position ──▶ one step: position of this reader
 //! ```
-//! The database and the engine cannot commit together, so both know a position and the larger one decides: what the database
-//! has and the engine does not know of is passed over. The engine's state names the log (`history/source`), so that a
+//! The database and the engine cannot commit together, so both know a position. What PostgreSQL has and the engine does not
+//! know of is passed over; SQLite has a file for each day, each with a position of its own, so the engine's decides and each file
+//! passes over what it has. The engine's state names the log (`history/source`), so that a
 //! database which outlives its engine does not take the new log for the old one.
 //!
 //! Knows no node; its reader has a position of its own, so that a database that is down stops nothing else: events wait in
@@ -267,16 +268,17 @@ impl Follower<'_> {
     async fn open(&mut self) -> Result<bool, FollowError> {
         let opened = self.writer.open(self.source, self.clock.now()).await;
         let known = match opened {
-            Ok(known) => known.unwrap_or(0),
+            Ok(known) => known,
             Err(error) => {
                 self.show(&[]);
                 self.failed(&error).await;
                 return Ok(false);
             }
         };
-        if known > self.engine.log_end(&self.log).0 {
+        let highest = known.highest.unwrap_or(0);
+        if highest > self.engine.log_end(&self.log).0 {
             warn!(
-                known,
+                known = highest,
                 end = self.engine.log_end(&self.log).0,
                 "the database of history is ahead of the events log: the log is taken for a new one"
             );
@@ -284,14 +286,15 @@ impl Follower<'_> {
             self.source = source(self.engine).await?;
             return Ok(self.writer.open(self.source, self.clock.now()).await.is_ok());
         }
-        if known > self.position.0 {
+        let whole = known.whole.unwrap_or(0);
+        if whole > self.position.0 {
             info!(
                 from = self.position.0,
-                to = known,
+                to = whole,
                 "history has what the engine does not know of"
             );
         }
-        self.position = self.position.max(Position(known));
+        self.position = self.position.max(Position(whole));
         Ok(true)
     }
 

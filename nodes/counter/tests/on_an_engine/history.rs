@@ -1,8 +1,10 @@
 //! History follows the log: nothing missing and nothing doubled, whatever is stopped when.
 
 use crate::append;
-use smsgw_history::{History, Query, Settings};
-use smsgw_message::{Address, ClientId, Clock, Event, EventName, MessageId, MessageState, OperatorId, names};
+use smsgw_history::{Batch, History, Query, Settings, SourceId, Writer};
+use smsgw_message::{
+    Address, ClientId, Clock, Event, EventName, MessageId, MessageState, OperatorId, Timestamp, names,
+};
 use smsgw_node_counter::history::{READER, supervise};
 use smsgw_queue::{Engine, LogName, MemoryEngine, Position};
 use smsgw_runtime::{Strategy, Supervisor, SystemClock, Tree};
@@ -171,6 +173,39 @@ async fn a_database_that_is_down_holds_up_nothing_and_gets_everything_later() {
     let sql = "SELECT count(*), count(DISTINCT reference) FROM smsgw_message WHERE state = 'delivered'";
     assert_eq!(server.psql(sql), format!("{id}|{id}"));
     assert_eq!(server.psql("SELECT position FROM smsgw_source"), all.to_string());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_that_reached_one_day_only_is_whole_after_the_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = Settings::sqlite(directory.path().join("history"));
+    let engine = engine();
+    start(&engine, Some(settings.clone())).await.stop().await;
+    let yesterday = SystemClock.now().as_millis() - 86_400_000;
+    let of_yesterday = MessageId::from_parts(Timestamp::from_millis(yesterday), [7; 10]);
+    let late = Event {
+        message: Some(of_yesterday),
+        ..Event::new(SystemClock.now(), EventName::MtFinal)
+    };
+    append(&*engine, 0, std::slice::from_ref(&late)).await;
+    append(&*engine, 1, &life(1)).await;
+    // Killed after the file of yesterday: it has what the log has of its day.
+    let source = engine.get(vec!["history/source".into()]).await.unwrap();
+    let source = source[0].as_ref().unwrap().value.as_ref().try_into().unwrap();
+    let mut writer = Writer::new(settings.clone());
+    writer
+        .open(SourceId::from_bytes(source), SystemClock.now())
+        .await
+        .unwrap();
+    let mut batch = Batch::new(0, 0);
+    batch.push(0, &late);
+    batch.skip(4);
+    writer.write(batch, SystemClock.now()).await.unwrap();
+    drop(writer);
+    let tree = start(&engine, Some(settings.clone())).await;
+    caught_up(&engine).await;
+    tree.stop().await;
+    assert_eq!(positions(&settings), [0, 1, 2, 3, 4]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
