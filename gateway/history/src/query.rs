@@ -331,14 +331,16 @@ impl Clue {
         let mut select = Select::new(dialect);
         match self {
             Self::CarrierId(id) => {
-                let table = match dialect {
-                    Dialect::Sqlite => "event",
-                    Dialect::Postgres => "smsgw_event",
+                let condition = match dialect {
+                    Dialect::Sqlite => {
+                        "m.id IN (SELECT l.message FROM life l WHERE l.carrier_id = ? UNION ALL \
+                         SELECT e.message FROM plain_event e WHERE e.name = 'mt_sent' AND e.carrier_id = ?)"
+                    }
+                    Dialect::Postgres => {
+                        "m.id IN (SELECT e.message FROM smsgw_event e WHERE e.name = 'mt_sent' AND e.carrier_id = ?)"
+                    }
                 };
-                let condition = format!(
-                    "m.id IN (SELECT e.message FROM {table} e WHERE e.name = 'mt_sent' AND e.carrier_id = ?)"
-                );
-                select.and(&condition, Value::Text(clean::text(id.clone())));
+                select.and(condition, Value::Text(clean::text(id.clone())));
             }
             Self::Reference(reference) => {
                 select.and("m.reference = ?", Value::Text(clean::text(reference.clone())))

@@ -3,8 +3,8 @@
 //! Pure. Each event is a row of its own and changes the row of its message; a batch holds one row for each message, whatever
 //! happened to it, in the partition of its day.
 //!
-//! Invariant HI-2: `merge` is associative, and the databases merge by the same rules: however the log is cut into batches,
-//! the rows are the same.
+//! Invariant HI-2: what an event adds depends on the columns that are there alone, and the databases merge rows by the same
+//! rules: however the log is cut into batches, the rows are the same.
 
 use crate::clean;
 use crate::day::{Day, lowest_id};
@@ -46,95 +46,60 @@ pub(crate) struct MessageRow {
 }
 
 impl MessageRow {
-    /// Adds what came later.
-    fn merge(&mut self, later: Self) {
-        fn first<T>(mine: &mut Option<T>, later: Option<T>) {
-            if mine.is_none() {
-                *mine = later;
-            }
-        }
-        fn last<T>(mine: &mut Option<T>, later: Option<T>) {
-            if later.is_some() {
-                *mine = later;
-            }
-        }
-        if later.final_at.is_some() {
-            (self.state, self.error) = (later.state, later.error);
-        } else if self.final_at.is_none() {
-            last(&mut self.state, later.state);
-        }
-        last(&mut self.final_at, later.final_at);
-        first(&mut self.direction, later.direction);
-        first(&mut self.client, later.client);
-        first(&mut self.sender, later.sender);
-        first(&mut self.recipient, later.recipient);
-        first(&mut self.reference, later.reference);
-        first(&mut self.class, later.class);
-        first(&mut self.tags, later.tags);
-        first(&mut self.encoding, later.encoding);
-        first(&mut self.text, later.text);
-        first(&mut self.accepted_at, later.accepted_at);
-        first(&mut self.sent_at, later.sent_at);
-        last(&mut self.parts, later.parts);
-        last(&mut self.operator, later.operator);
-        last(&mut self.route, later.route);
-        last(&mut self.told_at, later.told_at);
+    /// Whether an event says anything that stands in the row of its message.
+    fn is_told_by(name: EventName) -> bool {
+        !matches!(
+            name,
+            EventName::ClientUnreachable
+                | EventName::DrReceived
+                | EventName::DrUnknown
+                | EventName::MtRefusedAtAccept
+        )
     }
 
-    /// What one event says of its message; `None` when it says nothing.
-    fn of(event: &Event, mask: u8) -> Option<Self> {
-        let is_mo = matches!(event.name, EventName::MoReceived | EventName::MoRouted);
-        let mut row = Self {
-            client: event.client.clone(),
-            sender: event.from.as_ref().map(|from| clean::address(from, mask)),
-            recipient: event.to.as_ref().map(|to| clean::address(to, mask)),
-            reference: event.reference.clone().map(clean::text),
-            class: event.class.map(|class| class.as_str()),
-            ..Self::default()
-        };
-        row.direction = Some(if is_mo { Direction::Mo } else { Direction::Mt });
+    /// Adds what an event says. Events come in the order of the log.
+    fn add(&mut self, event: &Event, mask: u8) {
         match event.name {
             EventName::MtAccepted => {
-                row.state = Some(event.state.unwrap_or(MessageState::Accepted).as_str());
-                row.accepted_at = Some(event.at);
-                row.parts = Some(event.parts);
-                row.tags = event.tags.as_ref().map(|tags| json(tags));
-                row.encoding = event.encoding.map(|encoding| encoding.as_str());
-                row.text = event.text.clone().map(clean::text);
+                self.turn(event.state.unwrap_or(MessageState::Accepted).as_str());
+                first(&mut self.accepted_at, Some(event.at));
+                self.parts = Some(event.parts);
+                first_of(&mut self.tags, event.tags.as_deref(), json);
+                first(
+                    &mut self.encoding,
+                    event.encoding.map(|encoding| encoding.as_str()),
+                );
+                self.add_text(event);
             }
             EventName::MtRouted | EventName::MtRerouted => {
-                row.state = Some(MessageState::Queued.as_str());
-                row.operator = event.operator.clone();
-                row.route = event.route;
+                self.turn(MessageState::Queued.as_str());
+                last(&mut self.operator, &event.operator);
+                last(&mut self.route, &event.route);
             }
-            EventName::MtRecut => row.parts = Some(event.parts),
+            EventName::MtRecut => self.parts = Some(event.parts),
             EventName::MtSent => {
-                row.state = Some(MessageState::Sent.as_str());
-                row.sent_at = Some(event.at);
-                row.operator = event.operator.clone();
+                self.turn(MessageState::Sent.as_str());
+                first(&mut self.sent_at, Some(event.at));
+                last(&mut self.operator, &event.operator);
             }
             EventName::MtFinal => {
-                row.state = event.state.map(|state| state.as_str());
-                row.error = event.error.clone().map(clean::text);
-                row.final_at = Some(event.at);
+                self.state = event.state.map(|state| state.as_str());
+                self.error = event.error.clone().map(clean::text);
+                self.final_at = Some(event.at);
             }
             EventName::MoReceived => {
-                row.state = Some(RECEIVED);
-                row.accepted_at = Some(event.at);
-                row.operator = event.operator.clone();
+                self.turn(RECEIVED);
+                first(&mut self.accepted_at, Some(event.at));
+                last(&mut self.operator, &event.operator);
             }
             EventName::MoRouted => {
-                row.state = Some(ROUTED);
-                row.parts = Some(event.parts);
-                row.operator = event.operator.clone();
-                row.route = event.route;
-                row.text = event.text.clone().map(clean::text);
+                self.turn(ROUTED);
+                self.parts = Some(event.parts);
+                last(&mut self.operator, &event.operator);
+                last(&mut self.route, &event.route);
+                self.add_text(event);
             }
-            EventName::DeliveredToClient => {
-                // Of an MO as well as of a report.
-                row.direction = None;
-                row.told_at = Some(event.at);
-            }
+            EventName::DeliveredToClient => self.told_at = Some(event.at),
             EventName::MtUnroutable
             | EventName::MtRefused
             | EventName::MtProgress
@@ -145,9 +110,64 @@ impl MessageRow {
             EventName::ClientUnreachable
             | EventName::DrReceived
             | EventName::DrUnknown
-            | EventName::MtRefusedAtAccept => return None,
+            | EventName::MtRefusedAtAccept => return,
         }
-        Some(row)
+        self.add_ends(event, mask);
+    }
+
+    /// Whose it is, from where to where: every event may say it, the first that does counts.
+    fn add_ends(&mut self, event: &Event, mask: u8) {
+        let is_mo = matches!(event.name, EventName::MoReceived | EventName::MoRouted);
+        // An MO is delivered to the client as well as a report.
+        if event.name != EventName::DeliveredToClient {
+            first(
+                &mut self.direction,
+                Some(if is_mo { Direction::Mo } else { Direction::Mt }),
+            );
+        }
+        first_of(&mut self.client, event.client.as_ref(), ClientId::clone);
+        first_of(&mut self.sender, event.from.as_ref(), |from| {
+            clean::address(from, mask)
+        });
+        first_of(&mut self.recipient, event.to.as_ref(), |to| {
+            clean::address(to, mask)
+        });
+        first_of(&mut self.reference, event.reference.as_ref(), |own| {
+            clean::text(own.clone())
+        });
+        first(&mut self.class, event.class.map(|class| class.as_str()));
+    }
+
+    fn add_text(&mut self, event: &Event) {
+        first_of(&mut self.text, event.text.as_ref(), |text| {
+            clean::text(text.clone())
+        });
+    }
+
+    /// A state that is not final.
+    fn turn(&mut self, state: &'static str) {
+        if self.final_at.is_none() {
+            self.state = Some(state);
+        }
+    }
+}
+
+fn first<T>(mine: &mut Option<T>, later: Option<T>) {
+    if mine.is_none() {
+        *mine = later;
+    }
+}
+
+/// As [`first`], for what is dear to make.
+fn first_of<T, U: ?Sized>(mine: &mut Option<T>, later: Option<&U>, make: impl FnOnce(&U) -> T) {
+    if mine.is_none() {
+        *mine = later.map(make);
+    }
+}
+
+fn last<T: Clone>(mine: &mut Option<T>, later: &Option<T>) {
+    if later.is_some() {
+        mine.clone_from(later);
     }
 }
 
@@ -206,9 +226,9 @@ impl Batch {
         let message = event.message.unwrap_or_else(|| lowest_id(event.at));
         let day = self.days.entry(Day::of_id(message)).or_default();
         if let Some(id) = event.message
-            && let Some(row) = MessageRow::of(event, self.mask)
+            && MessageRow::is_told_by(event.name)
         {
-            day.messages.entry(id).or_default().merge(row);
+            day.messages.entry(id).or_default().add(event, self.mask);
         }
         day.events.push(EventRow {
             message,

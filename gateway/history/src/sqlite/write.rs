@@ -1,13 +1,14 @@
-//! Writes batches into the files of their days. Blocking: for a thread of its own.
+//! Keeps the files of the days, opens, makes and removes them. Blocking: for a thread of its own. What goes into one: `put`.
 //!
-//! Invariant HI-1, for each file: rows and position in one transaction, synced before `write` returns.
+//! Invariant HI-1, for each file: what is written is synced before `write` returns.
 
+use super::put::{position_of, put};
 use super::{BUSY, DAMAGED, MIGRATIONS, days, file, user_version, version};
 use crate::day::Day;
 use crate::error::{HistoryError, HistoryErrorKind};
-use crate::row::{Batch, DayRows};
+use crate::row::Batch;
 use crate::writer::{SourceId, Written};
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, TransactionBehavior};
 use smsgw_message::Timestamp;
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, Permissions};
@@ -197,115 +198,4 @@ fn open(path: &PathBuf) -> Result<Connection, HistoryErrorKind> {
         }
     }
     Ok(db)
-}
-
-fn position_of(db: &Connection, source: SourceId) -> rusqlite::Result<Option<u64>> {
-    let position = db
-        .query_row(
-            "SELECT position FROM source WHERE id = ?1",
-            [source.as_bytes()],
-            |row| row.get::<_, i64>(0),
-        )
-        .optional()?;
-    Ok(position.and_then(|position| u64::try_from(position).ok()))
-}
-
-fn put(db: &mut Connection, source: SourceId, rows: &DayRows, next: u64) -> rusqlite::Result<Written> {
-    let step = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let has = position_of(&step, source)?.unwrap_or(0);
-    if has >= next {
-        return Ok(Written::default());
-    }
-    // What overlaps is written again and changes nothing (HI-2): the rows end as the log does.
-    let number: i64 = step.query_row(
-        "INSERT INTO source (id, position) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET position = excluded.position \
-         RETURNING number",
-        params![source.as_bytes(), signed(next)],
-        |row| row.get(0),
-    )?;
-    put_messages(&step, rows)?;
-    put_events(&step, rows, number)?;
-    step.commit()?;
-    Ok(Written {
-        messages: rows.messages.len(),
-        events: rows.events.len(),
-    })
-}
-
-fn put_messages(step: &Transaction<'_>, rows: &DayRows) -> rusqlite::Result<()> {
-    let mut upsert = step.prepare_cached(
-        "INSERT INTO message AS m (id, direction, client, sender, recipient, reference, class, tags, encoding, parts, \
-         operator, route, state, error, accepted_at, sent_at, final_at, told_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18) \
-         ON CONFLICT (id) DO UPDATE SET \
-         direction = coalesce(m.direction, excluded.direction), client = coalesce(m.client, excluded.client), \
-         sender = coalesce(m.sender, excluded.sender), recipient = coalesce(m.recipient, excluded.recipient), \
-         reference = coalesce(m.reference, excluded.reference), class = coalesce(m.class, excluded.class), \
-         tags = coalesce(m.tags, excluded.tags), encoding = coalesce(m.encoding, excluded.encoding), \
-         accepted_at = coalesce(m.accepted_at, excluded.accepted_at), sent_at = coalesce(m.sent_at, excluded.sent_at), \
-         parts = coalesce(excluded.parts, m.parts), operator = coalesce(excluded.operator, m.operator), \
-         route = coalesce(excluded.route, m.route), told_at = coalesce(excluded.told_at, m.told_at), \
-         state = CASE WHEN excluded.final_at IS NOT NULL THEN excluded.state \
-                      WHEN m.final_at IS NOT NULL THEN m.state ELSE coalesce(excluded.state, m.state) END, \
-         error = CASE WHEN excluded.final_at IS NOT NULL THEN excluded.error ELSE m.error END, \
-         final_at = coalesce(excluded.final_at, m.final_at)",
-    )?;
-    let mut text = step.prepare_cached("INSERT OR IGNORE INTO text (message, body) VALUES (?1, ?2)")?;
-    let millis = |at: Option<Timestamp>| at.map(Timestamp::as_millis);
-    // In the order of the ids: neighbours share pages.
-    let sorted: BTreeMap<_, _> = rows.messages.iter().collect();
-    for (id, row) in sorted {
-        upsert.execute(params![
-            id.as_bytes(),
-            row.direction.map(|direction| direction.as_str()),
-            row.client.as_ref().map(|client| client.as_str()),
-            row.sender,
-            row.recipient,
-            row.reference,
-            row.class,
-            row.tags,
-            row.encoding,
-            row.parts,
-            row.operator.as_ref().map(|operator| operator.as_str()),
-            row.route,
-            row.state,
-            row.error,
-            millis(row.accepted_at),
-            millis(row.sent_at),
-            millis(row.final_at),
-            millis(row.told_at),
-        ])?;
-        if let Some(body) = &row.text {
-            text.execute(params![id.as_bytes(), body])?;
-        }
-    }
-    Ok(())
-}
-
-fn put_events(step: &Transaction<'_>, rows: &DayRows, source: i64) -> rusqlite::Result<()> {
-    let mut insert = step.prepare_cached(
-        "INSERT OR REPLACE INTO event (message, source, position, at, name, part, operator, link, carrier_id, route, state, \
-         error) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-    )?;
-    for event in &rows.events {
-        insert.execute(params![
-            event.message.as_bytes(),
-            source,
-            signed(event.position),
-            event.at.as_millis(),
-            event.name,
-            event.part,
-            event.operator.as_ref().map(|operator| operator.as_str()),
-            event.link.as_ref().map(|link| link.as_str()),
-            event.carrier_id,
-            event.route,
-            event.state,
-            event.error,
-        ])?;
-    }
-    Ok(())
-}
-
-fn signed(position: u64) -> i64 {
-    i64::try_from(position).unwrap_or(i64::MAX)
 }

@@ -4,7 +4,7 @@ use crate::make::{Database, SOURCE, at, client, event, id};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use smsgw_history::{History, Life, Settings, SourceId, Writer};
-use smsgw_message::{Address, Event, EventName, MessageState, OperatorId};
+use smsgw_message::{Address, Class, Event, EventName, MessageState, OperatorId};
 
 const NAMES: [EventName; 8] = [
     EventName::MtAccepted,
@@ -30,6 +30,13 @@ fn log(picks: &[(usize, u16, usize)]) -> Vec<Event> {
             event.state = (name == EventName::MtFinal).then(|| MessageState::ALL[4 + more % 5]);
             event.error = (more % 4 == 1).then(|| format!("e{more}"));
             event.parts = *more as u16;
+            event.from = (more % 7 == 0).then(|| Address::sender(&format!("Name{more}")).unwrap());
+            event.reference = (more % 7 == 1).then(|| format!("own-{more}"));
+            event.class = (more % 7 == 2).then_some([Class::Otp, Class::Bulk][more % 2]);
+            event.tags = (more % 2 == 0).then(|| vec![format!("t{more}")]);
+            event.carrier_id = (more % 3 == 1).then(|| format!("C\"{more}\\\n"));
+            event.part = (more % 3 == 1).then_some(*more as u16);
+            event.route = (more % 5 == 1).then_some(*more as u32);
             event
         })
         .collect()

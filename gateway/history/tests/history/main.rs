@@ -15,3 +15,4 @@ mod figures;
 mod life;
 mod make;
 mod search;
+mod versions;
