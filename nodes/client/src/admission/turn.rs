@@ -19,15 +19,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// Requests at once at least, while several rows ask: what everybody waits for when it is full, some two milliseconds. With 16
-/// the commits are so small that a quarter less is done; with 64 everybody waits half as long again for nothing.
+/// Requests at once at least, while several rows ask: what everybody waits for when it is full, some two milliseconds. More of
+/// them do no more; with 16 the commits are so small that a quarter less is done.
 const LEAST: usize = 24;
 /// And while one row asks alone.
 const ALONE: usize = 128;
 /// And at most, however slow the disk.
 const MOST: usize = 512;
 /// Requests of a batch that have their turn together while others wait.
-const SLICE: usize = 16;
+const SLICE: usize = 8;
 /// How often it is looked how many are needed.
 const LOOK: Duration = Duration::from_millis(250);
 
