@@ -2,7 +2,8 @@
 //!
 //! A call of many steps comes in portions, each a round after the one before it, and what is taken is taken round by round:
 //! so one step does not stand behind the hundreds of another call. Invariants: never more than `max` steps wait; portions of
-//! a call are taken in their order; a request is either taken by the committer or answered with why the inbox is closed.
+//! a call are taken in their order; what comes while others are left is of a later round than what was taken, so that nothing
+//! waits for ever; a request is either taken by the committer or answered with why the inbox is closed.
 
 use crate::lock;
 use smsgw_queue::{CommitError, Committed, EngineError, Step};
@@ -26,7 +27,7 @@ pub(crate) struct Request {
 struct Waiting {
     /// By round, then in order.
     requests: BTreeMap<(u64, u64), Request>,
-    /// The round of what was taken last.
+    /// Of what comes now.
     round: u64,
     numbers: u64,
     closed: Option<EngineError>,
@@ -116,6 +117,9 @@ impl Inbox {
             waiting.round = round;
             requests.push(request);
         }
+        if !waiting.requests.is_empty() {
+            waiting.round = waiting.round.saturating_add(1);
+        }
         let closed = waiting.closed.is_some();
         drop(waiting);
         self.room.add_permits(usize::try_from(room).unwrap_or(0));
@@ -165,12 +169,27 @@ mod tests {
         inbox.put(request(1), 0).await.unwrap();
         assert_eq!(sizes(&inbox, 31), [30, 1]);
         inbox.put(request(2), 0).await.unwrap();
-        assert_eq!(sizes(&inbox, 3), [2, 31]);
-        // What comes now is of the round that is under way, however long the inbox was never empty.
+        assert_eq!(sizes(&inbox, 33), [31, 2]);
         inbox.put(request(3), 0).await.unwrap();
         inbox.put(request(4), 1).await.unwrap();
-        assert_eq!(sizes(&inbox, 1000), [3, 32, 4, 33]);
+        assert_eq!(sizes(&inbox, 1000), [32, 3, 33, 4]);
         assert_eq!(sizes(&inbox, 1000), [0; 0]);
+    }
+
+    #[tokio::test]
+    async fn the_last_portion_comes_however_many_small_calls_do() {
+        let inbox = Inbox::new(1000);
+        for portion in 0..4 {
+            inbox.put(request(32), portion).await.unwrap();
+        }
+        let mut taken = Vec::new();
+        for _ in 0..12 {
+            for _ in 0..16 {
+                inbox.put(request(1), 0).await.unwrap();
+            }
+            taken.push(sizes(&inbox, 16).contains(&32));
+        }
+        assert_eq!(taken.iter().filter(|is_large| **is_large).count(), 4, "{taken:?}");
     }
 
     #[tokio::test]
