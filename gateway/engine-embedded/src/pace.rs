@@ -1,6 +1,7 @@
 //! Holds the committer back a little when the store does not keep up with writing its tables, so that fjall does not
 //! hold it back a lot: with four tables in memory that wait to be written, fjall 3.1 sleeps in steps of 100 ms inside
-//! a commit, and with thirty tables in the first level until they are merged (fjall issues 257 and 293).
+//! a commit, and with thirty tables in the first level until they are merged (fjall issues 257 and 293). And how large a
+//! group of steps may become, by what a sync takes.
 //!
 //! Pure. Invariant: no single pause is longer than [`LONGEST`]; the more is outstanding, the longer it is, so that
 //! callers feel a slower engine and not one that stands still.
