@@ -201,7 +201,8 @@ impl<'b> Quick<'b> for EventView<'b> {
         elements.pass(3)?;
         let after_sent_ms = elements.next()?;
         elements.pass(1)?;
-        elements.end(Self {
+        elements.end()?;
+        Some(Self {
             at,
             name,
             message,
@@ -233,7 +234,8 @@ impl<'b> Quick<'b> for AddressView<'b> {
         let mut elements = octets.elements()?;
         elements.pass(2)?;
         let text = elements.next()?;
-        elements.end(Self { text })
+        elements.end()?;
+        Some(Self { text })
     }
 }
 

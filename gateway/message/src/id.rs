@@ -33,7 +33,7 @@ fn check(text: &str) -> Result<(), NameError> {
     if text.is_empty() {
         return Err(NameError::Empty);
     }
-    if !text.bytes().all(|octet| may_stand(octet.into()))
+    if !text.bytes().all(stands)
         && let Some(bad) = text.chars().find(|c| !may_stand(*c))
     {
         return Err(NameError::Character(bad));
@@ -44,8 +44,23 @@ fn check(text: &str) -> Result<(), NameError> {
     Ok(())
 }
 
-fn may_stand(c: char) -> bool {
+const fn may_stand(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
+}
+
+/// The same of each octet, looked up: a dozen names are read for each message.
+#[expect(clippy::indexing_slicing, reason = "an octet outside would not compile")]
+const STANDS: [bool; 256] = {
+    let (mut stands, mut octet) = ([false; 256], 0_u8);
+    while octet.is_ascii() {
+        stands[octet as usize] = may_stand(octet as char);
+        octet += 1;
+    }
+    stands
+};
+
+fn stands(octet: u8) -> bool {
+    STANDS.get(usize::from(octet)).is_some_and(|stands| *stands)
 }
 
 macro_rules! name {

@@ -55,8 +55,9 @@ macro_rules! fields {
         impl<'b> $crate::quick::Quick<'b> for $type {
             fn read(octets: &mut $crate::quick::Octets<'b>) -> Option<Self> {
                 let mut elements = octets.elements()?;
-                let value = Self { $($field: elements.next()?),+ };
-                elements.end(value)
+                $(let $field = elements.next()?;)+
+                elements.end()?;
+                Some(Self { $($field),+ })
             }
         }
 
@@ -116,7 +117,8 @@ impl<'b> Octets<'b> {
     pub(crate) fn only<T: Quick<'b>>(&mut self) -> Option<T> {
         let mut elements = self.elements()?;
         let value = elements.next()?;
-        elements.end(value)
+        elements.end()?;
+        Some(value)
     }
 
     #[inline]
@@ -181,7 +183,8 @@ pub(crate) struct Elements<'a, 'b> {
 }
 
 impl<'b> Elements<'_, 'b> {
-    #[inline]
+    // Most fields of most records are absent or null: a call for each of them would be most of the work.
+    #[inline(always)]
     pub(crate) fn next<T: Quick<'b>>(&mut self) -> Option<T> {
         match self.left.checked_sub(1) {
             None => T::absent(),
@@ -202,9 +205,10 @@ impl<'b> Elements<'_, 'b> {
         self.next().map(|Bytes(octets)| octets.to_vec())
     }
 
-    /// The value of all elements, when these were all.
-    pub(crate) fn end<T>(self, value: T) -> Option<T> {
-        (self.left == 0).then_some(value)
+    /// These were all. Asked before a value is made of them, which would be moved through here.
+    #[inline]
+    pub(crate) fn end(self) -> Option<()> {
+        (self.left == 0).then_some(())
     }
 }
 
@@ -242,7 +246,7 @@ impl<'b> Quick<'b> for Passed {
 }
 
 impl<'b, T: Quick<'b>> Quick<'b> for Option<T> {
-    #[inline]
+    #[inline(always)]
     fn read(octets: &mut Octets<'b>) -> Option<Self> {
         if let Some((&NULL, rest)) = octets.0.split_first() {
             octets.0 = rest;

@@ -59,11 +59,10 @@ pub struct Part {
 impl Quick<'_> for Part {
     fn read(octets: &mut Octets<'_>) -> Option<Self> {
         let mut elements = octets.elements()?;
-        let part = Self {
-            udh: elements.next_bytes()?,
-            data: elements.next_bytes()?,
-        };
-        elements.end(part)
+        let udh = elements.next_bytes()?;
+        let data = elements.next_bytes()?;
+        elements.end()?;
+        Some(Self { udh, data })
     }
 }
 
