@@ -9,7 +9,7 @@ use crate::life::{self, Changes};
 use crate::outcome::{Note, Outcome, View};
 use crate::plan::Plan;
 use crate::record::{Correlation, Early, Owner};
-use crate::work::{Hop, Unreadable};
+use crate::work::{Hop, Keys, Unreadable};
 use crate::{cancel, correlate, failover, mo, receipt, replace, report, schedule};
 use smsgw_message::{MessageLife, Receipt, Record, Timestamp, names};
 use smsgw_queue::{CommitErrorKind, Expected, Expiry, StateKey, StepId};
@@ -61,19 +61,15 @@ impl Hop for Alarms {
         }
     }
 
-    fn keys(&self, plan: &Plan, due: &Due, view: &View) -> Vec<StateKey> {
+    fn keys(&self, plan: &Plan, due: &Due, view: &View) -> Keys {
         let key = match due {
-            Due::Message(key) | Due::Correlation(key) | Due::Reassembly(key) => key,
-            Due::Cancel(request) => return request.keys(),
-            Due::CancelGroup(group) => return group.keys(),
-            Due::Replace(request) => return request.keys(view),
+            Due::Correlation(key) => key,
+            Due::Message(key) | Due::Reassembly(key) => return Keys::all([key.clone()]),
+            Due::Cancel(request) => return Keys::all(request.keys()),
+            Due::CancelGroup(group) => return Keys::all(group.keys()),
+            Due::Replace(request) => return Keys::so_far(request.keys(view)),
         };
-        let parked = match due {
-            Due::Correlation(key) => view.read::<Correlation>(key).ok().and_then(|seen| seen.record),
-            Due::Message(_) | Due::Reassembly(_) | Due::Cancel(_) | Due::CancelGroup(_) | Due::Replace(_) => {
-                None
-            }
-        };
+        let parked = view.read::<Correlation>(key).ok().and_then(|seen| seen.record);
         let (receipts, is_late) = match parked {
             Some(Correlation::Parked { receipts, is_late }) => (receipts, is_late),
             Some(Correlation::Sent { .. } | Correlation::Owned { .. }) | None => (Vec::new(), false),
@@ -82,7 +78,7 @@ impl Hop for Alarms {
         let elsewhere = receipts
             .iter()
             .flat_map(|receipt| receipt::keys(plan, receipt, breadth, view));
-        [key.clone()].into_iter().chain(elsewhere).collect()
+        Keys::so_far([key.clone()].into_iter().chain(elsewhere))
     }
 
     fn decide(&self, plan: &Plan, now: Timestamp, id: StepId, due: &Due, view: &View) -> Outcome {
@@ -107,7 +103,7 @@ fn handle_message(outcome: Outcome, plan: &Plan, now: Timestamp, key: &StateKey,
         return outcome;
     };
     if schedule::due(&life).is_some() {
-        return schedule::handle(outcome, plan, now, life, seen.expected);
+        return schedule::handle(outcome, plan, now, key, life, seen.expected);
     }
     let mut changes = Changes::default();
     let mut outcome = outcome;
@@ -119,7 +115,7 @@ fn handle_message(outcome: Outcome, plan: &Plan, now: Timestamp, key: &StateKey,
         // The grace was made longer meanwhile: the record is written again for its new alarm.
         changes.changed = true;
     }
-    report::put(outcome, plan, now, &life, seen.expected, changes)
+    report::put(outcome, plan, now, key, &life, seen.expected, changes)
 }
 
 fn handle_correlation(outcome: Outcome, plan: &Plan, now: Timestamp, key: &StateKey, view: &View) -> Outcome {

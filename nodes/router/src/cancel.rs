@@ -74,7 +74,7 @@ pub(crate) fn handle(
     };
     let is_open = life::handle_cancel(&mut life, now, &mut changes);
     let until = life.message.valid_until;
-    let outcome = report::put(outcome, plan, now, &life, seen.expected, changes);
+    let outcome = report::put(outcome, plan, now, &key, &life, seen.expected, changes);
     if !is_open {
         return outcome.with(|step| step.delete(request.key.clone(), asked.expected));
     }

@@ -12,7 +12,7 @@ use crate::record::LastReference;
 use crate::recut;
 use crate::replace;
 use crate::report;
-use crate::work::{Hop, Unreadable};
+use crate::work::{Hop, Keys, Unreadable};
 use smsgw_message::{
     ClientNumbers, Dispatch, MessageLife, MtMessage, OperatorId, Record, SentAs, Timestamp, names,
 };
@@ -22,32 +22,37 @@ use smsgw_queue::{Expiry, StateKey, StepId};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Mt;
 
-impl Hop for Mt {
-    type Input = MtMessage;
+/// A record of `mt.accepted`, and the key of its life.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    message: MtMessage,
+    key: StateKey,
+}
 
-    fn decode(&self, record: &[u8]) -> Result<MtMessage, Unreadable> {
+impl Hop for Mt {
+    type Input = Accepted;
+
+    fn decode(&self, record: &[u8]) -> Result<Accepted, Unreadable> {
         let message = MtMessage::from_record(record)?;
         if message.parts.is_empty() {
-            Err(Unreadable::NoParts)
-        } else {
-            Ok(message)
+            return Err(Unreadable::NoParts);
         }
-    }
-
-    fn keys(&self, plan: &Plan, message: &MtMessage, _view: &View) -> Vec<StateKey> {
-        let references = recut::may_be_long(message, plan.may_rewrite()).then(|| recut::key(&message.to));
-        [report::message_key(message.id)]
-            .into_iter()
-            .chain(references)
-            .collect()
-    }
-
-    fn decide(&self, plan: &Plan, now: Timestamp, id: StepId, message: &MtMessage, view: &View) -> Outcome {
-        let mut outcome = Outcome::new(id);
         let key = report::message_key(message.id);
-        let seen = match view.read::<MessageLife>(&key) {
+        Ok(Accepted { message, key })
+    }
+
+    fn keys(&self, plan: &Plan, accepted: &Accepted, _view: &View) -> Keys {
+        let Accepted { message, key } = accepted;
+        let references = recut::may_be_long(message, plan.may_rewrite()).then(|| recut::key(&message.to));
+        Keys::all([key.clone()].into_iter().chain(references))
+    }
+
+    fn decide(&self, plan: &Plan, now: Timestamp, id: StepId, accepted: &Accepted, view: &View) -> Outcome {
+        let Accepted { message, key } = accepted;
+        let mut outcome = Outcome::new(id);
+        let seen = match view.read::<MessageLife>(key) {
             Ok(seen) => seen,
-            Err(error) => return outcome.corrupt(&key, &error),
+            Err(error) => return outcome.corrupt(key, &error),
         };
         // The accept wrote the record; where it is gone all the same, the input holds all it takes to begin anew.
         let mut life = seen
@@ -62,7 +67,7 @@ impl Hop for Mt {
         let mut changes = Changes::default();
         if message.valid_until <= now {
             life::handle_late(&mut life, now, &mut changes);
-            return report::put(outcome, plan, now, &life, seen.expected, changes);
+            return report::put(outcome, plan, now, key, &life, seen.expected, changes);
         }
         match plan.decide(&life.message, now) {
             Ok(decision) => {
@@ -83,7 +88,7 @@ impl Hop for Mt {
             }
             Err(refusal) => life::handle_unroutable(&mut life, refusal, now, &mut changes),
         }
-        report::put(outcome, plan, now, &life, seen.expected, changes)
+        report::put(outcome, plan, now, key, &life, seen.expected, changes)
     }
 }
 

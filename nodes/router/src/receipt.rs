@@ -128,7 +128,18 @@ pub(crate) fn apply(
     let outcome = reroute::handle(outcome, plan, now, &receipt.via, &mut life, &mut changes);
     let outcome = failover::withdraw(outcome, open, now, &life, view);
     let surplus = match surplus {
-        None => return Ok(report::put(outcome, plan, now, &life, seen.expected, changes)),
+        None => {
+            let key = report::message_key(message);
+            return Ok(report::put(
+                outcome,
+                plan,
+                now,
+                &key,
+                &life,
+                seen.expected,
+                changes,
+            ));
+        }
         Some(Surplus::Duplicate) => Note::Duplicate(operator.clone(), message, 1),
         Some(Surplus::Late) => Note::Late(operator.clone(), message),
         Some(Surplus::Unrequested) => Note::Unrequested(operator.clone(), message),

@@ -156,7 +156,7 @@ pub(crate) fn handle(
         let record = life.message.to_record();
         outcome = outcome.with(|step| step.publish(names::MT_ACCEPTED, report::lane_of(&life), record));
     }
-    let outcome = report::put(outcome, plan, now, &life, seen.expected, changes);
+    let outcome = report::put(outcome, plan, now, &key, &life, seen.expected, changes);
     verdict(outcome, ReplaceVerdict::Replaced)
 }
 

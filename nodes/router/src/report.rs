@@ -37,11 +37,12 @@ pub(crate) fn lane_of(life: &MessageLife) -> Lane {
     Lane::new(life.message.class, &life.message.client)
 }
 
-/// Writes the record, appends the events, publishes the reports.
+/// Writes the record under its key ([`message_key`]), appends the events, publishes the reports.
 pub(crate) fn put(
     mut outcome: Outcome,
     plan: &Plan,
     now: Timestamp,
+    key: &StateKey,
     life: &MessageLife,
     expected: Expected,
     changes: Changes,
@@ -56,8 +57,7 @@ pub(crate) fn put(
         let at = failover::silent_at(life).map_or(at, |silent| silent.min(at));
         Expiry::Alarm(at, names::ALARMS.into(), lane_of(life))
     };
-    outcome = outcome
-        .with(|step| step.compare_and_put(message_key(life.message.id), expected, life.to_record(), expiry));
+    outcome = outcome.with(|step| step.compare_and_put(key.clone(), expected, life.to_record(), expiry));
     for event in &changes.events {
         outcome = outcome.event(event);
     }

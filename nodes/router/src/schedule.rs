@@ -9,7 +9,7 @@ use crate::outcome::Outcome;
 use crate::plan::Plan;
 use crate::report;
 use smsgw_message::{MessageLife, MessageState, Record, Timestamp, names};
-use smsgw_queue::Expected;
+use smsgw_queue::{Expected, StateKey};
 
 /// When a message is to be sent that waits for its time; `None` for all others.
 pub(crate) fn due(life: &MessageLife) -> Option<Timestamp> {
@@ -23,6 +23,7 @@ pub(crate) fn handle(
     outcome: Outcome,
     plan: &Plan,
     now: Timestamp,
+    key: &StateKey,
     mut life: MessageLife,
     expected: Expected,
 ) -> Outcome {
@@ -39,5 +40,5 @@ pub(crate) fn handle(
         changed: true,
         ..Changes::default()
     };
-    report::put(outcome, plan, now, &life, expected, changes)
+    report::put(outcome, plan, now, key, &life, expected, changes)
 }

@@ -16,40 +16,70 @@ use crate::receipt;
 use crate::record::Correlation;
 use crate::report;
 use crate::reroute;
-use crate::work::{Hop, Unreadable};
-use smsgw_message::{InDoubt, MessageLife, Record, SubmitOutcome, SubmitResult, Timestamp, Up as Input};
+use crate::work::{Hop, Keys, Unreadable};
+use smsgw_message::{
+    InDoubt, MessageLife, Mo, Receipt, Record, SubmitOutcome, SubmitResult, Timestamp, Up as Told,
+};
 use smsgw_queue::{DeadReason, Expiry, StateKey, StepId};
 
 /// The hop of `up.<p>`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Up;
 
+/// A record of `up.<p>`.
+#[derive(Debug)]
+pub(crate) enum Input {
+    SubmitResult(Answer),
+    Receipt(Receipt),
+    Mo(Mo),
+    InDoubt(InDoubt),
+}
+
+/// A submit result, with the keys that follow from it: of the life of its message, and of the id that receipts will carry.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    result: SubmitResult,
+    message: StateKey,
+    correlation: Option<StateKey>,
+}
+
+impl Answer {
+    fn of(result: SubmitResult) -> Self {
+        Self {
+            message: report::message_key(result.message),
+            correlation: carrier_id(&result).map(|id| correlate::key_of(&result.via.group, id)),
+            result,
+        }
+    }
+}
+
 impl Hop for Up {
     type Input = Input;
 
     fn decode(&self, record: &[u8]) -> Result<Input, Unreadable> {
-        Ok(Input::from_record(record)?)
+        Ok(match Told::from_record(record)? {
+            Told::SubmitResult(result) => Input::SubmitResult(Answer::of(result)),
+            Told::Receipt(receipt) => Input::Receipt(receipt),
+            Told::Mo(mo) => Input::Mo(mo),
+            Told::InDoubt(doubt) => Input::InDoubt(doubt),
+        })
     }
 
-    fn keys(&self, plan: &Plan, input: &Input, view: &View) -> Vec<StateKey> {
+    fn keys(&self, plan: &Plan, input: &Input, view: &View) -> Keys {
         match input {
-            Input::SubmitResult(result) => {
-                let correlation = carrier_id(result).map(|id| correlate::key_of(&result.via.group, id));
-                [report::message_key(result.message)]
-                    .into_iter()
-                    .chain(correlation)
-                    .collect()
-            }
-            Input::Receipt(receipt) => receipt::keys(plan, receipt, Breadth::Usual, view),
-            Input::Mo(mo) => Place::of(mo).map(|place| place.key(mo)).into_iter().collect(),
-            Input::InDoubt(doubt) => vec![report::message_key(doubt.message)],
+            Input::SubmitResult(Answer {
+                message, correlation, ..
+            }) => Keys::all([message.clone()].into_iter().chain(correlation.clone())),
+            Input::Receipt(receipt) => Keys::so_far(receipt::keys(plan, receipt, Breadth::Usual, view)),
+            Input::Mo(mo) => Keys::all(Place::of(mo).map(|place| place.key(mo))),
+            Input::InDoubt(doubt) => Keys::all([report::message_key(doubt.message)]),
         }
     }
 
     fn decide(&self, plan: &Plan, now: Timestamp, id: StepId, input: &Input, view: &View) -> Outcome {
         let outcome = Outcome::new(id);
         match input {
-            Input::SubmitResult(result) => handle_submit_result(outcome, plan, now, result, view),
+            Input::SubmitResult(answer) => handle_submit_result(outcome, plan, now, answer, view),
             Input::Receipt(receipt) => receipt::handle(outcome, plan, now, receipt, view),
             Input::Mo(mo) => mo::handle(outcome, plan, now, mo, view),
             Input::InDoubt(doubt) => handle_in_doubt(outcome, plan, now, doubt, view),
@@ -69,7 +99,7 @@ fn handle_in_doubt(outcome: Outcome, plan: &Plan, now: Timestamp, doubt: &InDoub
     };
     let mut changes = Changes::default();
     life::handle_in_doubt(&mut life, doubt, &mut changes);
-    report::put(outcome, plan, now, &life, seen.expected, changes)
+    report::put(outcome, plan, now, &key, &life, seen.expected, changes)
 }
 
 /// The id that receipts will carry, when there is one.
@@ -87,14 +117,18 @@ fn handle_submit_result(
     mut outcome: Outcome,
     plan: &Plan,
     now: Timestamp,
-    result: &SubmitResult,
+    answer: &Answer,
     view: &View,
 ) -> Outcome {
+    let Answer {
+        result,
+        message,
+        correlation,
+    } = answer;
     let operator = &result.via.operator;
-    let key = report::message_key(result.message);
-    let seen = match view.read::<MessageLife>(&key) {
+    let seen = match view.read::<MessageLife>(message) {
         Ok(seen) => seen,
-        Err(error) => return outcome.corrupt(&key, &error),
+        Err(error) => return outcome.corrupt(message, &error),
     };
     let orphaned = |outcome: Outcome| {
         outcome
@@ -110,19 +144,19 @@ fn handle_submit_result(
     }
     failover::arm(plan, &mut life, result, now);
     outcome = reroute::handle(outcome, plan, now, &result.via, &mut life, &mut changes);
-    if let Some(carrier_id) = carrier_id(result) {
-        let key = correlate::key_of(&result.via.group, carrier_id);
-        let there = match view.read::<Correlation>(&key) {
+    if let (Some(carrier_id), Some(key)) = (carrier_id(result), correlation) {
+        let there = match view.read::<Correlation>(key) {
             Ok(there) => there,
-            Err(error) => return outcome.corrupt(&key, &error),
+            Err(error) => return outcome.corrupt(key, &error),
         };
         let is_shared = plan.shares_ids(&result.via.operator);
         let claimed =
             correlate::handle_sent(there.record, carrier_id, result.message, result.part, is_shared);
         if let Some(correlation) = claimed.write {
             let expiry = Expiry::At(receipt::owned_until(plan, now, &life));
-            outcome = outcome
-                .with(|step| step.compare_and_put(key, there.expected, correlation.to_record(), expiry));
+            outcome = outcome.with(|step| {
+                step.compare_and_put(key.clone(), there.expected, correlation.to_record(), expiry)
+            });
         }
         if claimed.reused {
             outcome = outcome.note(Note::IdReused(operator.clone(), result.message));
@@ -159,5 +193,5 @@ fn handle_submit_result(
             changes.duplicates,
         ));
     }
-    report::put(outcome, plan, now, &life, seen.expected, changes)
+    report::put(outcome, plan, now, message, &life, seen.expected, changes)
 }

@@ -46,6 +46,44 @@ const NO_SPACE_PAUSE: Duration = Duration::from_secs(1);
 /// the other forms of the id, and those their messages; nothing names a sixth.
 const READS: usize = 5;
 
+/// The keys that a decision reads or writes.
+#[derive(Debug, Default)]
+pub(crate) struct Keys {
+    keys: Vec<StateKey>,
+    /// What stands under them may name others.
+    are_open: bool,
+}
+
+impl Keys {
+    /// These and no others, whatever stands under them.
+    pub(crate) fn all(keys: impl IntoIterator<Item = StateKey>) -> Self {
+        Self {
+            keys: keys.into_iter().collect(),
+            are_open: false,
+        }
+    }
+
+    /// Those that are known from the view so far.
+    pub(crate) fn so_far(keys: impl IntoIterator<Item = StateKey>) -> Self {
+        Self {
+            are_open: true,
+            ..Self::all(keys)
+        }
+    }
+
+    fn iter(&self) -> std::slice::Iter<'_, StateKey> {
+        self.keys.iter()
+    }
+}
+
+impl IntoIterator for Keys {
+    type Item = StateKey;
+    type IntoIter = std::vec::IntoIter<StateKey>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.keys.into_iter()
+    }
+}
+
 /// One kind of input: how to read it, which state it needs, what to do.
 pub(crate) trait Hop: Send + Sync {
     /// What a record of the queue holds.
@@ -55,7 +93,7 @@ pub(crate) trait Hop: Send + Sync {
     fn decode(&self, record: &[u8]) -> Result<Self::Input, Unreadable>;
 
     /// The keys that the decision reads or writes, as far as they are known from the view so far.
-    fn keys(&self, plan: &Plan, input: &Self::Input, view: &View) -> Vec<StateKey>;
+    fn keys(&self, plan: &Plan, input: &Self::Input, view: &View) -> Keys;
 
     /// What is to be decided instead when the step of an input was refused by what it found: a record that it takes out of
     /// its queue is not there, a counter that it takes from has too little. `None` where no step does such things.
@@ -172,7 +210,7 @@ async fn wave<H: Hop>(
 ) -> Result<Vec<Item<H::Input>>, EngineError> {
     let plan = shop.plans.current().await;
     let mut view = View::default();
-    let mut keys: Vec<Vec<StateKey>> = vec![Vec::new(); pending.len()];
+    let mut keys: Vec<Keys> = pending.iter().map(|_| Keys::default()).collect();
     // Whose keys may name further ones.
     let mut open: Vec<usize> = (0..pending.len()).collect();
     for _ in 0..READS {
@@ -190,7 +228,7 @@ async fn wave<H: Hop>(
                     missing.push(key.clone());
                 }
             }
-            lacks
+            lacks && keys.are_open
         });
         if missing.is_empty() {
             break;
@@ -209,7 +247,7 @@ async fn wave<H: Hop>(
     let mut passed_over = FxHashSet::default();
     for (item, mut keys) in pending.iter().zip(keys) {
         // Promised since, or never read: it may name others now.
-        if !keys.iter().all(|key| view.is_as_read(key)) {
+        if keys.are_open && !keys.iter().all(|key| view.is_as_read(key)) {
             keys = keys_of(hop, &plan, item, &view);
         }
         let id = StepId::of(&item.delivery);
@@ -217,7 +255,7 @@ async fn wave<H: Hop>(
             Task::Decide(input) => {
                 let known = keys.iter().all(|key| view.has(key) && !passed_over.contains(key));
                 let outcome = known.then(|| hop.decide(&plan, now, id, input, &view));
-                match outcome.filter(|outcome| view.stands_or_falls(&outcome.step, &keys)) {
+                match outcome.filter(|outcome| view.stands_or_falls(&outcome.step, &keys.keys)) {
                     Some(outcome) => (finish(outcome.step, outcome.fate, &item.delivery), outcome.notes),
                     None => {
                         passed_over.extend(keys);
@@ -317,9 +355,9 @@ fn finish(step: Step, fate: Fate, delivery: &Delivery) -> Step {
     }
 }
 
-fn keys_of<H: Hop>(hop: &H, plan: &Plan, item: &Item<H::Input>, view: &View) -> Vec<StateKey> {
+fn keys_of<H: Hop>(hop: &H, plan: &Plan, item: &Item<H::Input>, view: &View) -> Keys {
     match &item.task {
         Task::Decide(input) => hop.keys(plan, input, view),
-        Task::KeepAsCorrupt | Task::GiveBack => Vec::new(),
+        Task::KeepAsCorrupt | Task::GiveBack => Keys::default(),
     }
 }

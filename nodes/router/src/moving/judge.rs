@@ -289,7 +289,8 @@ fn go(
     event.operator = Some(to.clone());
     changes.events.push(event);
     changes.changed = true;
-    let mut outcome = report::put(moving.outcome, plan, now, &life, expected, changes);
+    let key = report::message_key(life.message.id);
+    let mut outcome = report::put(moving.outcome, plan, now, &key, &life, expected, changes);
     let queue = names::mt_operator(&to);
     for number in 1..=life.message.part_count() {
         let Some(dispatch) = mt::dispatch(&life, number, &to) else {
