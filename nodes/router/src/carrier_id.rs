@@ -22,6 +22,7 @@
 
 use smsgw_config::MessageIds;
 use smsgw_message::LinkGroup;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
@@ -72,31 +73,33 @@ impl Form {
     }
 
     /// The folded id of the answer that a receipt with this id belongs to; `None` when it cannot be written so.
-    pub(crate) fn answered(self, receipt_id: &str) -> Option<String> {
+    pub(crate) fn answered(self, receipt_id: &str) -> Option<Cow<'_, str>> {
         match self {
             Self::Same => Some(fold(receipt_id)),
-            Self::HexToDecimal => convert(receipt_id, 10, 16),
-            Self::DecimalToHex => convert(receipt_id, 16, 10),
+            Self::HexToDecimal => convert(receipt_id, 10, 16).map(Cow::Owned),
+            Self::DecimalToHex => convert(receipt_id, 16, 10).map(Cow::Owned),
         }
     }
 }
 
 /// The text under which an id is kept. Hexadecimal digits in lower case, without leading zeros.
-pub(crate) fn fold(id: &str) -> String {
+pub(crate) fn fold(id: &str) -> Cow<'_, str> {
     let hexadecimal = id.bytes().all(|octet| octet.is_ascii_hexdigit() || octet == b'-');
     if !hexadecimal {
-        return id.to_owned();
+        return Cow::Borrowed(id);
     }
     let digits = id.trim_start_matches('0');
     // All zeros, or zeros before a dash: the last one stays.
-    if digits.is_empty() || digits.starts_with('-') {
+    let folded = if digits.is_empty() || digits.starts_with('-') {
         let zeros = id.len() - digits.len();
-        return id
-            .get(zeros.saturating_sub(1)..)
-            .unwrap_or(id)
-            .to_ascii_lowercase();
+        id.get(zeros.saturating_sub(1)..).unwrap_or(id)
+    } else {
+        digits
+    };
+    if folded.bytes().any(|octet| octet.is_ascii_uppercase()) {
+        return Cow::Owned(folded.to_ascii_lowercase());
     }
-    digits.to_ascii_lowercase()
+    Cow::Borrowed(folded)
 }
 
 /// A number in another base, folded. `None` when the text is no such number or too long for one.
@@ -390,7 +393,8 @@ mod tests {
 
         #[test]
         fn folding_is_done_after_once(id in "[0-9a-fA-F-]{0,20}|\\PC{0,20}") {
-            prop_assert_eq!(fold(&fold(&id)), fold(&id));
+            let folded = fold(&id);
+            prop_assert_eq!(fold(&folded), &*folded);
         }
     }
 

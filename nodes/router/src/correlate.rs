@@ -36,6 +36,7 @@ use crate::record::{Correlation, Early, Owner};
 use sha2::{Digest, Sha256};
 use smsgw_message::{LinkGroup, MessageId, Receipt, Timestamp, names};
 use smsgw_queue::StateKey;
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -61,15 +62,15 @@ pub(crate) fn key_of(group: &LinkGroup, carrier_id: &str) -> StateKey {
 }
 
 /// The form of an id that stands in its key. Injective: `=` and `~` do not stand in a plain id.
-fn canonical(folded: &str) -> String {
+fn canonical(folded: &str) -> Cow<'_, str> {
     let plain =
         |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'.' | b':' | b'@' | b'+');
     if folded.len() > MAX_ID {
-        hex('~', &Sha256::digest(folded.as_bytes()))
+        Cow::Owned(hex('~', &Sha256::digest(folded.as_bytes())))
     } else if folded.bytes().all(plain) {
-        folded.to_owned()
+        Cow::Borrowed(folded)
     } else {
-        hex('=', folded.as_bytes())
+        Cow::Owned(hex('=', folded.as_bytes()))
     }
 }
 

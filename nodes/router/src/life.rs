@@ -120,7 +120,13 @@ pub(crate) fn handle_routed(
         });
         part.sent_as.clone_from(&decision.sent_as);
     }
-    note(life, now, EventName::MtRouted, None, Some(operator.to_string()));
+    note(
+        life,
+        now,
+        EventName::MtRouted,
+        None,
+        Some(operator.as_str().to_owned()),
+    );
     let mut event = event_of(life, now, EventName::MtRouted);
     event.operator = Some(operator.clone());
     out.events.push(event);
@@ -275,7 +281,7 @@ pub(crate) fn handle_submit_result(
             Some(IN_DOUBT.to_owned()),
         ),
     };
-    let detail = error.unwrap_or_else(|| operator.to_string());
+    let detail = error.unwrap_or_else(|| operator.as_str().to_owned());
     note(life, result.at, name, Some(result.part), Some(detail));
     end_unspoken(life, rule, &result.via);
     conclude(life, result.at, out);

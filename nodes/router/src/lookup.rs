@@ -90,7 +90,7 @@ pub async fn by_carrier_id(
         let Some(there) = there else { continue };
         let there =
             Correlation::from_record(&there.value).map_err(|source| LookupError::Corrupt { key, source })?;
-        meanings.extend(meaning(&group, form, answered, there));
+        meanings.extend(meaning(&group, form, answered.into_owned(), there));
     }
     Ok(meanings)
 }

@@ -15,15 +15,18 @@ use smsgw_message::{
     ClientId, Event, EventName, KeywordAction, LinkGroup, MessageId, MessageLife, OperatorId, Record,
     RecordError, names,
 };
-use smsgw_queue::{DeadReason, Expected, Op, StateKey, Step, StepId, Versioned};
-use std::sync::OnceLock;
+use smsgw_queue::{DeadReason, Expected, LogName, Op, StateKey, Step, StepId, Versioned};
+use std::sync::{LazyLock, OnceLock};
 use tracing::{debug, error, info, warn};
+
+/// The log of what happens: every step writes there.
+static EVENTS: LazyLock<LogName> = LazyLock::new(|| LogName::from(names::EVENTS));
 
 /// Values of the keys that a batch needs: as they were read, and then as the steps decided before would leave them.
 #[derive(Debug, Default)]
 pub(crate) struct View {
     values: FxHashMap<StateKey, There>,
-    /// For each step that promised something: the steps without which it does not go through.
+    /// For each step that promised something and needs others: the steps without which it does not go through.
     needs: FxHashMap<StepId, Vec<StepId>>,
 }
 
@@ -104,7 +107,9 @@ impl View {
     /// Takes over what a step will have written, for the steps behind it in the same commit.
     pub(crate) fn promise(&mut self, step: &Step) {
         let needs = self.needs_of(step);
-        self.needs.insert(step.id(), needs);
+        if !needs.is_empty() {
+            self.needs.insert(step.id(), needs);
+        }
         for op in step.ops() {
             let (key, value) = match op {
                 Op::Put(key, value, _, _) => (key, value.clone()),
@@ -381,7 +386,7 @@ impl Outcome {
         Self {
             step: Step::new(step),
             fate: Fate::Settle,
-            notes: Vec::new(),
+            notes: Vec::with_capacity(2),
         }
     }
 
@@ -415,7 +420,7 @@ impl Outcome {
 
     /// Appends to the events log.
     pub(crate) fn event(self, event: &Event) -> Self {
-        self.with(|step| step.append(names::EVENTS, event.to_record()))
+        self.with(|step| step.append(EVENTS.clone(), event.to_record()))
             .note(Note::Happened(event.name, event.message))
     }
 }

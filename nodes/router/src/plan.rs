@@ -46,6 +46,7 @@ pub(crate) struct Plan {
     table: Arc<RouteTable>,
     habits: Arc<Habits>,
     has_failover: bool,
+    may_rewrite: bool,
     keywords: KeywordTable,
     /// What phones are answered with, as texts are compared.
     answers: FxHashSet<String>,
@@ -74,6 +75,10 @@ impl Plan {
             has_failover: snapshot.config.route.mt.iter().any(|route| {
                 let failover = &route.failover;
                 !failover.states.is_empty() || !failover.errors.is_empty() || failover.silence.is_some()
+            }),
+            may_rewrite: (snapshot.config.operator.values()).any(|operator| match operator.alphabet {
+                Alphabet::Latin1 | Alphabet::Ascii => true,
+                Alphabet::Gsm7 | Alphabet::Gsm7Packed | Alphabet::Utf8 => false,
             }),
             table,
             habits,
@@ -207,13 +212,7 @@ impl Plan {
 
     /// Whether an operator has to write this GSM 7-bit text in another encoding if it holds certain characters.
     pub(crate) fn may_rewrite(&self) -> bool {
-        self.config
-            .operator
-            .values()
-            .any(|operator| match operator.alphabet {
-                Alphabet::Latin1 | Alphabet::Ascii => true,
-                Alphabet::Gsm7 | Alphabet::Gsm7Packed | Alphabet::Utf8 => false,
-            })
+        self.may_rewrite
     }
 
     /// Whether an operator's ids may stand for several parts: UCP names a message by its recipient and second.

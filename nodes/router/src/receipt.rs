@@ -60,7 +60,7 @@ pub(crate) fn places(receipt: &Receipt, forms: &[Form]) -> Vec<Place> {
             let has_other_base = others.any(|(other, answered)| answered.is_some() && forms.contains(other));
             let answered = match form {
                 Form::Same => id.clone(),
-                Form::HexToDecimal | Form::DecimalToHex => folded.clone(),
+                Form::HexToDecimal | Form::DecimalToHex => folded.clone().into_owned(),
             };
             places.push(Place {
                 form: *form,

@@ -17,10 +17,14 @@ use smsgw_message::text::decode_shifted;
 use smsgw_message::{
     Down, DownKind, Encoding, ForBind, MessageLife, MessageState, Origin, Record, Timestamp, names,
 };
-use smsgw_queue::{DeadReason, Expected, Expiry, Lane, StateKey};
+use smsgw_queue::{DeadReason, Expected, Expiry, Lane, QueueName, StateKey};
+use std::sync::LazyLock;
 
 /// Characters of a message that its receipt quotes (SMPP 3.4 appendix B).
 const QUOTED: usize = 20;
+
+/// Where the alarms of messages go off.
+static ALARMS: LazyLock<QueueName> = LazyLock::new(|| QueueName::from(names::ALARMS));
 
 /// The key of a message's record.
 pub(crate) fn message_key(life: smsgw_message::MessageId) -> StateKey {
@@ -55,7 +59,7 @@ pub(crate) fn put(
     } else {
         let at = schedule::due(life).unwrap_or_else(|| given_up_at(plan, life));
         let at = failover::silent_at(life).map_or(at, |silent| silent.min(at));
-        Expiry::Alarm(at, names::ALARMS.into(), lane_of(life))
+        Expiry::Alarm(at, ALARMS.clone(), lane_of(life))
     };
     outcome = outcome.with(|step| step.compare_and_put(key.clone(), expected, life.to_record(), expiry));
     for event in &changes.events {

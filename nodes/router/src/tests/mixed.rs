@@ -181,7 +181,8 @@ impl Sms {
     /// Whether this receipt may be about that message, by all that can be seen.
     fn may_mean(&self, other: &Self) -> bool {
         let id = self.receipt();
-        let answer = crate::carrier_id::fold(&other.answer());
+        let answer = other.answer();
+        let answer = crate::carrier_id::fold(&answer);
         let is_id = Form::ALL
             .iter()
             .any(|form| form.answered(&id).as_ref() == Some(&answer));
