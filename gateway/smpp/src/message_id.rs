@@ -17,12 +17,12 @@ pub const MAX: usize = 255;
 #[must_use]
 pub fn canonical(octets: &[u8]) -> String {
     let octets = octets.trim_ascii();
-    if octets
-        .iter()
-        .all(|octet| octet.is_ascii_graphic() && *octet != b'\\')
+    let is_plain = |octet: &u8| octet.is_ascii_graphic() && *octet != b'\\';
+    if octets.iter().all(is_plain)
+        && let Ok(text) = str::from_utf8(octets)
     {
         // Nearly always.
-        return octets.iter().copied().map(char::from).collect();
+        return text.to_owned();
     }
     let mut text = String::with_capacity(octets.len());
     for chunk in octets.utf8_chunks() {

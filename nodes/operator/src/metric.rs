@@ -3,13 +3,13 @@
 //! Labels are names of the configuration and fixed words. A status that the specification does not name is counted by
 //! its number only inside the vendors' range, so a carrier cannot make labels without bound.
 
+use rustc_hash::FxHashMap;
 use smsgw_config::{HTTP_BASE, UCP_BASE};
 use smsgw_message::{LinkId, OperatorId};
 use smsgw_queue::ReleaseReason;
 use smsgw_session::Narrowed;
 use smsgw_smpp::{CommandStatus, Tolerated};
 use smsgw_telemetry::{Counter, Gauge, Histogram, HistogramHandle, IntCounter, IntGauge, LATENCY_SECONDS};
-use std::collections::HashMap;
 
 use crate::doubt::Cause;
 use crate::status::LinkState;
@@ -243,7 +243,7 @@ pub(crate) struct Meters {
     pub(crate) receipts: IntCounter,
     pub(crate) mo: IntCounter,
     /// By status; as many as there are words, because `reserved` shares one.
-    answers: HashMap<CommandStatus, IntCounter>,
+    answers: FxHashMap<CommandStatus, IntCounter>,
     reserved: IntCounter,
 }
 
@@ -260,7 +260,7 @@ impl Meters {
             answer_seconds: ANSWER_SECONDS.with(&[name, link.as_str()]),
             receipts: ARRIVED_TOTAL.with(&[name, "receipt"]),
             mo: ARRIVED_TOTAL.with(&[name, "mo"]),
-            answers: HashMap::new(),
+            answers: FxHashMap::default(),
             reserved: ANSWERS_TOTAL.with(&[name, link.as_str(), "reserved"]),
         }
     }

@@ -17,12 +17,13 @@
 
 use crate::doubt::{self, Cause, Resolution};
 use crate::hop::{Fate, PartRef};
+use rustc_hash::FxHashSet;
 use sha2::{Digest as _, Sha256};
 use smsgw_config::{InDoubt, Operator};
 pub(crate) use smsgw_message::Tries;
 use smsgw_message::{OperatorId, SubmitOutcome, Timestamp, names};
 use smsgw_queue::{RecordId, ReleaseReason, StateKey, StepId};
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// Parts whose counts are remembered to be deleted.
@@ -32,7 +33,7 @@ pub(crate) const REMEMBERED: usize = 100_000;
 #[derive(Debug)]
 pub(crate) struct HaveCounts {
     capacity: usize,
-    known: HashSet<RecordId>,
+    known: FxHashSet<RecordId>,
     /// In the order of their coming; those that ended may still stand here.
     order: VecDeque<RecordId>,
 }
@@ -41,7 +42,7 @@ impl HaveCounts {
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
             capacity,
-            known: HashSet::new(),
+            known: FxHashSet::default(),
             order: VecDeque::new(),
         }
     }

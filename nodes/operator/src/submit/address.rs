@@ -41,7 +41,7 @@ fn wire(
         return Ok(WireAddress::default());
     }
     let rules = &operator.addresses;
-    let plain = |text: &str| latin1(text).ok_or(Unsendable::Address);
+    let plain = |prefix, text| latin1(prefix, text).ok_or(Unsendable::Address);
     let (kind, octets) = match address.ton() {
         Ton::INTERNATIONAL => {
             let prefix = match rules.number_format {
@@ -49,16 +49,16 @@ fn wire(
                 NumberFormat::Plus => "+",
                 NumberFormat::DoubleZero => "00",
             };
-            (rules.international, plain(&format!("{prefix}{address}"))?)
+            (rules.international, plain(prefix, address.as_str())?)
         }
-        Ton::NATIONAL => (rules.national, plain(address.as_str())?),
-        Ton::NETWORK_SPECIFIC | Ton::ABBREVIATED => (rules.short_code, plain(address.as_str())?),
+        Ton::NATIONAL => (rules.national, plain("", address.as_str())?),
+        Ton::NETWORK_SPECIFIC | Ton::ABBREVIATED => (rules.short_code, plain("", address.as_str())?),
         Ton::ALPHANUMERIC => (
             rules.alphanumeric,
             letters(address.as_str(), operator.sender_alphabet)?,
         ),
         // As dialled, and kinds without a rule: as the client said.
-        Ton(ton) => (TonNpi::new(ton, address.npi().0), plain(address.as_str())?),
+        Ton(ton) => (TonNpi::new(ton, address.npi().0), plain("", address.as_str())?),
     };
     address::Address::try_new(ton.unwrap_or(kind.ton), npi.unwrap_or(kind.npi), octets)
         .map_err(|_| Unsendable::Address)
@@ -67,14 +67,21 @@ fn wire(
 fn letters(text: &str, alphabet: SenderAlphabet) -> Result<Vec<u8>, Unsendable> {
     match alphabet {
         SenderAlphabet::Ascii => text.is_ascii().then(|| text.as_bytes().to_vec()),
-        SenderAlphabet::Latin1 => latin1(text),
+        SenderAlphabet::Latin1 => latin1("", text),
         SenderAlphabet::Gsm7 => gsm7::DEFAULT.encode(text).ok(),
     }
     .ok_or(Unsendable::Address)
 }
 
-fn latin1(text: &str) -> Option<Vec<u8>> {
-    text.chars()
+/// Both in ISO 8859-1.
+fn latin1(prefix: &str, text: &str) -> Option<Vec<u8>> {
+    if text.is_ascii() && prefix.is_ascii() {
+        // Nearly always, and then the octets are those of the text.
+        return Some([prefix.as_bytes(), text.as_bytes()].concat());
+    }
+    prefix
+        .chars()
+        .chain(text.chars())
         .map(|character| u8::try_from(character).ok())
         .collect()
 }

@@ -257,7 +257,7 @@ impl Traffic<'_> {
         self.judge(
             flight,
             status,
-            &incoming::carrier_id(&answer.carrier_id),
+            incoming::carrier_id(&answer.carrier_id),
             settings,
             now,
             at,
@@ -315,7 +315,7 @@ impl Traffic<'_> {
         self.judge(
             flight,
             status,
-            &incoming::carrier_id(carrier_id),
+            incoming::carrier_id(carrier_id),
             settings,
             now,
             at,
@@ -327,7 +327,7 @@ impl Traffic<'_> {
         &mut self,
         flight: InFlight,
         status: CommandStatus,
-        carrier_id: &str,
+        carrier_id: String,
         settings: &Operator,
         now: Instant,
         at: Timestamp,
@@ -368,9 +368,7 @@ impl Traffic<'_> {
             return;
         }
         if verdict == Verdict::Accepted {
-            let outcome = SubmitOutcome::Sent {
-                carrier_id: carrier_id.to_owned(),
-            };
+            let outcome = SubmitOutcome::Sent { carrier_id };
             self.end(delivery, part, outcome, "sent", receipt_asked, at);
             return;
         }

@@ -44,12 +44,13 @@ use crate::together::{Membership, Parcel};
 use down::Answer;
 use ends::{back, broken};
 use query::Tombs;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 use smsgw_message::Timestamp;
 use smsgw_queue::{BoxFuture, Delivery, EngineError, ReleaseReason, Step, Want};
 use smsgw_runtime::ChildContext;
 use smsgw_session::{CongestionSettings, CongestionWindow};
 use smsgw_smpp::{CloseCause, Congestion, EsmeCommand, EsmeConfig, EsmeEvent, SubmitSm};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -164,7 +165,7 @@ pub(crate) struct Traffic<'a> {
     adaptive: bool,
     shown_width: usize,
     tombs: Tombs,
-    in_flight: HashMap<u64, InFlight>,
+    in_flight: FxHashMap<u64, InFlight>,
     /// Timed-out parts in the order in which their grace ends; those answered meanwhile are no longer in flight.
     limbo: VecDeque<(Instant, u64)>,
     in_limbo: usize,
@@ -222,7 +223,7 @@ impl<'a> Traffic<'a> {
             adaptive: link.account.settings().adaptive,
             shown_width: 0,
             tombs: Tombs::default(),
-            in_flight: HashMap::with_capacity(window.min(4096)),
+            in_flight: FxHashMap::with_capacity_and_hasher(window.min(4096), FxBuildHasher),
             limbo: VecDeque::new(),
             in_limbo: 0,
             ignored: 0,

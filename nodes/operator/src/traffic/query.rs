@@ -14,12 +14,13 @@ use crate::doubt::Cause;
 use crate::hop::PartRef;
 use crate::late::LateAnswer;
 use crate::submit;
+use rustc_hash::FxHashMap;
 use smsgw_config::{InDoubt, Operator};
 use smsgw_message::{Dispatch, SubmitOutcome, Timestamp};
 use smsgw_queue::{Delivery, RecordId};
 use smsgw_smpp::pdu::QuerySm;
 use smsgw_smpp::{COctets, CommandStatus, EsmeCommand, Request};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 use tracing::debug;
 
@@ -36,7 +37,7 @@ pub(super) struct Tomb {
 /// Parts given back unanswered, by the tag of their submit; the oldest give way.
 #[derive(Debug, Default)]
 pub(super) struct Tombs {
-    known: HashMap<u64, Tomb>,
+    known: FxHashMap<u64, Tomb>,
     order: VecDeque<u64>,
 }
 
