@@ -131,6 +131,9 @@ impl Alphabet {
         // As far as octets, characters and septets are the same in number: to the end, mostly.
         let code_of = |octet: u8| self.locking.code(char::from(octet)).filter(|_| octet.is_ascii());
         let mut units: Vec<u8> = text.bytes().map(|octet| code_of(octet).unwrap_or(NONE)).collect();
+        if !units.contains(&NONE) {
+            return Ok(units);
+        }
         let before = units.iter().position(|unit| *unit == NONE).unwrap_or(units.len());
         units.truncate(before);
         for (position, character) in text.get(before..).unwrap_or_default().chars().enumerate() {
