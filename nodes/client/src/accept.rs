@@ -14,8 +14,7 @@ use sha2::{Digest, Sha256};
 use smsgw_config::LimitsSection;
 use smsgw_message::{ClientId, Encoding, Event, EventName, MessageLife, MtMessage, Record, Timestamp, names};
 use smsgw_queue::{
-    CommitError, CommitErrorKind, EngineError, Expected, Expiry, Full, Lane, QueueName, StateKey, Step,
-    StepId,
+    CommitError, CommitErrorKind, EngineError, Expected, Expiry, Full, Lane, StateKey, Step, StepId,
 };
 use std::fmt::Write;
 use tokio::time::{Instant, timeout_at};
@@ -88,7 +87,7 @@ pub(crate) fn step(shared: &Shared, message: MtMessage, limits: &LimitsSection) 
     };
     // What is to be sent later waits in its record; the router is woken by its alarm and publishes it then.
     let at = message.send_at.unwrap_or_else(|| given_up(&message, limits));
-    let alarm = Expiry::Alarm(at, QueueName::from(names::ALARMS), lane.clone());
+    let alarm = Expiry::Alarm(at, shared.alarms.clone(), lane.clone());
     let step = Step::new(StepId::accept(id));
     let step = match message.send_at {
         Some(_) => step,

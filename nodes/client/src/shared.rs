@@ -26,6 +26,7 @@ pub(crate) struct Shared {
     pub(crate) tables: TablesHandle,
     pub(crate) accepted: QueueName,
     pub(crate) events: LogName,
+    pub(crate) alarms: QueueName,
     /// Messages whose record has expired, and searches; absent where no history is kept.
     pub(crate) history: Option<Arc<History>>,
     pub(crate) accept_seconds: HistogramHandle,
@@ -64,6 +65,7 @@ impl Shared {
             tables: TablesHandle::new(config),
             accepted: QueueName::from(names::MT_ACCEPTED),
             events: LogName::from(names::EVENTS),
+            alarms: QueueName::from(names::ALARMS),
             history: None,
             accept_seconds: metric::ACCEPT_SECONDS.with(&[]),
             draining: watch::Sender::new(false),

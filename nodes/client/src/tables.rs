@@ -9,10 +9,10 @@
 use crate::admission::{Account, Admitted, Charge, ForAll, Refused, Why, no_account};
 use crate::http::auth::Keys;
 use arc_swap::ArcSwap;
+use rustc_hash::FxHashMap;
 use smsgw_config::{ConfigHandle, Snapshot};
 use smsgw_message::{ClientId, MtMessage};
 use smsgw_routing::{Decision, PriceTable, Question, Refusal, RejectCode, RouteTable, decide_mt};
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use tracing::error;
@@ -25,7 +25,7 @@ pub(crate) struct Tables {
     routes: Arc<RouteTable>,
     prices: PriceTable,
     for_all: ForAll,
-    accounts: HashMap<ClientId, Account>,
+    accounts: FxHashMap<ClientId, Account>,
 }
 
 impl Tables {

@@ -10,10 +10,10 @@ use crate::password::Passwords;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ipnet::IpNet;
+use rustc_hash::FxHashMap;
 use sha2::{Digest, Sha256};
 use smsgw_config::Config;
 use smsgw_message::{ClientId, Timestamp};
-use std::collections::HashMap;
 use std::net::IpAddr;
 use subtle::ConstantTimeEq;
 
@@ -38,11 +38,12 @@ pub(crate) enum Denied {
     Network(ClientId),
 }
 
-/// Digests of all keys of a configuration. `Debug` shows how many.
+/// Digests of all keys of a configuration, which alone says what stands in the tables: who asks puts nothing in. `Debug`
+/// shows how many.
 pub(crate) struct Keys {
-    keys: HashMap<[u8; 32], Key>,
+    keys: FxHashMap<[u8; 32], Key>,
     /// Accounts by system_id and by name; a system_id goes before a name.
-    names: HashMap<String, ClientId>,
+    names: FxHashMap<String, ClientId>,
 }
 
 struct Key {
@@ -54,8 +55,8 @@ struct Key {
 
 impl Keys {
     pub(crate) fn of(config: &Config) -> Self {
-        let mut keys = HashMap::new();
-        let mut names = HashMap::new();
+        let mut keys = FxHashMap::default();
+        let mut names = FxHashMap::default();
         for (id, client) in &config.client {
             let whole = |digest: [u8; 32]| {
                 let key = Key {

@@ -4,6 +4,7 @@
 //! as text. A wrong type is `invalid_json`, and so is a field that is there twice.
 
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use std::borrow::Cow;
 use std::fmt;
 
 /// Every field of the request, absent or as given. JSON `null` is absent.
@@ -43,6 +44,10 @@ pub(crate) struct Tlv {
     pub(crate) tag: String,
     pub(crate) value: String,
 }
+
+/// The name of a field. A bare `Cow` would be copied each time.
+#[derive(serde::Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// The names of all fields, for suggestions.
 pub(crate) const FIELDS: [&str; 23] = [
@@ -84,7 +89,7 @@ impl<'de> Deserialize<'de> for Body {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Body, A::Error> {
                 let mut body = Body::default();
                 let mut seen = Vec::with_capacity(FIELDS.len());
-                while let Some(name) = map.next_key::<std::borrow::Cow<'de, str>>()? {
+                while let Some(Name(name)) = map.next_key()? {
                     match name.as_ref() {
                         "to" => once(&mut map, &mut seen, &mut body.to, "to")?,
                         "from" => once(&mut map, &mut seen, &mut body.from, "from")?,
