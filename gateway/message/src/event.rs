@@ -100,8 +100,8 @@ impl Event {
     /// octets: most events move no money.
     pub fn may_be_charged(record: &[u8]) -> bool {
         const PLACE: u64 = 21;
-        let length = Self::body(record).map(|body| minicbor::Decoder::new(body).array());
-        !matches!(length, Ok(Ok(Some(length))) if length <= PLACE)
+        let fields = Self::body(record).ok().and_then(quick::array_length);
+        fields.is_none_or(|fields| fields > PLACE)
     }
 
     /// An event with nothing but its time and name.

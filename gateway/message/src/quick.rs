@@ -25,6 +25,8 @@ const NULL: u8 = 0xf6;
 
 /// Items of a vector that room is made for before the first of them is read: a length is only a claim.
 const ROOM: u64 = 8;
+/// Items that may be added without moving the others: a hop adds a line or two to a message's life.
+const MORE: u64 = 2;
 
 /// Reads a body, quickly where it can be.
 pub(crate) fn from_body<'b, T>(body: &'b [u8]) -> Result<T, RecordError>
@@ -35,6 +37,11 @@ where
         Some(value) => Ok(value),
         None => minicbor::decode(body).map_err(RecordError::Body),
     }
+}
+
+/// How many elements the array has that a body is.
+pub(crate) fn array_length(body: &[u8]) -> Option<u64> {
+    Octets(body).argument(ARRAY)
 }
 
 /// What can be read quickly.
@@ -263,7 +270,7 @@ impl<'b, T: Quick<'b>> Quick<'b> for Option<T> {
 impl<'b, T: Quick<'b>> Quick<'b> for Vec<T> {
     fn read(octets: &mut Octets<'b>) -> Option<Self> {
         let length = octets.argument(ARRAY)?;
-        let mut items = Self::with_capacity(usize::try_from(length.min(ROOM)).ok()?);
+        let mut items = Self::with_capacity(usize::try_from(length.min(ROOM) + MORE).ok()?);
         for _ in 0..length {
             items.push(T::read(octets)?);
         }
