@@ -65,6 +65,11 @@ impl View {
             .insert(key, There::new(value.map(|there| there.value), expected));
     }
 
+    /// Makes room for so many values more.
+    pub(crate) fn reserve(&mut self, more: usize) {
+        self.values.reserve(more);
+    }
+
     pub(crate) fn has(&self, key: &StateKey) -> bool {
         self.values.contains_key(key)
     }

@@ -175,5 +175,6 @@ fn begin_anew(life: &mut MessageLife, message: MtMessage, now: Timestamp, out: &
 
 /// Whether a record of `mt.accepted` is of a message that was replaced: the step that replaced it published it anew.
 pub(crate) fn is_void(life: &MessageLife, accepted: &MtMessage) -> bool {
-    life.message != *accepted && life.events.iter().any(|line| line.event == EventName::MtReplaced)
+    // In this order: hardly any message is replaced, and comparing two takes longer.
+    life.events.iter().any(|line| line.event == EventName::MtReplaced) && life.message != *accepted
 }

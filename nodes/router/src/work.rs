@@ -21,7 +21,7 @@
 use crate::metric;
 use crate::outcome::{Fate, Outcome, View};
 use crate::plan::{Plan, Plans};
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxBuildHasher, FxHashSet};
 use smsgw_message::{Clock, RecordError, Timestamp};
 use smsgw_queue::{
     CommitErrorKind, Cost, DeadReason, Delivery, Engine, EngineError, QueueName, ReleaseReason, StateKey,
@@ -215,7 +215,7 @@ async fn wave<H: Hop>(
     let mut open: Vec<usize> = (0..pending.len()).collect();
     for _ in 0..READS {
         let mut missing: Vec<StateKey> = Vec::new();
-        let mut asked = FxHashSet::default();
+        let mut asked = FxHashSet::with_capacity_and_hasher(open.len(), FxBuildHasher);
         open.retain(|at| {
             let (Some(item), Some(keys)) = (pending.get(*at), keys.get_mut(*at)) else {
                 return false;
@@ -234,6 +234,7 @@ async fn wave<H: Hop>(
             break;
         }
         let values = shop.engine.get(missing.clone()).await?;
+        view.reserve(missing.len());
         for (key, value) in missing.into_iter().zip(values) {
             view.insert(key, value);
         }
