@@ -1,8 +1,9 @@
-//! What it costs to write history: `cargo run --release -p smsgw-history --example write_cost`, or the program under
-//! `valgrind --tool=callgrind`, whose instructions do not depend on what else the machine does.
+//! What it costs to write history: `cargo run --release -p smsgw-history --example write_cost -- [messages] [at once]`, or the
+//! program under `valgrind --tool=callgrind`, whose instructions do not depend on what else the machine does.
 //!
-//! Writes the log of 20,000 messages, four events each, as the counter node does: a transaction for each half second of
-//! traffic, so that the end of some lives is in the next one. Prints the processor time of a message.
+//! Writes the log of 20,000 messages, four events each, in transactions of 120 messages' events, so that the end of some lives is
+//! in the next one; numbers and carriers' ids come in no order. Prints time, processor time and write calls of a message: those
+//! grow with the file, so take 300,000 messages for them, and 7,000 at once for half a second of full load.
 #![allow(
     clippy::unwrap_used,
     clippy::cast_precision_loss,
@@ -17,9 +18,6 @@ use smsgw_message::{
 };
 use std::time::{Duration, Instant};
 
-const MESSAGES: u64 = 20_000;
-/// Messages of one transaction.
-const BATCH: usize = 120;
 /// Messages on their way to the carrier at any time.
 const WINDOW: u64 = 64;
 /// 2026-11-21T12:00:00Z.
@@ -50,70 +48,104 @@ fn event(n: u64, late: u64, name: EventName) -> Event {
     }
 }
 
-/// The log: the answers come a window after the messages.
-fn log() -> Vec<Event> {
+/// What the log gets when the n-th message comes: its accept and route, and the answers for the one a window before.
+fn events(n: u64, messages: u64) -> Vec<Event> {
     let operator = OperatorId::try_new("alpha").ok();
     let mut log = Vec::new();
-    for n in 0..MESSAGES + WINDOW {
-        if n < MESSAGES {
-            log.push(Event {
-                state: Some(MessageState::Accepted),
-                reference: Some(format!("order-{n}")),
-                encoding: Some(Encoding::Gsm7),
-                ..event(n, 0, EventName::MtAccepted)
-            });
-            log.push(Event {
-                operator: operator.clone(),
-                route: Some(1),
-                ..event(n, 0, EventName::MtRouted)
-            });
-        }
-        if let Some(n) = n.checked_sub(WINDOW) {
-            log.push(Event {
-                operator: operator.clone(),
-                link: LinkId::try_new("alpha-1").ok(),
-                part: Some(1),
-                carrier_id: Some(format!("179531810764{:05}", spread(n) % 100_000)),
-                route: Some(1),
-                ..event(n, WINDOW, EventName::MtSent)
-            });
-            log.push(Event {
-                operator: operator.clone(),
-                route: Some(1),
-                state: Some(MessageState::Delivered),
-                ..event(n, WINDOW, EventName::MtFinal)
-            });
-        }
+    if n < messages {
+        log.push(Event {
+            state: Some(MessageState::Accepted),
+            reference: Some(format!("order-{n}")),
+            encoding: Some(Encoding::Gsm7),
+            ..event(n, 0, EventName::MtAccepted)
+        });
+        log.push(Event {
+            operator: operator.clone(),
+            route: Some(1),
+            ..event(n, 0, EventName::MtRouted)
+        });
+    }
+    if let Some(n) = n.checked_sub(WINDOW) {
+        log.push(Event {
+            operator: operator.clone(),
+            link: LinkId::try_new("alpha-1").ok(),
+            part: Some(1),
+            carrier_id: Some(format!("179531810764{:05}", spread(n) % 100_000)),
+            route: Some(1),
+            ..event(n, WINDOW, EventName::MtSent)
+        });
+        log.push(Event {
+            operator: operator.clone(),
+            route: Some(1),
+            state: Some(MessageState::Delivered),
+            ..event(n, WINDOW, EventName::MtFinal)
+        });
     }
     log
 }
 
+/// What the process has written so far: system calls, octets.
+fn written() -> (u64, u64) {
+    let io = std::fs::read_to_string("/proc/self/io").unwrap();
+    let field = |name: &str| {
+        let line = io.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap().trim().parse().unwrap()
+    };
+    (field("syscw:"), field("wchar:"))
+}
+
+/// What the process has taken of the processor so far: itself, the kernel for it; in hundredths of a second.
+fn processor() -> (u64, u64) {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let mut fields = stat.rsplit(')').next().unwrap().split_whitespace().skip(11);
+    let mut next = || fields.next().unwrap().parse().unwrap();
+    (next(), next())
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
+    let mut arguments = std::env::args().skip(1).map(|word| word.parse::<u64>().unwrap());
+    let messages = arguments.next().unwrap_or(20_000);
+    let at_once = usize::try_from(arguments.next().unwrap_or(120)).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let now = Timestamp::from_millis(NOW);
     let mut writer = Writer::new(Settings::sqlite(directory.path()));
     writer.open(SourceId::from_bytes([9; 16]), now).await.unwrap();
-    let log = log();
+    let mut log = (0..messages + WINDOW).flat_map(|n| events(n, messages));
     let (mut taken, mut rows) = (Duration::ZERO, 0);
-    for events in log.chunks(4 * BATCH) {
+    let mut used = (0, 0);
+    let before = written();
+    loop {
+        let events: Vec<Event> = log.by_ref().take(4 * at_once).collect();
+        if events.is_empty() {
+            break;
+        }
         let began = Instant::now();
+        let cpu = processor();
         let mut batch = Batch::new(rows, 0);
-        for event in events {
+        for event in &events {
             batch.push(rows, event);
             rows += 1;
         }
         writer.write(batch, now).await.unwrap();
         taken += began.elapsed();
+        let after = processor();
+        used = (used.0 + after.0 - cpu.0, used.1 + after.1 - cpu.1);
     }
+    let after = written();
     drop(writer);
     let octets: u64 = std::fs::read_dir(directory.path())
         .unwrap()
         .map(|entry| entry.unwrap().metadata().unwrap().len())
         .sum();
+    let each = |sum: u64| sum as f64 / messages as f64;
     println!(
-        "{:.1} us, {} octets a message",
-        taken.as_micros() as f64 / MESSAGES as f64,
-        octets / MESSAGES
+        "a message: {:.1} us ({:.1} user, {:.1} kernel), {} octets in the file, {:.2} write calls of {:.0} octets in all",
+        each(u64::try_from(taken.as_micros()).unwrap()),
+        each(used.0 * 10_000),
+        each(used.1 * 10_000),
+        octets / messages,
+        each(after.0 - before.0),
+        each(after.1 - before.1)
     );
 }

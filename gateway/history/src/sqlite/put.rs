@@ -1,10 +1,13 @@
 //! Writes the rows of one day into its file: one transaction, few statements.
 //!
 //! ```text
-//! messages with their accept ──▶ INSERT, sixteen at once; where a row is there already, the merge
+//! messages with their accept ──▶ INSERT, sixteen at once; where one of them is there already, the merge of each
 //! what is told later         ──▶ UPDATE of columns that have no index; where it does not fit, the merge
 //! events                     ──▶ INSERT into `life`, one row for each message, sixteen at once
 //! ```
+//! No statement of many rows can be undone by itself: one that fails takes the transaction with it (OR ROLLBACK). What could be
+//! would keep each page as it was before it, in a temporary file, and that was seven of eight writes.
+//!
 //! Invariant HI-1: rows and position in one transaction, and no event before the position is written again: `life` would have
 //! it twice. Invariant HI-2: the SQL merges as [`MessageRow`] does.
 
@@ -49,18 +52,21 @@ const LATER: &str = "UPDATE message SET \
     AND (sender IS NOT NULL OR ?10 & 4) AND (direction IS NOT NULL OR ?10 & 8) AND (class IS NOT NULL OR ?10 & 16) \
     AND (reference IS NOT NULL OR ?10 & 32)";
 
+/// Many rows, none of which changes what is there, and one row with its merge. Many with their merges could be undone by
+/// themselves, whatever they say of it: that row of an upsert is looked for once more, and must be there.
 static MESSAGES: LazyLock<[String; 2]> = LazyLock::new(|| {
-    [AT_ONCE, 1].map(|rows| {
-        let into = "INSERT INTO message AS m (id, direction, client, sender, recipient, reference, class, tags, encoding, \
+    let many = " ON CONFLICT (id) DO NOTHING";
+    [("OR ROLLBACK", AT_ONCE, many), ("", 1, MERGE)].map(|(or, rows, conflict)| {
+        let into = "INTO message AS m (id, direction, client, sender, recipient, reference, class, tags, encoding, \
             parts, operator, route, state, error, accepted_at, sent_at, final_at, told_at) VALUES ";
         let row = format!("({})", ["?"; COLUMNS].join(","));
-        format!("{into}{}{MERGE}", vec![row; rows].join(","))
+        format!("INSERT {or} {into}{}{conflict}", vec![row; rows].join(","))
     })
 });
 
 static LIVES: LazyLock<[String; 2]> = LazyLock::new(|| {
     [AT_ONCE, 1].map(|rows| {
-        let into = "INSERT INTO life (source, message, position, at, carrier_id, events) VALUES ";
+        let into = "INSERT OR ROLLBACK INTO life (source, message, position, at, carrier_id, events) VALUES ";
         let row = |_| format!("(?1,{})", ["?"; LIFE_COLUMNS].join(","));
         format!("{into}{}", (0..rows).map(row).collect::<Vec<_>>().join(","))
     })
@@ -120,16 +126,20 @@ type Row<'a> = (&'a MessageId, &'a MessageRow);
 fn merge(step: &Transaction<'_>, rows: &[Row<'_>]) -> rusqlite::Result<()> {
     let [many, one] = &*MESSAGES;
     let (chunks, rest) = rows.as_chunks::<AT_ONCE>();
+    let mut single = rest.to_vec();
     if !chunks.is_empty() {
         let mut many = step.prepare_cached(many)?;
         for chunk in chunks {
             bind_messages(&mut many, chunk)?;
-            many.raw_execute()?;
+            if many.raw_execute()? < AT_ONCE {
+                // Those that were not there are now, and a row merged with itself changes nothing.
+                single.extend(chunk);
+            }
         }
     }
-    if !rest.is_empty() {
+    if !single.is_empty() {
         let mut one = step.prepare_cached(one)?;
-        for row in rest {
+        for row in &single {
             bind_messages(&mut one, std::slice::from_ref(row))?;
             one.raw_execute()?;
         }

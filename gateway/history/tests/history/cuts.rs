@@ -1,6 +1,6 @@
 //! HI-2: wherever the log is cut, and however often a piece is written again, the rows are the same.
 
-use crate::make::{Database, SOURCE, at, client, event, id};
+use crate::make::{Database, SOURCE, at, client, event, id, life, write};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use smsgw_history::{History, Life, Settings, SourceId, Writer};
@@ -83,6 +83,36 @@ proptest! {
         let (whole, pieces) = (Database::sqlite(), Database::sqlite());
         runtime.block_on(same(&log(&picks), &cuts, &whole.settings(), &pieces.settings(), SOURCE));
     }
+}
+
+/// More accepts than one statement holds, of messages of which some were told of before: the end of their lives came first.
+#[tokio::test]
+async fn accepts_of_messages_that_are_there_already_change_what_they_should_and_are_no_less_with_others() {
+    let lives: Vec<Vec<Event>> = (0..70_u16)
+        .map(|n| life(id(0, n), i64::from(n), &format!("4917000000{n:02}")))
+        .collect();
+    let late = |n: &usize| *n == 0 || *n == 17 || (32..48).contains(n) || *n == 69;
+    let all = async |order: [bool; 2]| {
+        let database = Database::sqlite();
+        let mut writer = database.writer().await;
+        let mut from = 0;
+        for late_first in order {
+            let part = |(n, life): (usize, &Vec<Event>)| match (late_first, late(&n)) {
+                (true, true) => life[3..].to_vec(),
+                (false, true) => life[..3].to_vec(),
+                (true, false) => Vec::new(),
+                (false, false) => life.clone(),
+            };
+            let events: Vec<Event> = lives.iter().enumerate().flat_map(part).collect();
+            write(&mut writer, from, &events).await;
+            from += events.len() as u64;
+        }
+        database.rows("20261121", "*", "message", "id")
+    };
+    let rows = all([true, false]).await;
+    assert_eq!(rows.len(), 70);
+    // A state that is not final changes nothing of one that is; all else depends on who tells it.
+    assert_eq!(rows, all([false, true]).await);
 }
 
 #[test]
