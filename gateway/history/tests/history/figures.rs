@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 const MESSAGES: u32 = 40_000;
 /// Events of one batch, as the counter node writes them.
-const BATCH: usize = 8_192;
+const BATCH: usize = 32_768;
 
 fn size(directory: &Path) -> u64 {
     std::fs::read_dir(directory)

@@ -35,12 +35,19 @@ use tracing::{debug, error, info, warn};
 pub const READER: &str = "history";
 /// Where the identity of the log stands.
 const SOURCE: &str = "history/source";
-/// Entries of one transaction.
-const BATCH: usize = 8_192;
+/// Entries of one transaction at most: half a second of what a gateway takes at its fastest. As rows and records they are some
+/// 20 MB of memory. The larger a transaction, the more rows share each page that it writes, and the more events of a message
+/// share a row.
+const BATCH: usize = 32_768;
+/// Octets of the records of one transaction, at most by a read more, where they carry long texts.
+const OCTETS: usize = 16 << 20;
+/// Entries of one read: the engine hands them out under the lock that who appends waits for.
+const READ: usize = 4_096;
 /// How long one read waits.
 const WAIT: Duration = Duration::from_secs(5);
-/// Between two transactions, so that little traffic does not sync for each event.
-const PAUSE: Duration = Duration::from_millis(500);
+/// From the beginning of a transaction to that of the next, unless that is full before: what comes meanwhile goes into one. An
+/// event that comes after silence does not wait.
+const PACE: Duration = Duration::from_millis(500);
 /// Between two attempts when the database is down: doubles up to the second one.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
 /// How long to wait when the engine's disk is full.
@@ -229,15 +236,12 @@ impl Follower<'_> {
             return Ok(());
         }
         self.tidy().await;
-        let entries = self
-            .engine
-            .read(&self.log, self.position, self.most, WAIT)
-            .await?;
+        let (entries, octets) = self.read().await?;
+        let next = Instant::now() + PACE;
         self.show(&entries);
         let Some(last) = entries.last().map(|entry| entry.position) else {
             return Ok(());
         };
-        let is_whole = entries.len() >= self.most;
         let batch = batch(self.position, self.writer.settings().mask, &entries).await;
         match self.writer.write(batch, self.clock.now()).await {
             Ok(_) => {
@@ -258,10 +262,30 @@ impl Follower<'_> {
         }
         commit(self.engine, &self.log, self.position).await?;
         self.show(&[]);
-        if !is_whole {
-            tokio::time::sleep(PAUSE).await;
+        if octets < OCTETS && self.lag() < u64::try_from(self.most).unwrap_or(u64::MAX) {
+            tokio::time::sleep_until(next).await;
         }
         Ok(())
+    }
+
+    /// What one transaction takes of that which is there, and how large it is; waits for the first.
+    async fn read(&mut self) -> Result<(Vec<Entry>, usize), EngineError> {
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut octets = 0;
+        loop {
+            let (from, wait) = match entries.last() {
+                None => (self.position, WAIT),
+                Some(last) => (last.position.next(), Duration::ZERO),
+            };
+            let wanted = self.most.saturating_sub(entries.len()).min(READ);
+            let more = self.engine.read(&self.log, from, wanted, wait).await?;
+            let is_last = more.len() < READ;
+            octets += more.iter().map(|entry| entry.record.len()).sum::<usize>();
+            entries.extend(more);
+            if is_last || octets >= OCTETS {
+                return Ok((entries, octets));
+            }
+        }
     }
 
     /// Connects; false after a failed attempt.

@@ -248,6 +248,108 @@ async fn what_cannot_be_decoded_is_passed_over_and_off_lets_the_log_go() {
     assert_eq!(positions(&settings).len(), 8);
 }
 
+/// Appends lives from the `from`-th on, many of them in a step; returns their number of events.
+async fn append_many(engine: &MemoryEngine, from: u16, lives: u16) -> u64 {
+    let all: Vec<Event> = (from..from + lives).flat_map(life).collect();
+    for (n, events) in (0..).zip(all.chunks(512)) {
+        append(engine, (u64::from(from) << 32) + n, events).await;
+    }
+    u64::try_from(all.len()).unwrap()
+}
+
+/// Where the reader is once it is no longer there; time goes on only while nothing else is to do.
+async fn moved(engine: &MemoryEngine, from: Position) -> Position {
+    loop {
+        let position = position(engine).await;
+        if position != from {
+            return position;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// From the beginning of a transaction to that of the next.
+const PACE: Duration = Duration::from_millis(500);
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_after_silence_is_written_at_once_and_what_follows_half_a_second_later_together() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = Settings::sqlite(directory.path().join("history"));
+    let engine = engine();
+    let tree = start(&engine, Some(settings.clone())).await;
+    for round in 0..3_u16 {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let (began, before) = (tokio::time::Instant::now(), position(&engine).await);
+        append_many(&engine, 100 * round, 1).await;
+        let first = moved(&engine, before).await;
+        assert_eq!(first.0, before.0 + 4);
+        assert!(began.elapsed() < PACE / 10, "{:?}", began.elapsed());
+        for n in 1..5 {
+            tokio::time::sleep(PACE / 10).await;
+            append_many(&engine, 100 * round + n, 1).await;
+        }
+        assert_eq!(moved(&engine, first).await.0, first.0 + 16, "one transaction");
+        let waited = began.elapsed();
+        assert!(waited > PACE * 9 / 10 && waited < PACE * 11 / 10, "{waited:?}");
+    }
+    tree.stop().await;
+    assert_eq!(positions(&settings).len(), 60);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_transaction_does_not_wait_and_is_no_larger() {
+    const FULL: u64 = 32_768;
+    let directory = tempfile::tempdir().unwrap();
+    let settings = Settings::sqlite(directory.path().join("history"));
+    let engine = engine();
+    let tree = start(&engine, Some(settings.clone())).await;
+    append_many(&engine, 0, 1).await;
+    let first = moved(&engine, Position(0)).await;
+    // While the next transaction gathers: two and a bit.
+    let events = append_many(&engine, 1, 16_500).await;
+    tokio::time::advance(PACE).await;
+    let began = tokio::time::Instant::now();
+    // Never idle, so no time goes by: what waits for it does not come.
+    let mut seen = vec![first.0];
+    for _ in 0..100_000_000 {
+        let position = position(&engine).await.0;
+        if seen.last() != Some(&position) {
+            seen.push(position);
+        }
+        if seen.len() == 3 {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(seen, [4, 4 + FULL, 4 + 2 * FULL]);
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    assert_eq!(moved(&engine, Position(4 + 2 * FULL)).await.0, 4 + events);
+    let waited = began.elapsed();
+    assert!(waited > PACE * 9 / 10 && waited < PACE * 11 / 10, "{waited:?}");
+    tree.stop().await;
+    assert_eq!(positions(&settings), (0..4 + events).collect::<Vec<u64>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_does_not_wait_for_a_transaction_that_gathers_and_the_next_start_writes_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = Settings::sqlite(directory.path().join("history"));
+    let engine = engine();
+    let tree = start(&engine, Some(settings.clone())).await;
+    append_many(&engine, 0, 1).await;
+    let first = moved(&engine, Position(0)).await;
+    append_many(&engine, 1, 1).await;
+    let began = tokio::time::Instant::now();
+    tree.stop().await;
+    assert!(began.elapsed() < PACE / 10, "{:?}", began.elapsed());
+    assert_eq!(position(&engine).await, first);
+    let tree = start(&engine, Some(settings.clone())).await;
+    assert_eq!(moved(&engine, first).await.0, 8);
+    assert!(began.elapsed() < PACE / 10, "{:?}", began.elapsed());
+    tree.stop().await;
+    assert_eq!(positions(&settings), (0..8).collect::<Vec<u64>>());
+}
+
 /// Events a second from the log into the database, everything included. A measurement, not a judgement.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement"]
