@@ -181,7 +181,9 @@ fn open(path: &PathBuf) -> Result<Connection, HistoryErrorKind> {
     // The log is trimmed once we say that a batch is written: then it must be on the disk.
     db.pragma_update(None, "synchronous", "FULL")?;
     db.pragma_update(None, "cache_size", -16_384)?;
-    db.pragma_update(None, "wal_autocheckpoint", 4_000)?;
+    // 64 MiB beside the file: a page that many transactions change is copied into it once. A transaction of full load is some
+    // 3,500 pages where numbers are random.
+    db.pragma_update(None, "wal_autocheckpoint", 16_000)?;
     db.set_prepared_statement_cache_capacity(16);
     let found = user_version(&db)?;
     if found > version() {
