@@ -326,6 +326,7 @@ impl Work {
                     queue,
                     lane: lane.clone(),
                     at,
+                    published_at: now,
                     octets: octets.clone(),
                 }));
                 return Ok(Some(change));
@@ -340,6 +341,7 @@ impl Work {
                     queue,
                     lane: lane.clone(),
                     at,
+                    published_at: now,
                     octets: octets.clone(),
                 }));
                 return Ok(Some(change));

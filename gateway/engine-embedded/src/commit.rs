@@ -4,26 +4,24 @@
 //! it. Invariant: nothing of a group is visible before its sync, and everything of it before its answers.
 
 use crate::format::{
-    EXPIRY_HEAD, LOGS_HEAD, LogMeta, META_NUMBERS, RECORDS_HEAD, STATE_HEAD, Value, block_key, encode_block,
-    encode_hold, encode_move, expiry_key, hold_key, numbered_key, state_key,
+    LOGS_HEAD, LogMeta, META_NUMBERS, RECORDS_HEAD, block_key, encode_block, encode_hold, encode_move,
+    hold_key, numbered_key,
 };
 use crate::group::{Group, HoldChange, LogChange, QueueChanges};
 use crate::lock;
 use crate::logs::LogCell;
-use crate::values::Cached;
 use crate::work::Work;
+use crate::young::Entered;
 use fjall::{OwnedWriteBatch, PersistMode};
-use smsgw_queue::index::At;
 use std::sync::Arc;
-use std::time::Duration;
 
 impl Work {
     /// Writes, syncs and publishes a group. An error poisons the engine.
     pub(crate) fn commit(&mut self, mut group: Group) -> Result<(), String> {
         let logs = self.logs_of(&group);
-        let batch = self.batch(&mut group, &logs);
+        let (batch, entered) = self.batch(&mut group, &logs);
         if batch.is_empty() {
-            return self.publish(group, logs, false);
+            return self.publish(group, logs, entered);
         }
         let start = self.shared.clock.instant();
         let steps = u32::try_from(group.done.len()).unwrap_or(u32::MAX);
@@ -35,7 +33,7 @@ impl Work {
         if steps > 0 {
             self.metrics.group_steps.observe(f64::from(steps));
         }
-        self.publish(group, logs, true)
+        self.publish(group, logs, entered)
     }
 
     fn logs_of(&mut self, group: &Group) -> Vec<Arc<LogCell>> {
@@ -43,12 +41,9 @@ impl Work {
     }
 
     /// All that a group writes. Each key at most once: entries of one batch have one sequence number.
-    fn batch(&mut self, group: &mut Group, logs: &[Arc<LogCell>]) -> OwnedWriteBatch {
+    fn batch(&mut self, group: &mut Group, logs: &[Arc<LogCell>]) -> (OwnedWriteBatch, Entered) {
         let store = self.store.clone();
-        let capacity =
-            group.published.len() + group.gone.len() + group.state.len() * 2 + group.moves.len() + 16;
-        let mut batch = OwnedWriteBatch::with_capacity(store.db.clone(), capacity)
-            .durability(Some(PersistMode::SyncData));
+        let mut batch = store.db.batch().durability(Some(PersistMode::SyncData));
 
         for cell in &group.numbered {
             batch.insert(&store.meta, numbered_key(b'q', cell.number()), cell.name.as_str());
@@ -63,7 +58,8 @@ impl Work {
                 None => batch.remove(&store.meta, key),
             }
         }
-        self.batch_records(group, &mut batch);
+        let mut leaving = self.leaving(group);
+        self.batch_records(group, &mut leaving, &mut batch);
         let mut moves = false;
         for id in &group.gone {
             if self.moved.contains(id) {
@@ -77,56 +73,14 @@ impl Work {
         if moves || !group.moves.is_empty() {
             batch.insert(&store.moves, RECORDS_HEAD, Vec::new());
         }
-        self.batch_state(group, &mut batch);
+        let entered = self.batch_young(group, leaving, &mut batch);
         self.batch_logs(group, logs, &mut batch);
         // A reader can begin a log before its first entry.
         let began = !group.logs.is_empty();
         if !group.numbered.is_empty() || began {
             batch.insert(&store.meta, META_NUMBERS, self.next_number.to_be_bytes());
         }
-        batch
-    }
-
-    fn batch_state(&self, group: &Group, batch: &mut OwnedWriteBatch) {
-        let store = &self.store;
-        let mut expiry = !group.swept.is_empty();
-        for entry in &group.swept {
-            batch.remove_weak(&store.expiry, entry.clone());
-        }
-        for (key, value) in &group.state {
-            let entry_of = |value: &Value| value.due().map(|due| expiry_key(due, value.entry, key.as_str()));
-            // What was due for the old value is not any more, unless the new one keeps its entry. When nobody remembers
-            // the old one, its entry is found to be stale at its time.
-            let old = match self.shared.values.peek(key) {
-                Cached::Here(Some(old)) => entry_of(&old),
-                Cached::Here(None) | Cached::Unknown => None,
-            };
-            let new = value.as_deref().and_then(entry_of);
-            if old != new {
-                if let Some(entry) = old
-                    && !group.swept.iter().any(|swept| **swept == *entry)
-                {
-                    batch.remove_weak(&store.expiry, entry);
-                    expiry = true;
-                }
-                if let Some(entry) = new {
-                    batch.insert(&store.expiry, entry, Vec::new());
-                    expiry = true;
-                }
-            }
-            match value {
-                Some(value) => {
-                    batch.insert(&store.state, state_key(key.as_str()), value.encode());
-                }
-                None => batch.remove(&store.state, state_key(key.as_str())),
-            }
-        }
-        if !group.state.is_empty() {
-            batch.insert(&store.state, STATE_HEAD, self.next_version.to_be_bytes());
-        }
-        if expiry {
-            batch.insert(&store.expiry, EXPIRY_HEAD, Vec::new());
-        }
+        (batch, entered)
     }
 
     fn batch_logs(&self, group: &Group, logs: &[Arc<LogCell>], batch: &mut OwnedWriteBatch) {
@@ -165,33 +119,14 @@ impl Work {
     }
 
     /// The group is durable: now it is true.
-    fn publish(&mut self, mut group: Group, logs: Vec<Arc<LogCell>>, written: bool) -> Result<(), String> {
+    fn publish(&mut self, mut group: Group, logs: Vec<Arc<LogCell>>, entered: Entered) -> Result<(), String> {
         for id in &group.gone {
             self.moved.remove(id);
             self.elsewhere.remove(id);
         }
         self.moved.extend(group.moves.keys());
-        for value in group.state.values().flatten() {
-            if let Some(due) = value.due() {
-                self.next_due = Some(self.next_due.map_or(due, |next| next.min(due)));
-            }
-        }
-        if written {
-            self.shared
-                .values
-                .publish(group.state.into_iter(), self.store.db.snapshot());
-        }
+        self.publish_young(&mut group, entered);
         self.publish_turn(&group.gone, std::mem::take(&mut group.turn));
-        // A record that waits long, or for a person, is not kept in memory.
-        let soon = group.now.after(Duration::from_secs(60));
-        let kept = group.published.into_iter().filter(|new| match new.at {
-            At::Ready => true,
-            At::Deferred { due, .. } => due <= soon,
-            At::Aside { .. } => false,
-        });
-        self.shared
-            .records
-            .update(&group.gone, kept.map(|new| (new.id, new.octets)));
         if !group.unleased.is_empty() {
             // Before these can be leased again.
             self.shared.leases.forget(&group.unleased);

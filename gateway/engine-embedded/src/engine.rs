@@ -20,6 +20,7 @@ use crate::store::{ReadResult, Store};
 use crate::turnover::Turnover;
 use crate::values::{Cached, Values};
 use crate::work::{Continue, Work};
+use crate::young;
 use smsgw_message::{Clock, Timestamp};
 use smsgw_queue::index::Leased;
 use smsgw_queue::{
@@ -99,8 +100,12 @@ impl EmbeddedEngine {
         fs::create_dir_all(&config.dir).map_err(OpenErrorKind::io("create the directory"))?;
         let lock = DirLock::acquire(&config.dir)?;
         let store = Store::open(&config, lock)?;
+        let (next_young, broken) = young::settle(&store, false)?;
+        if let Some(why) = broken.first() {
+            return Err(OpenErrorKind::damaged("what was written last", why));
+        }
         let mut recovered = recover(&store, &config, clock.now())?;
-        let rest = Continue::from(&mut recovered);
+        let rest = Continue::of(&mut recovered, next_young);
         let store = Arc::new(store);
         let keeper = Keeper::start(store.clone()).map_err(OpenErrorKind::io("start the keeper"))?;
         let release = Release::start(store.clone()).map_err(OpenErrorKind::io("start the release thread"))?;

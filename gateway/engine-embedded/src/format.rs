@@ -1,4 +1,4 @@
-//! How everything lies on the disk. Format 3; formats 1 and 2 are read, and become 3 when they are opened.
+//! How everything lies on the disk. Format 4; formats 1 to 3 are read, and become 4 when they are opened.
 //!
 //! ```text
 //! <dir>/LOCK                    OS lock; the text of the owner's process id
@@ -15,8 +15,10 @@
 //!          'h' queue:text 1 flow:text   the same              a flow of it is held (format 2)
 //!          "next"                    u64            next record id (format 3)
 //!          'g' number:u32            state:u8 first:u64 end:u64 from:u64 began:i64    a generation (format 3)
+//! young    group:u64                 young group    what it wrote, until that is at its place (format 4; young.rs)
+//!          FF*8                      u64            number of the next group
 //! g<number>  id:u64                  record         of first up to end; those below `from` are in `records`, too
-//!          id:u64 00                 (empty)        anchor: keeps a table in memory from being empty (turnover.rs)
+//!          id:u64 00                 (empty)        anchor: its first record has the next number (turnover.rs)
 //! gone     number:u32 chunk:u32      64 octets      bit n: record first + 512 chunk + n is gone (format 3)
 //!          FF*8                      (empty)
 //! records  id:u64                    record         what its generation did not keep; all records up to format 2
@@ -35,8 +37,14 @@
 //! at      0 ready   1 deferred until time   2 set aside since time (held, dead letter, corrupt: by reason)
 //! expiry  0 owner   1 time:i64 deleted      2 time:i64 queue:text class:u8 flow:text alarm
 //! text    len:u16 UTF-8                     numbers are big-endian
+//! young group   next_version:u64
+//!               records:u32 (id:u64 len:u32 record)*   those that it published
+//!               gone:u32 (id:u64)*                     of those that earlier young groups published
+//!               values:u32 (key:text (0 | 1 len:u32 value))*   what keys are from now on; 0: nothing
 //! ```
-//! A record is written once. Young, it is deleted by its key, while both are in memory; older, by its bit in `gone`: no
+//! What a group writes to records and state is one entry of `young` for some seconds. What is still true then goes to its
+//! place; most is not, and is never written there (ADR 0014). A start puts what is in `young` to its place first. An older
+//! record is deleted by its bit in `gone`: no
 //! table is ever merged for it, and the keyspace of a generation is dropped whole when little of it is left (ADR 0006).
 //! A generation has at most 2^22 numbers; records beyond that go to `records`. What a release, hold, dead letter or requeue changes is the entry of the
 //! same id in `moves`, which outranks the header (a retry writes 34 octets, not the record again). `void` is the last
@@ -45,7 +53,7 @@
 //! names its time and number. The number is the version of the first value with that time: a value that is written anew
 //! with the same time keeps the entry. A block of a log holds all that one group appended to it.
 //!
-//! The entry that begins with FF ends each keyspace but those of generations (theirs is the anchor) and is written by every group that touches the keyspace. It carries
+//! The entry that begins with FF ends each keyspace but those of generations (nothing is deleted there by its key) and is written by every group that touches the keyspace. It carries
 //! the high-water mark, and it keeps the store healthy: a memory table is then never empty once its deleted entries
 //! are dropped (fjall would never give its journal back), and no table of nothing but deletions can sink to the lowest
 //! level unmerged (it would stay there for ever).
@@ -58,7 +66,7 @@ use smsgw_queue::index::{At, Reason};
 use smsgw_queue::{Expiry, Flow, Held, HoldReason, HoldScope, Lane, QueueName, StepId, Versioned};
 
 /// The version drawn above.
-pub(crate) const FORMAT: u32 = 3;
+pub(crate) const FORMAT: u32 = 4;
 /// The oldest that is read.
 pub(crate) const OLDEST_FORMAT: u32 = 1;
 
@@ -67,9 +75,10 @@ pub(crate) const META_OPENED: &[u8] = b"opened";
 pub(crate) const META_NUMBERS: &[u8] = b"numbers";
 /// Next record id.
 pub(crate) const META_NEXT: &[u8] = b"next";
-/// Ends `records`, `moves` and `gone`.
+/// Ends `records`, `moves`, `gone` and `young`.
 pub(crate) const RECORDS_HEAD: [u8; 8] = [0xFF; 8];
 pub(crate) const GONE_HEAD: [u8; 8] = RECORDS_HEAD;
+pub(crate) const YOUNG_HEAD: [u8; 8] = RECORDS_HEAD;
 pub(crate) const STATE_HEAD: [u8; 1] = [0xFF];
 pub(crate) const EXPIRY_HEAD: [u8; 17] = [0xFF; 17];
 pub(crate) const LOGS_HEAD: [u8; 12] = [0xFF; 12];
@@ -118,6 +127,12 @@ impl<'a> Reader<'a> {
     pub(crate) fn text(&mut self) -> Result<&'a str, Broken> {
         let len = usize::from(self.u16()?);
         std::str::from_utf8(self.octets(len)?).map_err(|_| Broken("text is not UTF-8"))
+    }
+
+    /// Octets with their length in front.
+    fn long(&mut self) -> Result<&'a [u8], Broken> {
+        let len = usize::try_from(self.u32()?).map_err(|_| Broken("length is too large"))?;
+        self.octets(len)
     }
 
     fn class(&mut self) -> Result<Class, Broken> {
@@ -178,26 +193,26 @@ pub(crate) struct RecordHeader<'a> {
     pub(crate) published_at: Timestamp,
 }
 
-/// A record as it is written, once.
+/// A record as it is written.
 pub(crate) fn encode_record(
     queue: u32,
     lane: &Lane,
     at: &At,
     published_at: Timestamp,
     octets: &[u8],
-) -> Vec<u8> {
+    out: &mut Vec<u8>,
+) {
     let flow = lane.flow.as_str();
     let (kind, reason, time) = at_parts(at);
-    let mut out = Vec::with_capacity(25 + flow.len() + octets.len());
+    out.reserve(25 + flow.len() + octets.len());
     out.extend_from_slice(&queue.to_be_bytes());
     out.push(class_code(lane.class));
     out.push(kind);
     out.push(reason);
     out.extend_from_slice(&published_at.as_millis().to_be_bytes());
     out.extend_from_slice(&time.as_millis().to_be_bytes());
-    put_text(&mut out, flow);
+    put_text(out, flow);
     out.extend_from_slice(octets);
-    out
 }
 
 /// The header and the octets of a record.
@@ -355,7 +370,14 @@ impl Value {
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(64 + self.octets.len());
+        let mut out = Vec::new();
+        self.encode_to(&mut out);
+        out
+    }
+
+    /// Behind what is in `out`.
+    pub(crate) fn encode_to(&self, out: &mut Vec<u8>) {
+        out.reserve(64 + self.octets.len());
         out.extend_from_slice(&self.version.to_be_bytes());
         out.extend_from_slice(&self.entry.to_be_bytes());
         out.extend_from_slice(self.step.as_bytes());
@@ -368,13 +390,12 @@ impl Value {
             Expiry::Alarm(at, queue, lane) => {
                 out.push(2);
                 out.extend_from_slice(&at.as_millis().to_be_bytes());
-                put_text(&mut out, queue.as_str());
+                put_text(out, queue.as_str());
                 out.push(class_code(lane.class));
-                put_text(&mut out, lane.flow.as_str());
+                put_text(out, lane.flow.as_str());
             }
         }
         out.extend_from_slice(&self.octets);
-        out
     }
 
     pub(crate) fn decode(entry: &[u8]) -> Result<Self, Broken> {
@@ -468,8 +489,7 @@ pub(crate) fn decode_block(block: &Bytes) -> Result<Vec<Bytes>, Broken> {
     let count = r.u32()?;
     let mut entries = Vec::new();
     for _ in 0..count {
-        let len = usize::try_from(r.u32()?).map_err(|_| Broken("entry is too long"))?;
-        entries.push(block.slice_ref(r.octets(len)?));
+        entries.push(block.slice_ref(r.long()?));
     }
     if r.0.is_empty() {
         Ok(entries)
@@ -529,6 +549,7 @@ pub(crate) fn numbered_key(kind: u8, number: u32) -> [u8; 5] {
 }
 
 mod generation;
+pub(crate) mod young;
 
 pub(crate) use generation::{
     Entry as GenerationEntry, State as GenerationState, anchor_key, chunk_key, decode_chunk,

@@ -31,6 +31,7 @@ pub(crate) struct NewEntry {
     pub(crate) queue: u32,
     pub(crate) lane: Lane,
     pub(crate) at: At,
+    pub(crate) published_at: Timestamp,
     pub(crate) octets: Bytes,
 }
 
@@ -75,6 +76,8 @@ pub(crate) struct Group {
     /// First positions of log blocks that nobody needs any more: log, block.
     pub(crate) trimmed: Vec<(u32, u64)>,
     pub(crate) turn: Turn,
+    /// All that is young goes to its place with this group, however young it is.
+    pub(crate) all_leave: bool,
 }
 
 impl Group {
@@ -98,6 +101,7 @@ impl Group {
             idle: Vec::new(),
             trimmed: Vec::new(),
             turn: Turn::default(),
+            all_leave: false,
         }
     }
 

@@ -11,8 +11,8 @@
 //!
 //! Invariants: what `commit` answered with success is on the disk; what is not on the disk is visible to nobody; after
 //! a failed write or sync the engine is poisoned and says nothing but that. This crate does not read the clock, it is
-//! given one. On-disk format: format.rs; what becomes of records on the disk: turnover.rs; why nobody waits while fjall
-//! frees memory: release.rs.
+//! given one. On-disk format: format.rs; what groups wrote lately: young.rs; what becomes of older records on the disk: turnover.rs; why
+//! nobody waits while fjall frees memory: release.rs.
 //!
 //! # Limits
 //! - After a power cut every record counts as possibly leased (lease marks are not synced; leases.rs).
@@ -49,6 +49,7 @@ mod store;
 mod turnover;
 mod values;
 mod work;
+mod young;
 
 pub use config::{EmbeddedConfig, OpenError, OpenErrorKind};
 pub use engine::EmbeddedEngine;

@@ -60,6 +60,13 @@ pub static DEAD_LETTERS: Gauge = Gauge::new(
     "Dead letters and corrupt records of a queue.",
     &["queue", "reason"],
 );
+/// Octets that groups of the last seconds wrote and that are not at their place yet. Follows the load up to twice
+/// `write_buffer`; a start has so much to put to its place.
+pub static YOUNG_OCTETS: Gauge = Gauge::new(
+    "smsgw_engine_young_octets",
+    "Octets written lately that are not at their place yet.",
+    &[],
+);
 /// Octets free on the disk of the data directory. Below `min_free_disk` only steps that make room go through.
 pub static DISK_FREE: Gauge = Gauge::new(
     "smsgw_engine_disk_free_octets",

@@ -1,17 +1,20 @@
 //! The queues in memory: one index and one way to wake waiters for each, and the records that were published lately.
 //!
 //! Knows no disk. Invariants: only the committer holds two queue locks at once, so they cannot deadlock; the records
-//! kept here never take more than their budget.
+//! kept here never take more than their budget and what is young (young.rs); a record that is not here is at its place on the
+//! disk, or gone.
 //!
 //! # Limits
 //! The oldest kept record goes first when the budget is used up, wherever it waits: a backlog larger than the budget
 //! is read from the disk, in batches.
 
+use crate::group::NewEntry;
 use crate::lock;
 use crate::metric;
 use bytes::Bytes;
-use rustc_hash::FxHashMap;
-use smsgw_queue::index::QueueIndex;
+use rustc_hash::{FxHashMap, FxHashSet};
+use smsgw_message::Timestamp;
+use smsgw_queue::index::{At, QueueIndex};
 use smsgw_queue::{DeadReason, Lease, LeaseHome, QueueName};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -166,6 +169,8 @@ impl Queues {
 
 #[derive(Debug, Default)]
 struct Kept {
+    /// Nowhere else but in `young` on the disk.
+    young: FxHashMap<u64, NewEntry>,
     records: BTreeMap<u64, Bytes>,
     octets: u64,
 }
@@ -183,7 +188,8 @@ fn cost(record: &Bytes) -> u64 {
     u64::try_from(record.len()).unwrap_or(u64::MAX).saturating_add(96)
 }
 
-/// Octets of records that were published lately, by id and so by age.
+/// Octets of records that were published lately, by id and so by age: of all that are young, and of older ones as many as
+/// the budget allows.
 #[derive(Debug)]
 pub(crate) struct RecordCache {
     kept: Mutex<Kept>,
@@ -198,16 +204,50 @@ impl RecordCache {
         }
     }
 
-    /// Drops what is gone, keeps what is new.
-    pub(crate) fn update(&self, gone: &[u64], new: impl Iterator<Item = (u64, Bytes)>) {
+    /// Which of these are young.
+    pub(crate) fn young_among(&self, ids: &[u64]) -> FxHashSet<u64> {
+        let kept = lock(&self.kept);
+        let young = ids.iter().copied();
+        young.filter(|id| kept.young.contains_key(id)).collect()
+    }
+
+    /// These are about to leave their youth: `take` gets those that are still there.
+    pub(crate) fn leaving(&self, ids: impl Iterator<Item = u64>, mut take: impl FnMut(&NewEntry)) {
+        let kept = lock(&self.kept);
+        ids.filter_map(|id| kept.young.get(&id)).for_each(&mut take);
+    }
+
+    /// Drops what is gone, takes in what is new. What leaves its youth stays when it is wanted before `soon`: one that waits
+    /// long, or for a person, does not.
+    pub(crate) fn update(
+        &self,
+        gone: &[u64],
+        new: Vec<NewEntry>,
+        left: impl Iterator<Item = u64>,
+        soon: Timestamp,
+    ) {
         let mut kept = lock(&self.kept);
+        let kept = &mut *kept;
         for id in gone {
-            kept.remove(*id);
+            if kept.young.remove(id).is_none() {
+                kept.remove(*id);
+            }
         }
-        for (id, record) in new {
-            kept.octets = kept.octets.saturating_add(cost(&record));
-            kept.records.insert(id, record);
+        for id in left {
+            let Some(old) = kept.young.remove(&id) else {
+                continue;
+            };
+            let wanted = match old.at {
+                At::Ready => true,
+                At::Deferred { due, .. } => due <= soon,
+                At::Aside { .. } => false,
+            };
+            if wanted {
+                kept.octets = kept.octets.saturating_add(cost(&old.octets));
+                kept.records.insert(id, old.octets);
+            }
         }
+        kept.young.extend(new.into_iter().map(|new| (new.id, new)));
         while kept.octets > self.budget
             && let Some((_, record)) = kept.records.pop_first()
         {
@@ -215,10 +255,14 @@ impl RecordCache {
         }
     }
 
-    /// What is here of these.
+    /// What is here of these. What is not is at its place on the disk, or gone.
     pub(crate) fn get(&self, ids: impl Iterator<Item = u64>) -> Vec<Option<Bytes>> {
         let kept = lock(&self.kept);
-        ids.map(|id| kept.records.get(&id).cloned()).collect()
+        let find = |id| match kept.young.get(&id) {
+            Some(young) => Some(young.octets.clone()),
+            None => kept.records.get(&id).cloned(),
+        };
+        ids.map(find).collect()
     }
 }
 
@@ -226,16 +270,63 @@ impl RecordCache {
 mod tests {
     use super::*;
 
-    #[test]
-    fn kept_records_stay_within_their_budget_and_the_oldest_go_first() {
-        let cache = RecordCache::new(10 * (96 + 100));
-        for id in 0..25 {
-            cache.update(&[], std::iter::once((id, Bytes::from(vec![0; 100]))));
+    fn new(id: u64, at: At) -> NewEntry {
+        NewEntry {
+            id,
+            queue: 1,
+            lane: smsgw_queue::Lane::new(smsgw_message::Class::Bulk, "flow"),
+            at,
+            published_at: Timestamp::default(),
+            octets: Bytes::from(vec![0; 100]),
         }
-        let here: Vec<_> = cache.get(0..25).iter().map(Option::is_some).collect();
-        assert_eq!(here.iter().filter(|here| **here).count(), 10);
-        assert!(here[15..].iter().all(|here| *here));
-        cache.update(&(0..25).collect::<Vec<_>>(), std::iter::empty());
+    }
+
+    #[test]
+    fn records_are_all_here_while_they_are_young_and_then_within_a_budget_the_newest() {
+        let cache = RecordCache::new(10 * (96 + 100));
+        let soon = Timestamp::from_millis(60_000);
+        let all: Vec<u64> = (0..25).collect();
+        cache.update(
+            &[],
+            all.iter().map(|id| new(*id, At::Ready)).collect(),
+            [].into_iter(),
+            soon,
+        );
+        let here = |cache: &RecordCache| {
+            let here = cache.get(0..25).into_iter().enumerate();
+            here.filter_map(|(id, octets)| octets.map(|_| id))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(here(&cache).len(), 25);
+        assert_eq!(cache.young_among(&[3, 30]), FxHashSet::from_iter([3]));
+        let mut seen = Vec::new();
+        cache.leaving([24, 30, 2].into_iter(), |young| seen.push(young.id));
+        assert_eq!(seen, [24, 2]);
+        cache.update(&[24], Vec::new(), 0..24, soon);
+        assert_eq!(here(&cache), (14..24).collect::<Vec<_>>());
+        cache.update(&all, Vec::new(), [].into_iter(), soon);
+        assert_eq!(here(&cache), Vec::<usize>::new());
         assert_eq!(lock(&cache.kept).octets, 0);
+    }
+
+    #[test]
+    fn what_nobody_wants_soon_does_not_stay() {
+        let cache = RecordCache::new(1 << 20);
+        let soon = Timestamp::from_millis(60_000);
+        let reason = smsgw_queue::index::Reason::None;
+        let due = |millis| At::Deferred {
+            due: Timestamp::from_millis(millis),
+            reason,
+        };
+        let aside = At::Aside {
+            reason,
+            since: Timestamp::default(),
+        };
+        let all = vec![new(0, due(60_000)), new(1, due(60_001)), new(2, aside)];
+        cache.update(&[], all, [].into_iter(), soon);
+        assert!(cache.get(0..3).iter().all(Option::is_some));
+        cache.update(&[], Vec::new(), 0..3, soon);
+        let here: Vec<bool> = cache.get(0..3).iter().map(Option::is_some).collect();
+        assert_eq!(here, [true, false, false]);
     }
 }

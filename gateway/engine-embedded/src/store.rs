@@ -29,6 +29,8 @@ const MIB: u64 = 1024 * 1024;
 /// All that lies in the directory. The lock goes last.
 pub(crate) struct Store {
     pub(crate) meta: Keyspace,
+    /// What the last groups wrote.
+    pub(crate) young: Keyspace,
     /// The generations of records; empty until recovery found them.
     pub(crate) bodies: Bodies,
     pub(crate) gone: Keyspace,
@@ -97,9 +99,10 @@ impl Store {
         }
         crate::journal::check(&path)?;
         let (db, keyspaces) = Self::open_checked(&path, config)?;
-        let [meta, gone, records, moves, state, expiry, logs] = keyspaces;
+        let [meta, young, gone, records, moves, state, expiry, logs] = keyspaces;
         let store = Self {
             meta,
+            young,
             bodies: Bodies::default(),
             gone,
             records,
@@ -146,7 +149,7 @@ impl Store {
     fn open_checked(
         path: &Path,
         config: &EmbeddedConfig,
-    ) -> Result<(Database, [Keyspace; 7]), OpenErrorKind> {
+    ) -> Result<(Database, [Keyspace; 8]), OpenErrorKind> {
         match std::panic::catch_unwind(|| Self::open_database(path, config)) {
             Ok(opened) => opened,
             Err(panic) => Err(OpenErrorKind::damaged("the store", panic_text(panic.as_ref()))),
@@ -156,7 +159,7 @@ impl Store {
     fn open_database(
         path: &Path,
         config: &EmbeddedConfig,
-    ) -> Result<(Database, [Keyspace; 7]), OpenErrorKind> {
+    ) -> Result<(Database, [Keyspace; 8]), OpenErrorKind> {
         let db = Database::builder(path)
             .cache_size(config.block_cache)
             .max_journaling_size(config.max_journals.max(64 * MIB))
@@ -189,11 +192,13 @@ impl Store {
         let keyspaces = [
             // Every group that publishes writes the next number here.
             keyspace("meta", 4 * MIB, false)?,
+            // Entries live for some seconds; those that end before their table is written are not written at all.
+            keyspace("young", buffer.saturating_mul(8), false)?,
             keyspace("gone", small, false)?,
             keyspace("records", buffer, false)?,
             keyspace("moves", small, false)?,
-            // Most compares ask for keys that are not there. A life is written some four times within seconds, and what is
-            // overwritten before its table is written costs nothing but the journal.
+            // Most compares ask for keys that are not there. What is overwritten before its table is written costs nothing but
+            // the journal.
             keyspace("state", buffer.saturating_mul(4), true)?,
             keyspace("expiry", buffer.saturating_mul(2), false)?,
             keyspace("logs", buffer, false)?,
@@ -213,8 +218,9 @@ impl Store {
     }
 
     /// All keyspaces but those of generations.
-    pub(crate) fn keyspaces(&self) -> [&Keyspace; 7] {
+    pub(crate) fn keyspaces(&self) -> [&Keyspace; 8] {
         [
+            &self.young,
             &self.gone,
             &self.records,
             &self.state,

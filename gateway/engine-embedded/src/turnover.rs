@@ -17,13 +17,14 @@
 use crate::bodies::{CAPACITY, Generation, Generations, home};
 use crate::format::{
     GONE_HEAD, GenerationEntry, GenerationState, META_NEXT, RECORDS_HEAD, anchor_key, chunk_key,
-    encode_chunk, encode_record, numbered_key,
+    encode_chunk, numbered_key,
 };
 use crate::group::Group;
 use crate::keeper::{Done, Keeper, Portion, Task};
 use crate::metric;
 use crate::space::Space;
 use crate::work::Work;
+use crate::young::Leaving;
 use fjall::{Keyspace, OwnedWriteBatch};
 use rustc_hash::{FxHashMap, FxHashSet};
 use smsgw_message::Timestamp;
@@ -44,17 +45,6 @@ const ENOUGH: u64 = CAPACITY / 8 * 7;
 /// Chunks of marks that are deleted in one group.
 const SWEEP: usize = 256;
 
-/// The part of the open generation that is in the active table in memory.
-#[derive(Debug, Default)]
-struct Fresh {
-    /// That table.
-    memtable: Option<u64>,
-    /// Records from here on are in it.
-    from: u64,
-    /// Where its anchor is.
-    anchor: u64,
-}
-
 /// What the committer has of generations.
 pub(crate) struct Turnover {
     pub(crate) all: Generations,
@@ -62,7 +52,8 @@ pub(crate) struct Turnover {
     /// Octets of a generation.
     size: u64,
     next_number: u32,
-    fresh: Fresh,
+    /// The last generation of which this process wrote the anchor.
+    anchored: Option<u32>,
     /// The keyspace of the next one.
     prepared: Option<(u32, Keyspace)>,
     /// Durably dropped, their keyspaces still there.
@@ -93,7 +84,7 @@ impl Turnover {
             keeper,
             size,
             next_number,
-            fresh: Fresh::default(),
+            anchored: None,
             prepared: None,
             dropping: VecDeque::new(),
             cleaning: VecDeque::new(),
@@ -150,6 +141,7 @@ impl Work {
         self.begin_generation(group);
         self.end_generations(group);
         self.clean_up(group);
+        let oldest_young = self.young.oldest_record();
         let turnover = &mut self.turnover;
         if !turnover.keeper.is_free() {
             return Ok(());
@@ -169,7 +161,7 @@ impl Work {
         } else if may_copy && group.turn.kept.is_none() {
             if turnover.few.is_none() {
                 let now = self.shared.clock.instant();
-                turnover.few = turnover.find_few(now);
+                turnover.few = turnover.find_few(now, oldest_young);
             }
             if let Some(generation) = turnover.few.clone() {
                 turnover.keeper.give(Task::Read(generation));
@@ -209,7 +201,6 @@ impl Work {
         let begun = Arc::new(Generation::new(number, &entry, keyspace));
         debug!(generation = number, first = next, "generation begun");
         turnover.all = turnover.all.iter().cloned().chain([begun]).collect();
-        turnover.fresh = Fresh::default();
         // Nobody asks for records that are not there yet.
         self.store.bodies.set(turnover.all.clone());
     }
@@ -261,7 +252,12 @@ impl Work {
     }
 
     /// Writes records, and what becomes of them.
-    pub(crate) fn batch_records(&mut self, group: &mut Group, batch: &mut OwnedWriteBatch) {
+    pub(crate) fn batch_records(
+        &mut self,
+        group: &mut Group,
+        leaving: &mut Leaving,
+        batch: &mut OwnedWriteBatch,
+    ) {
         let store = self.store.clone();
         for (number, entry) in &group.turn.entries {
             let key = numbered_key(b'g', *number);
@@ -285,45 +281,20 @@ impl Work {
                 kept = true;
             }
         }
-        let open = self.turnover.open().cloned();
-        let next = group.published.first().map_or(self.next_record, |new| new.id);
-        if let Some(open) = &open {
-            self.turnover.refresh(open, next, self.store.write_buffer);
-        }
-        let mut anchored = false;
-        let mut written = 0u64;
-        for new in &group.published {
-            let entry = encode_record(new.queue, &new.lane, &new.at, group.now, &new.octets);
-            match open.as_ref().filter(|open| new.id < open.end()) {
-                Some(open) => {
-                    written = written.saturating_add(1);
-                    batch.insert(&open.keyspace, new.id.to_be_bytes(), entry);
-                    anchored = true;
-                }
-                None => {
-                    batch.insert(&store.records, new.id.to_be_bytes(), entry);
-                    kept = true;
-                }
-            }
-        }
-        if let Some(open) = &open {
-            open.wrote(written);
+        // New ones count where they will be; they are written there when they are not young any more.
+        if let Some(open) = self.turnover.open() {
+            let numbers = group.published.iter().filter(|new| new.id < open.end());
+            open.wrote(crate::shared::number(numbers.count()));
         }
         let mut marks: FxHashMap<(u32, u32), [u64; 8]> = FxHashMap::default();
-        for id in &group.gone {
+        let gone = group.gone.iter().filter(|id| !leaving.gone_young.contains(id));
+        for id in gone {
             let Some(generation) = home(&self.turnover.all, *id) else {
                 // Written once, deleted once: the two vanish together when they meet.
                 batch.remove_weak(&store.records, id.to_be_bytes());
                 kept = true;
                 continue;
             };
-            let is_open = open.as_ref().is_some_and(|open| open.number == generation.number);
-            if is_open && *id >= self.turnover.fresh.from {
-                // They meet when their table is written, and nothing of the record is.
-                batch.remove_weak(&generation.keyspace, id.to_be_bytes());
-                anchored = true;
-                continue;
-            }
             let chunk = generation.chunk_of(*id);
             let words = marks
                 .entry((generation.number, chunk))
@@ -333,8 +304,21 @@ impl Work {
                 *word |= bit;
             }
         }
-        if let Some(open) = open.filter(|_| anchored) {
-            batch.insert(&open.keyspace, anchor_key(self.turnover.fresh.anchor), Vec::new());
+        for (id, entry) in std::mem::take(&mut leaving.records) {
+            match home(&self.turnover.all, id) {
+                Some(generation) => {
+                    if self.turnover.anchored.is_none_or(|last| last < generation.number) {
+                        let anchor = anchor_key(generation.first.saturating_sub(1));
+                        batch.insert(&generation.keyspace, anchor, Vec::new());
+                        self.turnover.anchored = Some(generation.number);
+                    }
+                    batch.insert(&generation.keyspace, id.to_be_bytes(), entry);
+                }
+                None => {
+                    batch.insert(&store.records, id.to_be_bytes(), entry);
+                    kept = true;
+                }
+            }
         }
         if !marks.is_empty() || !group.turn.unmarked.is_empty() {
             batch.insert(&store.gone, GONE_HEAD, Vec::new());
@@ -389,25 +373,6 @@ impl Turn {
 }
 
 impl Turnover {
-    /// Looks which records are in the active table. What is deleted there is never written; a deletion that gets into the
-    /// next table would make the two overlap. So when the table is about to change nothing is taken to be in it.
-    fn refresh(&mut self, open: &Generation, next: u64, write_buffer: u64) {
-        let (memtable, size) = open.memtable();
-        if size > write_buffer {
-            self.fresh = Fresh {
-                memtable: None,
-                from: u64::MAX,
-                anchor: next.saturating_sub(1),
-            };
-        } else if self.fresh.memtable != Some(memtable) {
-            self.fresh = Fresh {
-                memtable: Some(memtable),
-                from: next,
-                anchor: next.saturating_sub(1),
-            };
-        }
-    }
-
     /// Whether the keyspace of the next generation should be made now; `next` is the next record.
     fn wants_next(&self, next: u64, now: Timestamp) -> bool {
         self.open().is_none_or(|open| {
@@ -418,8 +383,8 @@ impl Turnover {
         })
     }
 
-    /// A generation that is worth copying the rest of: few records, and not about to lose them anyway.
-    fn find_few(&mut self, now: Instant) -> Option<Arc<Generation>> {
+    /// A generation that is worth copying the rest of: few records, not about to lose them anyway, and all of them there.
+    fn find_few(&mut self, now: Instant, oldest_young: u64) -> Option<Arc<Generation>> {
         let looked = self.looked;
         if looked.is_some_and(|looked| now.saturating_duration_since(looked) < LOOK) {
             return None;
@@ -432,7 +397,8 @@ impl Turnover {
             let before = self.left.insert(generation.number, live);
             let calm = before.is_some_and(|before| before.saturating_sub(live) <= before / 16);
             let few = live.saturating_mul(FEW) <= generation.written();
-            if found.is_none() && calm && few && !self.stuck.contains(&generation.number) {
+            let whole = generation.end() <= oldest_young;
+            if found.is_none() && calm && few && whole && !self.stuck.contains(&generation.number) {
                 found = Some(generation.clone());
             }
         }

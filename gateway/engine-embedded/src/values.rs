@@ -2,7 +2,7 @@
 //!
 //! Invariants: a reader sees all of a step or nothing of it, because what is not here is read from the snapshot of the
 //! same moment; a value that is here is the newest durable one (a reader's late find never replaces what was written
-//! since); never more than the budget.
+//! since); what is young (young.rs) is here; never more than the budget and what is young.
 
 use crate::format::Value;
 use crate::lock;
@@ -20,11 +20,43 @@ struct Slot {
     used: bool,
     /// The publication that wrote it; 0 for one that was read.
     published: u64,
+    /// The young group that has it; 0 when it is at its place.
+    young: u64,
+    trace: Trace,
+    /// Its key is in `order`. One that is young need not be.
+    in_order: bool,
+}
+
+/// What is at the places of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Trace {
+    /// Something may be in `state` under its key.
+    pub(crate) on_disk: bool,
+    /// Its entry is in `expiry`.
+    pub(crate) reminded: bool,
+}
+
+impl Trace {
+    /// Of a value that is at its place.
+    fn settled(value: Option<&Value>) -> Self {
+        Self {
+            on_disk: value.is_some(),
+            reminded: value.is_some_and(|value| value.due().is_some()),
+        }
+    }
+}
+
+/// A value of a young group.
+#[derive(Debug)]
+pub(crate) struct Written {
+    pub(crate) key: StateKey,
+    pub(crate) value: Option<Arc<Value>>,
+    pub(crate) trace: Trace,
 }
 
 struct Inner {
     slots: FxHashMap<StateKey, Slot>,
-    /// Every key of `slots` once: the clock's face.
+    /// Every key of `slots` that is not young, once: the clock's face.
     order: VecDeque<StateKey>,
     octets: usize,
     publications: u64,
@@ -123,17 +155,45 @@ impl Values {
         inner.shrink(self.budget);
     }
 
-    /// A group is durable: these are the values now, and this is the store.
-    pub(crate) fn publish(
+    /// What is here of one key, and what is at its places.
+    pub(crate) fn trace(&self, key: &StateKey) -> Option<(Option<Arc<Value>>, Trace)> {
+        let inner = lock(&self.inner);
+        inner.slots.get(key).map(|slot| (slot.value.clone(), slot.trace))
+    }
+
+    /// What of these keys a young group still has: nobody wrote them since.
+    pub(crate) fn young_of(&self, group: u64, keys: &[StateKey]) -> Vec<Written> {
+        let inner = lock(&self.inner);
+        let still = keys.iter().filter_map(|key| {
+            let slot = inner.slots.get(key).filter(|slot| slot.young == group)?;
+            Some(Written {
+                key: key.clone(),
+                value: slot.value.clone(),
+                trace: slot.trace,
+            })
+        });
+        still.collect()
+    }
+
+    /// A young group is durable: these are the values now, and this is the store. What other young groups still had of `left`
+    /// is at its place with it.
+    pub(crate) fn publish<'a>(
         &self,
-        written: impl Iterator<Item = (StateKey, Option<Arc<Value>>)>,
+        group: u64,
+        written: Vec<Written>,
+        left: impl Iterator<Item = (u64, &'a [StateKey])>,
         snapshot: Snapshot,
     ) {
         let mut inner = lock(&self.inner);
         inner.publications = inner.publications.saturating_add(1);
         let publication = inner.publications;
-        for (key, value) in written {
-            inner.set(key, value, publication);
+        for Written { key, value, trace } in written {
+            inner.put(key, value, publication, group, trace);
+        }
+        for (left, keys) in left {
+            for key in keys {
+                inner.grow_up(key, left);
+            }
         }
         let old = std::mem::replace(&mut inner.snapshot, Arc::new(snapshot));
         inner.shrink(self.budget);
@@ -153,7 +213,13 @@ impl Inner {
         }
     }
 
+    /// What was read.
     fn set(&mut self, key: StateKey, value: Option<Arc<Value>>, published: u64) {
+        let trace = Trace::settled(value.as_deref());
+        self.put(key, value, published, 0, trace);
+    }
+
+    fn put(&mut self, key: StateKey, value: Option<Arc<Value>>, published: u64, young: u64, trace: Trace) {
         let new = cost(&key, value.as_ref());
         match self.slots.get_mut(&key) {
             Some(slot) => {
@@ -161,20 +227,40 @@ impl Inner {
                 slot.published = slot.published.max(published);
                 slot.value = value;
                 slot.used = true;
+                slot.young = young;
+                slot.trace = trace;
                 self.octets = self.octets.saturating_sub(old).saturating_add(new);
             }
             None => {
                 self.octets = self.octets.saturating_add(new);
-                self.order.push_back(key.clone());
+                let in_order = young == 0;
+                if in_order {
+                    self.order.push_back(key.clone());
+                }
                 self.slots.insert(
                     key,
                     Slot {
                         value,
                         used: false,
                         published,
+                        young,
+                        trace,
+                        in_order,
                     },
                 );
             }
+        }
+    }
+
+    /// What the young group still has of a key is at its place.
+    fn grow_up(&mut self, key: &StateKey, group: u64) {
+        let Some(slot) = self.slots.get_mut(key).filter(|slot| slot.young == group) else {
+            return;
+        };
+        slot.young = 0;
+        slot.trace = Trace::settled(slot.value.as_deref());
+        if !std::mem::replace(&mut slot.in_order, true) {
+            self.order.push_back(key.clone());
         }
     }
 
@@ -186,6 +272,10 @@ impl Inner {
             let Some(slot) = self.slots.get_mut(&key) else {
                 continue;
             };
+            if slot.young > 0 {
+                slot.in_order = false;
+                continue;
+            }
             if std::mem::take(&mut slot.used) {
                 self.order.push_back(key);
                 continue;

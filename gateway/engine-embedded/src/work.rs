@@ -23,13 +23,14 @@ use crate::shared::{Shared, explained};
 use crate::space::{Space, SpaceProbe};
 use crate::store::Store;
 use crate::turnover::Turnover;
+use crate::young::Young;
 use rustc_hash::{FxHashMap, FxHashSet};
 use smsgw_message::Timestamp;
 use smsgw_queue::{
     Amount, Bounds, CommitError, CommitErrorKind, Committed, EngineError, Expiry, Full, Health, LogName,
     QueueName, StateKey,
 };
-use smsgw_telemetry::{HistogramHandle, IntCounter};
+use smsgw_telemetry::{HistogramHandle, IntCounter, IntGauge};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
@@ -48,6 +49,7 @@ pub(crate) struct Handles {
     pub(crate) syncs: IntCounter,
     pub(crate) state_hits: IntCounter,
     pub(crate) state_misses: IntCounter,
+    pub(crate) young_octets: IntGauge,
 }
 
 impl Handles {
@@ -59,6 +61,7 @@ impl Handles {
             syncs: metric::SYNCS_TOTAL.with(&[]),
             state_hits: metric::CACHE_HITS_TOTAL.with(&["state"]),
             state_misses: metric::CACHE_MISSES_TOTAL.with(&["state"]),
+            young_octets: metric::YOUNG_OCTETS.with(&[]),
         }
     }
 }
@@ -93,6 +96,7 @@ pub(crate) struct Work {
     pub(crate) writes: Vec<Write>,
     pub(crate) cells: FxHashMap<QueueName, Arc<QueueCell>>,
     pub(crate) turnover: Turnover,
+    pub(crate) young: Young,
     pub(crate) group_size: GroupSize,
     release: Release,
     config: EmbeddedConfig,
@@ -113,11 +117,13 @@ pub(crate) struct Continue {
     pub(crate) waiting: Amount,
     pub(crate) floors: FxHashMap<u32, u64>,
     pub(crate) next_due: Option<Timestamp>,
+    pub(crate) next_young: u64,
 }
 
-impl From<&mut Recovered> for Continue {
-    fn from(recovered: &mut Recovered) -> Self {
+impl Continue {
+    pub(crate) fn of(recovered: &mut Recovered, next_young: u64) -> Self {
         Self {
+            next_young,
             next_record: recovered.next_record,
             next_version: recovered.next_version,
             next_number: recovered.next_number,
@@ -140,6 +146,8 @@ impl Work {
         turnover: Turnover,
         release: Release,
     ) -> Self {
+        // With little room for generations, what fills them must not lie in `young`.
+        let young = config.write_buffer.saturating_mul(2).min(config.generation / 4);
         Self {
             shared,
             store,
@@ -159,6 +167,7 @@ impl Work {
             writes: Vec::new(),
             cells: FxHashMap::default(),
             turnover,
+            young: Young::new(from.next_young, young),
             group_size: GroupSize::new(),
             release,
             config,
@@ -199,7 +208,8 @@ impl Work {
             let timeout = self.timeout();
             let requests = match self.shared.inbox.take(timeout, self.group_size.most()) {
                 Taken::Requests(requests) => requests,
-                Taken::Closed => return Ok(()),
+                // So that the next start has nothing to put to its place.
+                Taken::Closed => return self.end_youth(),
             };
             if !requests.is_empty() {
                 self.keep_pace();
@@ -314,6 +324,10 @@ impl Work {
         let now = self.shared.clock.instant();
         let lately = |tidied| now.saturating_duration_since(tidied) < TICK / 2;
         let tidy = !self.tidied.is_some_and(lately);
+        let due = |due: &Timestamp| *due <= group.now;
+        if self.next_due.as_ref().is_some_and(due) && self.young.is_due(group.now) {
+            self.end_youth()?;
+        }
         if tidy {
             // A generation begins before alarms are published into it.
             self.turn_over(group)?;

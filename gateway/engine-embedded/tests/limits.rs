@@ -20,6 +20,8 @@ mod transfer;
 mod upgrade;
 #[path = "limits/verify.rs"]
 mod verify;
+#[path = "limits/young.rs"]
+mod young;
 
 use bytes::Bytes;
 use smsgw_engine_embedded::{EmbeddedEngine, OpenErrorKind, SpaceProbe};
@@ -97,12 +99,12 @@ async fn newer_format_is_refused() {
         let meta = db
             .keyspace("meta", fjall::KeyspaceCreateOptions::default)
             .unwrap();
-        meta.insert("format", 4u32.to_be_bytes()).unwrap();
+        meta.insert("format", 5u32.to_be_bytes()).unwrap();
         db.persist(fjall::PersistMode::SyncAll).unwrap();
     }
     let error = EmbeddedEngine::open(support::config(dir.path()), Arc::new(SystemClock)).unwrap_err();
     assert!(
-        matches!(error.kind, OpenErrorKind::Newer { found: 4, known: 3 }),
+        matches!(error.kind, OpenErrorKind::Newer { found: 5, known: 4 }),
         "{error:?}"
     );
 }

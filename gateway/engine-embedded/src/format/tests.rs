@@ -11,7 +11,8 @@ fn at(millis: i64) -> Timestamp {
 fn a_record_written_by_format_1_reads_for_ever() {
     // Pinned octets: this is what lies on disks in the field.
     let lane = Lane::new(Class::Otp, "acme");
-    let entry = encode_record(7, &lane, &At::Ready, at(258), b"xyz");
+    let mut entry = Vec::new();
+    encode_record(7, &lane, &At::Ready, at(258), b"xyz", &mut entry);
     assert_eq!(
         entry,
         *b"\0\0\0\x07\0\0\0\0\0\0\0\0\0\x01\x02\0\0\0\0\0\0\0\0\0\x04acmexyz"
@@ -86,7 +87,8 @@ fn expiry_keys_sort_by_time_across_1970() {
 #[test]
 fn cut_entries_are_refused_and_never_panic() {
     let lane = Lane::new(Class::Otp, "acme");
-    let record = encode_record(7, &lane, &At::Ready, at(1), b"");
+    let mut record = Vec::new();
+    encode_record(7, &lane, &At::Ready, at(1), b"", &mut record);
     let value = Value {
         version: 9,
         entry: 0,

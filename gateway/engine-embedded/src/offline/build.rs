@@ -140,12 +140,14 @@ impl Builder {
 
     fn record(&mut self, record: &StoredRecord) -> Result<(), OfflineError> {
         let number = self.number(&record.queue);
-        let entry = encode_record(
+        let mut entry = Vec::new();
+        encode_record(
             number,
             &record.lane,
             &record.at,
             record.published_at,
             &record.record,
+            &mut entry,
         );
         self.pending = self.pending.saturating_add(entry.len()).saturating_add(64);
         let key = record.id.to_be_bytes();

@@ -20,7 +20,7 @@ mod report;
 mod scan;
 mod transfer;
 mod verify;
-mod walk;
+pub(crate) mod walk;
 
 pub use report::{Finding, Report, Weight};
 pub use scan::{Judge, Verdict};
@@ -136,6 +136,8 @@ impl OfflineError {
 struct Held {
     store: Store,
     leases: Found,
+    /// What cannot be read of what was written last; then nothing of that is at its place.
+    young: Vec<String>,
     dir: PathBuf,
 }
 
@@ -169,6 +171,7 @@ fn open(dir: &Path) -> Result<Held, OfflineError> {
 
 fn open_locked(dir: &Path, lock: impl Into<Arc<DirLock>>) -> Result<Held, OpenErrorKind> {
     let store = Store::open(&config(dir), lock)?;
+    let (_, broken) = crate::young::settle(&store, false)?;
     let mut leases = Found::read(dir)?;
     if !leases.complete {
         // As the next start will count it.
@@ -177,6 +180,7 @@ fn open_locked(dir: &Path, lock: impl Into<Arc<DirLock>>) -> Result<Held, OpenEr
     Ok(Held {
         store,
         leases,
+        young: broken,
         dir: dir.to_owned(),
     })
 }

@@ -170,6 +170,9 @@ impl<'a> Scan<'a> {
             self.course.later = self.course.later.saturating_add(reminders);
         }
         self.format();
+        for why in &self.held.young {
+            self.report.add(What::Table, || format!("young: {why}"));
+        }
         self.meta(sink)?;
         self.logs(sink)?;
         self.course.begin(records);

@@ -209,6 +209,8 @@ fn rebuild_store(
         .and_then(|entry| Reader(&entry).u64().ok())
         .unwrap_or(0)
         .saturating_add(1);
+    // Where something of it cannot be read, the rest may bring back what was settled; that is better than none of it.
+    crate::young::settle(&held.store, true).map_err(|kind| open_error(dir, kind))?;
     let mut builder = Builder::new(&new)?;
     let mut scan = Scan::new(&held, judge, now, Pass::Rebuild, progress);
     scan.run(false, &mut |item| builder.add(item))?;

@@ -15,7 +15,7 @@ const WIDTH: usize = 48;
 const MOST_GAPS: usize = 10_000;
 
 /// What comes next.
-pub(super) enum Next {
+pub(crate) enum Next {
     Entry(UserKey, UserValue),
     /// Nothing could be read between these two, if anything was there.
     Gap {
@@ -25,7 +25,7 @@ pub(super) enum Next {
     },
 }
 
-pub(super) struct Walk<'a> {
+pub(crate) struct Walk<'a> {
     keyspace: &'a Keyspace,
     end: Vec<u8>,
     entries: Option<fjall::Iter>,
@@ -35,7 +35,7 @@ pub(super) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     /// From `begin` on, before `end`.
-    pub(super) fn new(keyspace: &'a Keyspace, begin: &[u8], end: &[u8]) -> Self {
+    pub(crate) fn new(keyspace: &'a Keyspace, begin: &[u8], end: &[u8]) -> Self {
         Self {
             entries: Some(keyspace.range(begin.to_vec()..end.to_vec())),
             keyspace,
@@ -45,7 +45,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    pub(super) fn next(&mut self) -> Option<Next> {
+    pub(crate) fn next(&mut self) -> Option<Next> {
         let item = self.entries.as_mut()?.next();
         match item.map(fjall::Guard::into_inner) {
             None => {

@@ -76,7 +76,7 @@ async fn a_directory_of_format_2_is_whole_after_its_upgrade_and_drains() {
     let raw = Raw::open(dir.path());
     assert_eq!(
         &*raw.keyspace("meta").get("format").unwrap().unwrap(),
-        3u32.to_be_bytes()
+        4u32.to_be_bytes()
     );
     // Deferred, dead, held and moved ones are all that is left of the old records.
     assert_eq!(raw.keys("records").len(), 4 + 3 + 1 + 1);

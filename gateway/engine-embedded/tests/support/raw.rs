@@ -8,7 +8,9 @@
 
 use std::path::Path;
 
-pub(crate) const KEYSPACES: [&str; 7] = ["meta", "gone", "records", "moves", "state", "expiry", "logs"];
+pub(crate) const KEYSPACES: [&str; 8] = [
+    "meta", "young", "gone", "records", "moves", "state", "expiry", "logs",
+];
 
 /// A closed engine's database.
 pub(crate) struct Raw {
