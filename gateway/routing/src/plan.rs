@@ -279,18 +279,13 @@ fn pack(digits: &str) -> Option<u64> {
     if digits.is_empty() {
         return None;
     }
-    let mut key = 0_u64;
-    let mut shift = 64_u32;
-    for octet in digits.bytes() {
-        if !octet.is_ascii_digit() {
-            return None;
-        }
-        if let Some(next) = shift.checked_sub(4) {
-            shift = next;
-            key |= (u64::from(octet & 0x0F) + 1) << shift;
-        }
-    }
-    Some(key)
+    let (known, more) = digits.as_bytes().split_at(digits.len().min(DIGITS));
+    let digit = |octet: u8| octet.is_ascii_digit().then_some(u64::from(octet & 0x0F) + 1);
+    let key = known
+        .iter()
+        .try_fold(0, |key, octet| Some(key << 4 | digit(*octet)?))?;
+    let behind = 4 * (DIGITS - known.len());
+    more.iter().all(u8::is_ascii_digit).then_some(key << behind)
 }
 
 fn bucket(key: u64) -> usize {

@@ -92,7 +92,8 @@ impl PrefixTable {
     /// The candidates of each prefix of these digits, with its length; the longest first. A prefix is looked up when it is
     /// asked for.
     pub(crate) fn chains<'a>(&'a self, digits: &'a str) -> impl Iterator<Item = (usize, Chain<'a>)> {
-        let is_number = digits.bytes().all(|octet| octet.is_ascii_digit());
+        let has_prefixes = !(self.packed.is_empty() && self.long.is_empty());
+        let is_number = has_prefixes && digits.bytes().all(|octet| octet.is_ascii_digit());
         let known = digits.len().min(PACKED);
         let key = if is_number { pack(digits) } else { 0 };
         let long = self.long.iter().filter(move |_| is_number);
