@@ -95,6 +95,13 @@ macro_rules! name {
             }
         }
 
+        /// The text, which is shared and not copied.
+        impl From<&$type> for Arc<str> {
+            fn from(name: &$type) -> Self {
+                Self::clone(&name.0)
+            }
+        }
+
         impl fmt::Display for $type {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(&self.0)

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use smsgw_config::LimitsSection;
 use smsgw_message::{ClientId, Encoding, Event, EventName, MessageLife, MtMessage, Record, Timestamp, names};
 use smsgw_queue::{
-    CommitError, CommitErrorKind, EngineError, Expected, Expiry, Full, Lane, StateKey, Step, StepId,
+    CommitError, CommitErrorKind, EngineError, Expected, Expiry, Flow, Full, Lane, StateKey, Step, StepId,
 };
 use std::fmt::Write;
 use tokio::time::{Instant, timeout_at};
@@ -69,7 +69,7 @@ fn given_up(message: &MtMessage, limits: &LimitsSection) -> Timestamp {
 /// The step: the message for the router unless it is for later, its life and its event. A face may add to it.
 pub(crate) fn step(shared: &Shared, message: MtMessage, limits: &LimitsSection) -> Step {
     let id = message.id;
-    let lane = Lane::new(message.class, &message.client);
+    let lane = Lane::new(message.class, Flow::new(&message.client));
     let event = Event {
         message: Some(id),
         client: Some(message.client.clone()),

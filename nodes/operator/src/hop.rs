@@ -10,7 +10,7 @@ use smsgw_message::{
     Address, Class, ClientId, Dispatch, Event, EventName, InDoubt, LinkId, MessageId, Record, ReportLevel,
     RerouteReason, SubmitOutcome, SubmitResult, Timestamp, Up,
 };
-use smsgw_queue::{Cost, DeadReason, Delivery, Expiry, Lane, ReleaseReason, Step, StepId};
+use smsgw_queue::{Cost, DeadReason, Delivery, Expiry, Flow, Lane, ReleaseReason, Step, StepId};
 use std::time::Duration;
 
 /// Which part it is, without its octets.
@@ -267,7 +267,7 @@ pub(crate) fn of_undecodable(raw: bytes::Bytes, account: &Account, id: MessageId
 /// All that comes up from an operator is one flow, answers to submits too: whatever order they became durable in is the
 /// order in which the router sees them, so a receipt does not overtake the answer that gave its id.
 fn lane(account: &Account) -> Lane {
-    Lane::new(Class::Transactional, account.id.as_str())
+    Lane::new(Class::Transactional, Flow::new(&account.id))
 }
 
 #[cfg(test)]

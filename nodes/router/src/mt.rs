@@ -13,9 +13,7 @@ use crate::recut;
 use crate::replace;
 use crate::report;
 use crate::work::{Hop, Keys, Unreadable};
-use smsgw_message::{
-    ClientNumbers, Dispatch, MessageLife, MtMessage, OperatorId, Record, SentAs, Timestamp, names,
-};
+use smsgw_message::{ClientNumbers, Dispatch, MessageLife, MtMessage, OperatorId, Record, SentAs, Timestamp};
 use smsgw_queue::{Expiry, StateKey, StepId};
 
 /// The hop of `mt.accepted`.
@@ -79,10 +77,10 @@ impl Hop for Mt {
                     };
                 }
                 life::handle_routed(&mut life, &decision, now, &mut changes);
-                let queue = names::mt_operator(operator);
+                let queue = plan.parts_of(operator);
                 let numbers = 1..=life.message.part_count();
                 for dispatch in numbers.filter_map(|number| dispatch(&life, number, operator)) {
-                    let (queue, lane) = (queue.as_str(), report::lane_of(&life));
+                    let (queue, lane) = (queue.clone(), report::lane_of(&life));
                     outcome = outcome.with(|step| step.publish(queue, lane, dispatch.to_record()));
                 }
             }

@@ -6,12 +6,13 @@
 //! Invariant PL-1: a plan that cannot be built changes nothing: the one before stays in force.
 
 use arc_swap::ArcSwap;
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use smsgw_config::{
     Alphabet, Config, ConfigHandle, Failover, LimitsSection, LongReceipts, MessageIds, Operator, Protocol,
     ReceiptState as Word, Snapshot, StateWord,
 };
-use smsgw_message::{Class, ClientId, MessageState, MtMessage, OperatorId, ReceiptState, Timestamp};
+use smsgw_message::{Class, ClientId, MessageState, MtMessage, OperatorId, ReceiptState, Timestamp, names};
+use smsgw_queue::QueueName;
 use smsgw_routing::{
     Decision, KeywordTable, Question, Refusal, RouteError, RouteTable, decide_mt, whole_text,
 };
@@ -47,6 +48,8 @@ pub(crate) struct Plan {
     habits: Arc<Habits>,
     has_failover: bool,
     may_rewrite: bool,
+    /// The queues of the operators' parts.
+    queues: FxHashMap<OperatorId, QueueName>,
     keywords: KeywordTable,
     /// What phones are answered with, as texts are compared.
     answers: FxHashSet<String>,
@@ -80,6 +83,9 @@ impl Plan {
                 Alphabet::Latin1 | Alphabet::Ascii => true,
                 Alphabet::Gsm7 | Alphabet::Gsm7Packed | Alphabet::Utf8 => false,
             }),
+            queues: (snapshot.config.operator.keys())
+                .map(|operator| (operator.clone(), QueueName::from(names::mt_operator(operator))))
+                .collect(),
             table,
             habits,
             keywords,
@@ -103,6 +109,12 @@ impl Plan {
     /// Where a message goes now.
     pub(crate) fn decide(&self, message: &MtMessage, now: Timestamp) -> Result<Decision<'_>, Refusal> {
         decide_mt(&self.table, Question::of(message, now))
+    }
+
+    /// The queue of an operator's parts.
+    pub(crate) fn parts_of(&self, operator: &OperatorId) -> QueueName {
+        let known = self.queues.get(operator).cloned();
+        known.unwrap_or_else(|| QueueName::from(names::mt_operator(operator)))
     }
 
     pub(crate) fn table(&self) -> &RouteTable {

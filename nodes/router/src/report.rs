@@ -17,7 +17,7 @@ use smsgw_message::text::decode_shifted;
 use smsgw_message::{
     Down, DownKind, Encoding, ForBind, MessageLife, MessageState, Origin, Record, Timestamp, names,
 };
-use smsgw_queue::{DeadReason, Expected, Expiry, Lane, QueueName, StateKey};
+use smsgw_queue::{DeadReason, Expected, Expiry, Flow, Lane, QueueName, StateKey};
 use std::sync::LazyLock;
 
 /// Characters of a message that its receipt quotes (SMPP 3.4 appendix B).
@@ -38,7 +38,7 @@ pub(crate) fn given_up_at(plan: &Plan, life: &MessageLife) -> Timestamp {
 
 /// The lane of everything that concerns a message.
 pub(crate) fn lane_of(life: &MessageLife) -> Lane {
-    Lane::new(life.message.class, &life.message.client)
+    Lane::new(life.message.class, Flow::new(&life.message.client))
 }
 
 /// Writes the record under its key ([`message_key`]), appends the events, publishes the reports.
