@@ -173,6 +173,8 @@ pub(crate) struct Board {
     /// What came and has no client, for `/metrics`.
     unowned: Row,
     scratch: String,
+    /// The route of the last event that had one, from phones or to them, and its value.
+    route: Option<((bool, u32), String)>,
     /// The hour of the last event, and where its increase is.
     current: Option<(Hour, usize)>,
 }
@@ -233,11 +235,11 @@ impl Board {
         }
         let of_phone = is_from_phone(event.name);
         if let Some(route) = event.route {
-            self.scratch.clear();
-            self.scratch.push_str(if of_phone { "mo." } else { "mt." });
-            // Not by `write!`: three times the work, for three events of each message.
-            self.scratch.push_str(&route.to_string());
-            self.add_scratch(increase, Dimension::Route, &effect);
+            let last = self.route.take().filter(|(last, _)| *last == (of_phone, route));
+            let way = if of_phone { "mo" } else { "mt" };
+            let named = last.unwrap_or_else(|| ((of_phone, route), format!("{way}.{route}")));
+            self.add(increase, Dimension::Route, &named.1, &effect);
+            self.route = Some(named);
         }
         let phone = if of_phone { event.from } else { event.to };
         if let Some(phone) = phone {
@@ -255,15 +257,11 @@ impl Board {
             self.scratch.push_str(client);
             self.scratch.push('/');
             self.scratch.push_str(from.text);
-            self.add_scratch(increase, Dimension::Sender, &effect);
+            let value = std::mem::take(&mut self.scratch);
+            self.add(increase, Dimension::Sender, &value, &effect);
+            self.scratch = value;
         }
         Ok(())
-    }
-
-    fn add_scratch(&mut self, increase: usize, dimension: Dimension, effect: &Effect<'_>) {
-        let value = std::mem::take(&mut self.scratch);
-        self.add(increase, dimension, &value, effect);
-        self.scratch = value;
     }
 
     fn add(&mut self, increase: usize, dimension: Dimension, value: &str, effect: &Effect<'_>) {
