@@ -5,7 +5,7 @@
 
 use crate::group::{Group, Write};
 use crate::lock;
-use crate::queues::{QueueCell, Queues};
+use crate::queues::QueueCell;
 use crate::work::Work;
 use smsgw_message::Timestamp;
 use smsgw_queue::index::QueueIndex;
@@ -86,7 +86,6 @@ impl Work {
             group.idle.push(number);
         }
         self.cells.remove(&cell.name);
-        Queues::drop_metrics(&cell.name);
         self.shared.queues.forget(cell);
     }
 }

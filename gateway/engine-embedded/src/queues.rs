@@ -130,8 +130,8 @@ impl Queues {
         }
     }
 
-    /// The gauges of a queue that is gone.
-    pub(crate) fn drop_metrics(queue: &QueueName) {
+    /// The gauges of a queue that is forgotten.
+    fn drop_metrics(queue: &QueueName) {
         metric::OCTETS.remove(&[queue.as_str()]);
         metric::HOLDS.remove(&[queue.as_str()]);
         for reason in DeadReason::ALL {
@@ -150,6 +150,7 @@ impl Queues {
         if index.is_empty() {
             self.tokens.fetch_max(index.next_token(), Ordering::Relaxed);
             cells.remove(&cell.name);
+            Self::drop_metrics(&cell.name);
         }
     }
 
