@@ -22,9 +22,9 @@ pub struct EmbeddedConfig {
     pub log_cache: u64,
     /// Budget of fjall's cache of table blocks (octets). Default 64 MiB.
     pub block_cache: u64,
-    /// How much a table in memory collects before it is written out (octets, at least 1 MiB); that of what is young eight
-    /// times, that of values four times, that of their times twice as much. A directory keeps what it was made with. What is
-    /// young may be twice as much. Default 16 MiB.
+    /// How much a table in memory collects before it is written out (octets, at least 1 MiB); those of what is
+    /// young and of values four times, that of their times twice as much. A directory keeps what it was made with. What is
+    /// young may be as much. Default 16 MiB.
     pub write_buffer: u64,
     /// Journals may take this much disk before the oldest is made superfluous (octets, at least 64 MiB).
     /// Less than what the tables in memory need has them written early. Default 384 MiB.

@@ -60,8 +60,8 @@ pub static DEAD_LETTERS: Gauge = Gauge::new(
     "Dead letters and corrupt records of a queue.",
     &["queue", "reason"],
 );
-/// Octets that groups of the last seconds wrote and that are not at their place yet. Follows the load up to twice
-/// `write_buffer`; a start has so much to put to its place.
+/// Octets that groups of the last two seconds wrote and that are not at their place yet. Follows the load up to 16 MiB; a
+/// start after a kill has so much to put to its place.
 pub static YOUNG_OCTETS: Gauge = Gauge::new(
     "smsgw_engine_young_octets",
     "Octets written lately that are not at their place yet.",

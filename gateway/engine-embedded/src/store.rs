@@ -193,7 +193,7 @@ impl Store {
             // Every group that publishes writes the next number here.
             keyspace("meta", 4 * MIB, false)?,
             // Entries live for some seconds; those that end before their table is written are not written at all.
-            keyspace("young", buffer.saturating_mul(8), false)?,
+            keyspace("young", buffer.saturating_mul(4), false)?,
             keyspace("gone", small, false)?,
             keyspace("records", buffer, false)?,
             keyspace("moves", small, false)?,

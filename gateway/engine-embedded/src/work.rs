@@ -147,7 +147,7 @@ impl Work {
         release: Release,
     ) -> Self {
         // With little room for generations, what fills them must not lie in `young`.
-        let young = config.write_buffer.saturating_mul(2).min(config.generation / 4);
+        let young = config.write_buffer.min(config.generation / 4);
         Self {
             shared,
             store,

@@ -13,8 +13,8 @@
 //! the two; a reminder that is due within [`SOON`] is in `expiry` from the start.
 //!
 //! # Limits
-//! `young` takes at most twice `write_buffer` octets, and as much again in memory; beyond that the oldest leave sooner. A
-//! start has as much to put to its place.
+//! `young` takes at most `write_buffer` octets, and as much again in memory; beyond that the oldest leave sooner. A start
+//! has as much to put to its place.
 
 use crate::config::OpenErrorKind;
 use crate::format::young::{Decoded, Encoder};

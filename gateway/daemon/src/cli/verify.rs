@@ -14,8 +14,9 @@ use std::path::{Path, PathBuf};
 /// Check the data directory of a gateway that is stopped, and repair it.
 ///
 /// Reads everything: journals, tables, every record and value, what says where each record is and when each value ends,
-/// logs and their readers. Changes nothing without --repair. The exit code is 0 when nothing is wrong, 1 when something
-/// is, 73 when something cannot be read back, 75 while a gateway runs in the directory.
+/// logs and their readers. Without --repair it changes nothing but what every start does first: what was written in the
+/// last seconds before a kill goes to its place. The exit code is 0 when nothing is wrong, 1 when something is, 73 when
+/// something cannot be read back, 75 while a gateway runs in the directory.
 #[derive(Debug, Args)]
 pub(crate) struct VerifyOptions {
     /// The data directory.
