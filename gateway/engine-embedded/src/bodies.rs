@@ -187,14 +187,8 @@ impl Generation {
 
     /// Octets that it takes on the disk, or will when its table in memory is written.
     pub(crate) fn size(&self) -> u64 {
-        let (_, in_memory) = self.memtable();
+        let in_memory = self.keyspace.tree.active_memtable().size();
         self.keyspace.disk_space().saturating_add(in_memory)
-    }
-
-    /// The table in memory that takes what is written now, and how large it is.
-    pub(crate) fn memtable(&self) -> (u64, u64) {
-        let memtable = self.keyspace.tree.active_memtable();
-        (memtable.id(), memtable.size())
     }
 
     /// Its records from a number on, without those that are gone.

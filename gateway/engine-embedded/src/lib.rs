@@ -48,6 +48,7 @@ mod space;
 mod store;
 mod turnover;
 mod values;
+mod walk;
 mod work;
 mod young;
 

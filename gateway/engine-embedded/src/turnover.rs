@@ -5,7 +5,8 @@
 //!     full, or old        nothing is left,            in this order, each durable before the next
 //!                         or the rest was copied to `records`, some in each group
 //! ```
-//! Knows no queue. Invariants: a generation is dropped only after every record of it is durably gone or in `records`;
+//! Records come here when they are not young any more (young.rs), and count from the start. Knows no queue. Invariants: a
+//! generation is dropped only after every record of it is durably gone or in `records`;
 //! at most [`PORTION`](crate::keeper) records are copied in one group; what is deleted was marked `dropped` durably before, so a
 //! start finds either all of it or something of which nothing counts.
 //!

@@ -13,20 +13,20 @@
 //! the two; a reminder that is due within [`SOON`] is in `expiry` from the start.
 //!
 //! # Limits
-//! `young` takes at most `write_buffer` octets, and as much again in memory; beyond that the oldest leave sooner. A start
-//! has as much to put to its place.
+//! `young` takes at most `write_buffer` octets and one group more, and as much again in memory: beyond that the oldest leave
+//! sooner. A start has as much to put to its place.
 
 use crate::config::OpenErrorKind;
 use crate::format::young::{Decoded, Encoder};
 use crate::format::{
     Broken, EXPIRY_HEAD, GenerationEntry, GenerationState, META_NEXT, RECORDS_HEAD, Reader, STATE_HEAD,
-    Value, YOUNG_HEAD, encode_record, expiry_key, state_key,
+    Value, YOUNG_HEAD, encode_record, expiry_key, generation_name, state_key,
 };
 use crate::generations;
 use crate::group::{Group, NewEntry};
-use crate::offline::walk::{Next, Walk};
 use crate::store::Store;
 use crate::values::{Trace, Written};
+use crate::walk::{Next, Walk};
 use crate::work::Work;
 use fjall::{Keyspace, OwnedWriteBatch, PersistMode};
 use rustc_hash::FxHashSet;
@@ -40,7 +40,7 @@ use tracing::info;
 const YOUTH: Duration = Duration::from_secs(2);
 /// What is due before this is over is looked for in `expiry`; what is due later leaves its youth before.
 const SOON: Duration = Duration::from_secs(60);
-/// Groups that leave with one group, and their octets: nobody waits long for them.
+/// Old groups that leave with one group, and their octets: nobody waits long for them.
 const GROUPS: usize = 64;
 const OCTETS: usize = 1024 * 1024;
 
@@ -103,10 +103,10 @@ impl Young {
             return self.groups.len();
         }
         let (mut ripe, mut octets) = (0, 0usize);
-        for group in self.groups.iter().take(GROUPS) {
+        for group in &self.groups {
             let old = now.saturating_duration_since(group.since) >= YOUTH;
             let too_many = self.octets.saturating_sub(octets) > self.most;
-            if !(old || too_many) || octets >= OCTETS {
+            if !too_many && (!old || ripe >= GROUPS || octets >= OCTETS) {
                 break;
             }
             ripe += 1;
@@ -414,8 +414,13 @@ pub(crate) fn settle(store: &Store, whatever_is_missing: bool) -> Result<(u64, V
     let next = groups
         .last()
         .map_or(next, |last| next.max(last.saturating_add(1)));
-    if (broken.is_empty() || whatever_is_missing) && !groups.is_empty() {
-        found.write(store)?;
+    if groups.is_empty() {
+        return Ok((next, broken));
+    }
+    let homes = Homes::of(store)?;
+    broken.extend(homes.missing.iter().cloned());
+    if broken.is_empty() || whatever_is_missing {
+        found.write(store, &homes)?;
         let mut batch = store.db.batch().durability(Some(PersistMode::SyncAll));
         for number in &groups {
             batch.remove_weak(&store.young, number.to_be_bytes());
@@ -458,8 +463,7 @@ impl Found {
         Ok(())
     }
 
-    fn write(&self, store: &Store) -> Result<(), OpenErrorKind> {
-        let homes = Homes::of(store)?;
+    fn write(&self, store: &Store, homes: &Homes) -> Result<(), OpenErrorKind> {
         let head = |keyspace: &Keyspace, key: &[u8]| -> Result<u64, OpenErrorKind> {
             let entry = keyspace.get(key).map_err(OpenErrorKind::Store)?;
             let number = entry.map_or(Ok(1), |entry| Reader(&entry).u64());
@@ -511,25 +515,36 @@ impl Found {
 }
 
 /// The generations that take records.
-struct Homes(Vec<(GenerationEntry, Keyspace)>);
+struct Homes {
+    all: Vec<(GenerationEntry, Keyspace)>,
+    /// What is not known of them. A record that is put beside its generation for it would come back once it is settled.
+    missing: Vec<String>,
+}
 
 impl Homes {
     fn of(store: &Store) -> Result<Self, OpenErrorKind> {
         let mut keyspaces = generations::keyspaces(store)?;
-        // What cannot be read of them is told by who reads them next; what would have gone there is safe in `records`.
-        let entries = generations::entries(store).unwrap_or_default();
-        let homes = entries.into_iter().filter_map(|(number, entry)| {
-            let entry = entry
-                .ok()
-                .filter(|entry| entry.state != GenerationState::Dropped)?;
-            Some((entry, keyspaces.remove(&number)?))
+        let mut homes = Self {
+            all: Vec::new(),
+            missing: Vec::new(),
+        };
+        let entries = generations::entries(store).unwrap_or_else(|why| {
+            homes.missing.push(why.to_string());
+            BTreeMap::new()
         });
-        Ok(Self(homes.collect()))
+        for (number, entry) in entries {
+            match (entry, keyspaces.remove(&number)) {
+                (Ok(entry), _) if entry.state == GenerationState::Dropped => {}
+                (Ok(entry), Some(keyspace)) => homes.all.push((entry, keyspace)),
+                (Ok(_) | Err(_), _) => homes.missing.push(generation_name(number)),
+            }
+        }
+        Ok(homes)
     }
 
     fn home(&self, id: u64) -> Option<&Keyspace> {
         let home = self
-            .0
+            .all
             .iter()
             .find(|(entry, _)| (entry.first.max(entry.from)..entry.end).contains(&id));
         home.map(|(_, keyspace)| keyspace)
@@ -575,10 +590,20 @@ mod tests {
         assert_eq!(few.ripe(start, true), 8);
         // Three above the bound.
         assert_eq!(young(13, start).ripe(start, false), 3);
-        assert_eq!(young(500, start).ripe(start, false), GROUPS, "no more at once");
-        let mut large = young(3, start);
-        large.groups.iter_mut().for_each(|group| group.octets = OCTETS);
-        assert_eq!(large.ripe(after(9_000), false), 1, "nor larger ones");
+        assert_eq!(
+            young(500, start).ripe(start, false),
+            490,
+            "however many those are"
+        );
+        let mut many = young(500, start);
+        many.most = usize::MAX;
+        assert_eq!(
+            many.ripe(after(90_000), false),
+            GROUPS,
+            "old ones not all at once"
+        );
+        many.groups.iter_mut().for_each(|group| group.octets = OCTETS);
+        assert_eq!(many.ripe(after(90_000), false), 1, "nor large ones");
     }
 
     #[test]

@@ -8,8 +8,8 @@
 use super::OfflineError;
 use super::report::What;
 use super::scan::{Scan, Sink, Verdict, hex};
-use super::walk::{Next, Walk};
 use crate::format::{LOGS_HEAD, LogMeta, Reader, block_key, decode_block, decode_block_key};
+use crate::walk::{Next, Walk};
 use bytes::Bytes;
 use smsgw_queue::transfer::{Item, LogEntry, LogHead};
 use smsgw_queue::{LogName, Position};

@@ -20,7 +20,6 @@ mod report;
 mod scan;
 mod transfer;
 mod verify;
-pub(crate) mod walk;
 
 pub use report::{Finding, Report, Weight};
 pub use scan::{Judge, Verdict};

@@ -11,13 +11,13 @@
 use super::OfflineError;
 use super::report::What;
 use super::scan::{Scan, Sink, hex};
-use super::walk::{Next, Walk};
 use crate::bodies::CHUNK;
 use crate::format::{
     GONE_HEAD, GenerationEntry, GenerationState, RECORDS_HEAD, Reader, decode_chunk, decode_chunk_key,
     generation_name, numbered_key,
 };
 use crate::generations::keyspaces;
+use crate::walk::{Next, Walk};
 use fjall::{Keyspace, UserValue};
 use rustc_hash::FxHashMap;
 use smsgw_queue::transfer::Item;

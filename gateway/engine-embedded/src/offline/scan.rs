@@ -5,13 +5,13 @@
 //! fits together, whatever was found.
 
 use super::report::{Report, What};
-use super::walk::{Next, Walk};
 use super::{Done, Held, OFTEN, OfflineError, Pass, Progress};
 use crate::format::{
     EXPIRY_HEAD, FORMAT, META_FORMAT, META_NEXT, META_NUMBERS, Move, OLDEST_FORMAT, RECORDS_HEAD, Reader,
     STATE_HEAD, Value, decode_expiry_key, decode_hold, decode_move, decode_record, expiry_key, state_key,
 };
 use crate::generations::keyspaces;
+use crate::walk::{Next, Walk};
 use bytes::Bytes;
 use fjall::Keyspace;
 use smsgw_message::{Class, Timestamp};

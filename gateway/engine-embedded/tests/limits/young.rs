@@ -272,3 +272,31 @@ async fn a_young_group_that_cannot_be_read_is_told_and_costs_no_other() {
     step.commit(engine.as_ref()).await.unwrap();
     assert_eq!(engine.depth(&"q".into()).ready, 10);
 }
+
+/// What is put beside a generation that nobody finds would come back when it is settled.
+#[tokio::test]
+async fn nothing_young_is_put_elsewhere_for_want_of_its_generation() {
+    let (dir, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let clock = ManualClock::new();
+    let engine = support::open(dir.path(), clock.clone());
+    publish(&engine, 0..50).await;
+    support::copy(dir.path(), killed.path());
+    drop(engine);
+    {
+        let raw = Raw::open(killed.path());
+        raw.keyspace("meta").insert(*b"g\0\0\0\x01", [9; 33]).unwrap();
+        raw.db.persist(fjall::PersistMode::SyncAll).unwrap();
+    }
+    let refused = EmbeddedEngine::open(support::config(killed.path()), clock.clone()).unwrap_err();
+    assert!(
+        matches!(refused.kind, OpenErrorKind::Damaged { .. }),
+        "{refused:?}"
+    );
+    let raw = Raw::open(killed.path());
+    assert_eq!((raw.keys("young").len(), raw.keys("records").len()), (1, 0));
+    drop(raw);
+    let repaired = repair(killed.path(), &super::verify::Letter, clock.now(), &mut |_| {}).unwrap();
+    assert!(repaired.aside.is_some());
+    let engine = support::open(killed.path(), clock.clone());
+    assert_eq!(numbers(&engine, Place::Ready).await, (0..50).collect());
+}
