@@ -66,6 +66,11 @@ impl Work {
                 Op::ReleaseAll(queue, scope) => group.hold(&self.cell(queue), scope, None),
             }
         }
+        for op in step.ops() {
+            if let Op::Advance(log, ..) = op {
+                self.log_change(log, group).trim();
+            }
+        }
         let wrote = !state.writes.is_empty();
         group.state.extend(state.writes);
         // A repeated step that had nothing left to write is answered as it was then.

@@ -209,6 +209,10 @@ impl LogChange {
                 self.readers.insert(reader.to_owned(), to);
             }
         }
+    }
+
+    /// What every reader has passed is no longer kept: once all of a step is done, which may bring several readers.
+    pub(crate) fn trim(&mut self) {
         if let Some(slowest) = self.readers.values().min() {
             self.first = self.first.max(*slowest);
         }

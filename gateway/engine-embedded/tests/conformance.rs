@@ -56,7 +56,13 @@ impl Harness for Embedded {
 
 smsgw_queue::conformance!(Embedded);
 
+/// A sample by default; with `SMSGW_FULL_SWEEP=1` enough of them to meet what two changes of one step do to each other.
 #[test]
 fn random_acts_leave_what_the_model_says() {
-    smsgw_queue::conformance::model::run::<Embedded>(40, 60);
+    let cases = if std::env::var_os("SMSGW_FULL_SWEEP").is_some() {
+        4000
+    } else {
+        40
+    };
+    smsgw_queue::conformance::model::run::<Embedded>(cases, 60);
 }

@@ -88,6 +88,19 @@ pub async fn log_is_trimmed_behind_its_slowest_reader<H: Harness>() {
     assert_eq!(read(&engine, 0, ALL).await, expected(20..30));
 }
 
+pub async fn readers_that_begin_in_one_step_begin_together<H: Harness>() {
+    let harness = H::open().await;
+    let engine = harness.engine();
+    append(&engine, 0..4).await;
+    let both = step()
+        .advance("log", "fast", Position(4))
+        .advance("log", "slow", Position(1));
+    ok(&engine, both).await;
+    assert_eq!(read(&engine, 0, ALL).await, expected(1..4));
+    assert_eq!(engine.position(&"log".into(), "slow").await.unwrap(), Position(1));
+    assert_eq!(engine.position(&"log".into(), "fast").await.unwrap(), Position(4));
+}
+
 pub async fn reader_position_survives_a_crash<H: Harness>() {
     let mut harness = H::open().await;
     append(&harness.engine(), 0..10).await;

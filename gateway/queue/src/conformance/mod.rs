@@ -141,6 +141,7 @@ macro_rules! conformance {
             log_is_read_in_the_order_of_appends,
             log_without_readers_keeps_everything,
             log_is_trimmed_behind_its_slowest_reader,
+            readers_that_begin_in_one_step_begin_together,
             reader_position_survives_a_crash,
             reader_neither_goes_back_nor_past_the_end,
             positions_never_return,
