@@ -16,6 +16,7 @@
 use std::fmt;
 
 use minicbor::{Decode, Encode};
+use smol_str::SmolStr;
 use thiserror::Error;
 
 use crate::gsm7;
@@ -183,8 +184,27 @@ pub struct Address {
     ton: Ton,
     #[n(1)]
     npi: Npi,
-    #[n(2)]
-    text: String,
+    #[cbor(n(2), with = "text")]
+    text: SmolStr,
+}
+
+/// The text in CBOR: as any other.
+mod text {
+    use minicbor::decode::{self, Decoder};
+    use minicbor::encode::{self, Encoder, Write};
+    use smol_str::SmolStr;
+
+    pub(super) fn encode<C, W: Write>(
+        text: &SmolStr,
+        e: &mut Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), encode::Error<W::Error>> {
+        e.str(text)?.ok()
+    }
+
+    pub(super) fn decode<C>(d: &mut Decoder<'_>, _: &mut C) -> Result<SmolStr, decode::Error> {
+        d.str().map(SmolStr::new)
+    }
 }
 
 impl Put for Ton {
@@ -288,7 +308,7 @@ impl Address {
         let as_sent = || Self {
             ton,
             npi,
-            text: text.to_owned(),
+            text: SmolStr::new(text),
         };
         let (plus, digits) = split_plus(text);
         if digits.is_empty() || !digits.bytes().all(|octet| octet.is_ascii_digit()) {
@@ -319,13 +339,13 @@ impl Address {
             Self {
                 ton: Ton::NETWORK_SPECIFIC,
                 npi: Npi::UNKNOWN,
-                text: digits.to_owned(),
+                text: SmolStr::new(digits),
             }
         } else if digits.starts_with('0') {
             Self {
                 ton: Ton::UNKNOWN,
                 npi: Npi::ISDN,
-                text: digits.to_owned(),
+                text: SmolStr::new(digits),
             }
         } else {
             Self::international(digits)
@@ -336,7 +356,7 @@ impl Address {
         Self {
             ton: Ton::INTERNATIONAL,
             npi: Npi::ISDN,
-            text: digits.to_owned(),
+            text: SmolStr::new(digits),
         }
     }
 
@@ -344,7 +364,7 @@ impl Address {
         Self {
             ton: Ton::ALPHANUMERIC,
             npi: Npi::UNKNOWN,
-            text: name.to_owned(),
+            text: SmolStr::new(name),
         }
     }
 

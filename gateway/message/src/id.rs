@@ -6,9 +6,9 @@
 use minicbor::decode::{self, Decoder};
 use minicbor::encode::{self, Encoder, Write};
 use minicbor::{Decode, Encode};
+use smol_str::{SmolStr, format_smolstr};
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -67,13 +67,13 @@ macro_rules! name {
     ($(#[$doc:meta])* $type:ident) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $type(Arc<str>);
+        pub struct $type(SmolStr);
 
         impl $type {
             /// Takes a text that is a valid name.
             pub fn try_new(text: &str) -> Result<Self, NameError> {
                 check(text)?;
-                Ok(Self(Arc::from(text)))
+                Ok(Self(SmolStr::new(text)))
             }
 
             /// The text.
@@ -95,10 +95,9 @@ macro_rules! name {
             }
         }
 
-        /// The text, which is shared and not copied.
-        impl From<&$type> for Arc<str> {
+        impl From<&$type> for SmolStr {
             fn from(name: &$type) -> Self {
-                Self::clone(&name.0)
+                name.0.clone()
             }
         }
 
@@ -155,7 +154,7 @@ impl LinkGroup {
 impl LinkId {
     /// The `n`-th link of an operator, counted from 1.
     pub fn new(operator: &OperatorId, n: usize) -> Self {
-        Self(Arc::from(format!("{operator}-{n}")))
+        Self(format_smolstr!("{operator}-{n}"))
     }
 }
 

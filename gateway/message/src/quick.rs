@@ -10,6 +10,7 @@ pub(crate) mod write;
 use crate::record::RecordError;
 use crate::{ClientId, LinkGroup, LinkId, MessageId, OperatorId, Timestamp};
 use minicbor::bytes::ByteVec;
+use smol_str::SmolStr;
 
 /// Major types (RFC 8949 section 3.1).
 const UNSIGNED: u8 = 0;
@@ -325,6 +326,13 @@ impl<'b> Quick<'b> for String {
     #[inline]
     fn read(octets: &mut Octets<'b>) -> Option<Self> {
         <&str>::read(octets).map(str::to_owned)
+    }
+}
+
+impl<'b> Quick<'b> for SmolStr {
+    #[inline]
+    fn read(octets: &mut Octets<'b>) -> Option<Self> {
+        <&str>::read(octets).map(Self::new)
     }
 }
 

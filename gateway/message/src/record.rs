@@ -15,7 +15,13 @@
 
 use bytes::Bytes;
 use minicbor::{Decode, Encode};
+use std::cell::RefCell;
 use thiserror::Error;
+
+thread_local! {
+    /// What is being written: a record is copied out with its own length, and so is kept no longer than it is.
+    static DRAFT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// A type that stands in queues, logs or state.
 pub trait Record: Encode<()> + for<'b> Decode<'b, ()> + Sized {
@@ -26,11 +32,13 @@ pub trait Record: Encode<()> + for<'b> Decode<'b, ()> + Sized {
 
     /// The record as it is stored.
     fn to_record(&self) -> Bytes {
-        let mut out = Vec::with_capacity(256);
-        out.push(Self::KIND);
-        out.push(Self::VERSION);
-        self.write_body(&mut out);
-        Bytes::from(out)
+        DRAFT.with_borrow_mut(|out| {
+            out.clear();
+            out.push(Self::KIND);
+            out.push(Self::VERSION);
+            self.write_body(out);
+            Bytes::copy_from_slice(out)
+        })
     }
 
     /// Writes the body of [`Record::VERSION`].

@@ -1,18 +1,18 @@
 //! Names inside an engine: queues, logs, state keys, lanes. Cheap to clone, compared as text.
 
+use smol_str::SmolStr;
 use smsgw_message::{Class, ClientId};
 use std::fmt;
-use std::sync::Arc;
 
 macro_rules! text {
     ($(#[$doc:meta])* $type:ident) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $type(Arc<str>);
+        pub struct $type(SmolStr);
 
         impl $type {
             /// The name of this text.
-            pub fn new(text: impl Into<Arc<str>>) -> Self {
+            pub fn new(text: impl Into<SmolStr>) -> Self {
                 Self(text.into())
             }
 
@@ -24,13 +24,13 @@ macro_rules! text {
 
         impl From<&str> for $type {
             fn from(text: &str) -> Self {
-                Self(Arc::from(text))
+                Self(SmolStr::new(text))
             }
         }
 
         impl From<String> for $type {
             fn from(text: String) -> Self {
-                Self(Arc::from(text))
+                Self(SmolStr::from(text))
             }
         }
 

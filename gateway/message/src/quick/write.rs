@@ -6,6 +6,7 @@
 use super::{ARRAY, BYTES, FALSE, NEGATIVE, NULL, TEXT, TRUE, UNSIGNED};
 use crate::{ClientId, LinkGroup, LinkId, MessageId, OperatorId, Timestamp};
 use minicbor::bytes::ByteVec;
+use smol_str::SmolStr;
 
 /// Writes a body.
 pub(crate) fn body<T: Put + minicbor::Encode<()>>(record: &T, out: &mut Vec<u8>) {
@@ -195,4 +196,4 @@ macro_rules! names {
     )+};
 }
 
-names!(ClientId OperatorId LinkGroup LinkId);
+names!(ClientId OperatorId LinkGroup LinkId SmolStr);
