@@ -13,6 +13,8 @@ use anyhow::{Context, bail, ensure};
 use cargo_metadata::Message;
 use clap::{Args, ValueEnum};
 
+use crate::cargo::{cargo, target_directory};
+
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Messages of clients in each round.
@@ -90,7 +92,7 @@ const NO_SUM: [&str; 2] = ["seed", "level"];
 
 pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     ensure!(options.rounds > 0 && options.messages > 0, "nothing to do");
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let target = target_directory(root);
     let place = target.join("chaos");
     std::fs::create_dir_all(&place).with_context(|| place.display().to_string())?;
     let (executable, binary) = build(root, &place, options.release)?;
@@ -173,7 +175,7 @@ fn seed_of_now() -> anyhow::Result<u32> {
 
 /// Builds scenario and binary, and copies both.
 fn build(root: &Path, place: &Path, release: bool) -> anyhow::Result<(PathBuf, PathBuf)> {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = cargo();
     command.current_dir(root).args([
         "test",
         "--locked",

@@ -11,6 +11,8 @@ use std::process::Command;
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 
+use crate::cargo::{Rustc, cargo, target_directory};
+
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Targets to run; none: all of them.
@@ -39,8 +41,7 @@ const COVERAGE: &[&str] = &[
 ];
 
 pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    let place = target.join("fuzz");
+    let place = target_directory(root).join("fuzz");
     let binary = build(root, &place)?;
     let listed = Command::new(&binary)
         .env("SMSGW_FUZZ_TARGET", "list")
@@ -83,10 +84,9 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
 }
 
 fn build(root: &Path, place: &Path) -> anyhow::Result<PathBuf> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     // With a named target, the flags stay away from build scripts and macros, which could not be linked with them.
-    let host = host(&cargo)?;
-    let built = Command::new(&cargo)
+    let Rustc { host, .. } = Rustc::ask(root)?;
+    let built = cargo()
         .current_dir(root)
         .args([
             "build",
@@ -110,14 +110,6 @@ fn build(root: &Path, place: &Path) -> anyhow::Result<PathBuf> {
         .context("cargo cannot be started")?;
     ensure!(built.success(), "the instrumented build failed");
     Ok(place.join("build").join(host).join("release/smsgw-fuzz"))
-}
-
-fn host(cargo: &std::ffi::OsStr) -> anyhow::Result<String> {
-    let version = Command::new(cargo).args(["version", "--verbose"]).output()?;
-    String::from_utf8(version.stdout)?
-        .lines()
-        .find_map(|line| line.strip_prefix("host: ").map(str::to_owned))
-        .context("cargo does not name its host")
 }
 
 /// Runs one target; false when it broke.

@@ -2,8 +2,10 @@
 //!
 //! It is the only place that knows how the project is checked; CI calls it and adds nothing.
 
+mod cargo;
 mod chaos;
 mod check;
+mod dist;
 mod fuzz;
 mod tidy;
 
@@ -32,6 +34,9 @@ enum Task {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Build the binary that is shipped, with a profile of the gateway under load: target/dist/smsgw. Takes 20 minutes on two
+    /// cores.
+    Dist(dist::Options),
     /// Run the fuzz targets of ops/fuzz, guided by coverage, on the stable toolchain.
     Fuzz(fuzz::Options),
     /// Run the gateway between carriers that misbehave at random: nothing lost, nothing reported wrongly, every duplicate
@@ -45,6 +50,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(&root),
         Task::Test(options) => check::run(&root, &options),
         Task::Bench { arguments } => bench(&root, &arguments),
+        Task::Dist(options) => dist::run(&root, &options),
         Task::Fuzz(options) => fuzz::run(&root, &options),
         Task::Chaos(options) => chaos::run(&root, &options),
     });
@@ -59,16 +65,14 @@ fn main() -> ExitCode {
 
 /// The binary measures itself: it is gateway, simulated carrier, sink and load in one.
 fn bench(root: &Path, arguments: &[String]) -> anyhow::Result<()> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let build = ["build", "--release", "--locked", "--package", "smsgw-daemon"];
-    let built = Command::new(cargo)
+    let built = cargo::cargo()
         .current_dir(root)
         .args(build)
         .status()
         .context("cargo cannot be started")?;
     anyhow::ensure!(built.success(), "the release build failed");
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    let binary = target.join("release/smsgw");
+    let binary = cargo::target_directory(root).join("release/smsgw");
     let ran = Command::new(&binary)
         .arg("bench")
         .arg("--gateway-bin")

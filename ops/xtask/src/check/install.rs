@@ -17,6 +17,7 @@ use super::command::{Tool, find};
 /// Programs and the Debian packages that bring them.
 const PROGRAMS: &[(&str, &str)] = &[
     ("cc", "gcc"),
+    ("make", "make"),
     ("git", "git"),
     ("node", "nodejs"),
     ("npm", "npm"),

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 
+use crate::cargo::target_directory;
 use command::Tool;
 use tally::Tally;
 
@@ -230,11 +231,6 @@ fn close(report: &[(Step, Ended, Duration)], tally: &Tally, options: &Options) -
         bail!("no test ran");
     }
     Ok(())
-}
-
-/// Where cargo builds: tests find the peers beside it.
-fn target_directory(root: &Path) -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |directory| root.join(directory))
 }
 
 #[cfg(test)]
