@@ -31,7 +31,7 @@ use std::process::ExitCode;
 
 /// Records are made on one thread and freed on another, which the C library's allocator pays for with locks.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     cli::Cli::parse().execute()

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 /// As in the daemon.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const MOST: u64 = 20_000_000;
 
