@@ -10,10 +10,12 @@ use crate::harness::{Carrier, Gateway, Receiver, free_port, usual};
 use behaved::Behaved;
 use std::time::Duration;
 
-/// 99 of 100 answers to the well-behaved sessions take no longer …
-const P99: Duration = Duration::from_millis(50);
-/// … or no longer than so many times what they take when nobody attacks: other tests run on the same cores, and a build
-/// without optimisation is slow by itself.
+/// Every other answer to the well-behaved sessions takes no longer …
+const P50: Duration = Duration::from_millis(25);
+/// … nor 99 of 100 than this: attackers and gateway share two cores, and the slowest of a hundred answers waits for 140 ms on a
+/// busy machine, with and without an attack. Whoever waits for an attacker waits for its timeout, which is 3 s at least.
+const P99: Duration = Duration::from_millis(500);
+/// … or no longer than so many times what they take when nobody attacks: a build without optimisation is slow by itself.
 const SLOWER: u32 = 10;
 /// Memory that attacks may leave behind.
 const GROWTH_KIB: u64 = 96 * 1024;
@@ -89,8 +91,8 @@ async fn hostile_peers_are_answered_or_closed_and_hurt_nobody() {
     );
     assert!(count >= 80, "{count} cases");
     for (calm, attacked) in calm.iter().zip(&attacked) {
-        let most = P99.max(calm.p99 * SLOWER);
-        assert!(attacked.p99 < most, "{attacked:?} under attack, {calm:?} without");
+        let kept = attacked.p50 < P50.max(calm.p50 * SLOWER) && attacked.p99 < P99.max(calm.p99 * SLOWER);
+        assert!(kept, "{attacked:?} under attack, {calm:?} without");
         assert!(attacked.count > 50, "{attacked:?}");
     }
     assert!(grown < GROWTH_KIB, "{grown} KiB more");
