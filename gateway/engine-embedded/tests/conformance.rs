@@ -56,7 +56,8 @@ impl Harness for Embedded {
 
 smsgw_queue::conformance!(Embedded);
 
-/// A sample by default; with `SMSGW_FULL_SWEEP=1` enough of them to meet what two changes of one step do to each other.
+/// A sample by default; with `SMSGW_FULL_SWEEP=1` enough of them to meet what two changes of one step do to each other. That takes
+/// longer than nextest lets a test: `SMSGW_FULL_SWEEP=1 cargo test -p smsgw-engine-embedded random_acts`.
 #[test]
 fn random_acts_leave_what_the_model_says() {
     let cases = if std::env::var_os("SMSGW_FULL_SWEEP").is_some() {
