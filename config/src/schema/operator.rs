@@ -132,6 +132,16 @@ words! {
     }
 }
 
+impl Alphabet {
+    /// Whether texts in the GSM 7-bit alphabet may have characters that this one has not.
+    pub fn lacks_characters(self) -> bool {
+        match self {
+            Self::Latin1 | Self::Ascii => true,
+            Self::Gsm7 | Self::Gsm7Packed | Self::Utf8 => false,
+        }
+    }
+}
+
 words! {
     /// Which receipts speak for a long message.
     LongReceipts {

@@ -8,7 +8,7 @@ use crate::order::order;
 use crate::rewrite;
 use crate::route::{Action, RejectCode, Strategy};
 use crate::table::RouteTable;
-use smsgw_message::{OperatorId, SentAs};
+use smsgw_message::{OperatorId, Routed, SentAs};
 use std::cmp::Reverse;
 use thiserror::Error;
 
@@ -82,6 +82,15 @@ impl<'a> Decision<'a> {
     /// The first operator that is not out (tried already, say); `None` when none is left.
     pub fn operator_but(&self, is_out: impl Fn(&OperatorId) -> bool) -> Option<&'a OperatorId> {
         self.operators.iter().copied().find(|operator| !is_out(operator))
+    }
+
+    /// What it makes of a message.
+    pub fn routed(&self) -> Routed {
+        Routed {
+            operator: self.operator().clone(),
+            route: u32::try_from(self.route).ok(),
+            sent_as: self.sent_as.clone(),
+        }
     }
 
     /// All operators, in the order they are to be tried.

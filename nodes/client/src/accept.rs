@@ -1,7 +1,8 @@
 //! The accept: one step makes a message durable, whichever face it came by.
 //!
-//! The step publishes the message for the router and writes its life, its event, and what the face wants remembered
-//! with it (the answer to an idempotency key). Knows neither HTTP nor SMPP. Invariant: `Ok` is said after the commit;
+//! The step publishes the message and writes its life, its events, and what the face wants remembered with it (the answer to
+//! an idempotency key). The route that admission found is taken where the message needs nothing else of the router (ADR 0016):
+//! then it goes to its operator, else to the router. Knows neither HTTP nor SMPP. Invariant: `Ok` is said after the commit;
 //! after `Err(Refusal::Late)` the message may still be sent, after any other it is not.
 
 use crate::admission::content;
@@ -12,9 +13,13 @@ use crate::shared::Shared;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use smsgw_config::LimitsSection;
-use smsgw_message::{ClientId, Encoding, Event, EventName, MessageLife, MtMessage, Record, Timestamp, names};
+use smsgw_message::{
+    ClientId, Encoding, Event, EventName, MessageLife, MessageState, MtMessage, Record, Routed, Timestamp,
+    names,
+};
 use smsgw_queue::{
-    CommitError, CommitErrorKind, EngineError, Expected, Expiry, Flow, Full, Lane, StateKey, Step, StepId,
+    CommitError, CommitErrorKind, EngineError, Expected, Expiry, Flow, Full, Lane, QueueName, StateKey, Step,
+    StepId,
 };
 use std::fmt::Write;
 use tokio::time::{Instant, timeout_at};
@@ -66,8 +71,16 @@ fn given_up(message: &MtMessage, limits: &LimitsSection) -> Timestamp {
     message.valid_until.after(limits.receipt_grace)
 }
 
-/// The step: the message for the router unless it is for later, its life and its event. A face may add to it.
-pub(crate) fn step(shared: &Shared, message: MtMessage, limits: &LimitsSection) -> Step {
+/// The step: the message for its operator or the router unless it is for later, its life and its events. A face may add to it.
+///
+/// `routed` is where the message goes without the router. A step with an input gives none: no bound refuses it, so a queue that is
+/// full would take it all the same.
+pub(crate) fn step(
+    shared: &Shared,
+    message: MtMessage,
+    routed: Option<&Routed>,
+    limits: &LimitsSection,
+) -> Step {
     let id = message.id;
     let lane = Lane::new(message.class, Flow::new(&message.client));
     let event = Event {
@@ -89,10 +102,6 @@ pub(crate) fn step(shared: &Shared, message: MtMessage, limits: &LimitsSection) 
     let at = message.send_at.unwrap_or_else(|| given_up(&message, limits));
     let alarm = Expiry::Alarm(at, shared.alarms.clone(), lane.clone());
     let step = Step::new(StepId::accept(id));
-    let step = match message.send_at {
-        Some(_) => step,
-        None => step.publish(shared.accepted.clone(), lane, message.to_record()),
-    };
     let step = match &message.reference {
         None => step,
         // The last one under a reference is found: no read before the write, and nothing to contend for.
@@ -103,9 +112,28 @@ pub(crate) fn step(shared: &Shared, message: MtMessage, limits: &LimitsSection) 
             Expiry::At(given_up(&message, limits).after(limits.message_retention)),
         ),
     };
-    let life = MessageLife::accepted(message).to_record();
-    step.compare_and_put(names::message(id), Expected::Absent, life, alarm)
-        .append(shared.events.clone(), event.to_record())
+    let mut life = MessageLife::accepted(message);
+    let given = routed.map(|routed| {
+        life.state = MessageState::Queued;
+        life.give(routed, life.message.accepted_at)
+    });
+    let step = match routed {
+        Some(Routed { operator, .. }) => {
+            let queue = QueueName::from(names::mt_operator(operator));
+            (1..=life.message.part_count())
+                .filter_map(|number| life.dispatch(number, operator))
+                .fold(step, |step, part| {
+                    step.publish(queue.clone(), lane.clone(), part.to_record())
+                })
+        }
+        None if life.message.send_at.is_some() => step,
+        None => step.publish(shared.accepted.clone(), lane, life.message.to_record()),
+    };
+    let step = step.compare_and_put(names::message(id), Expected::Absent, life.to_record(), alarm);
+    let events = [Some(event), given].into_iter().flatten();
+    events.fold(step, |step, event| {
+        step.append(shared.events.clone(), event.to_record())
+    })
 }
 
 /// The text as it goes out, where it may be stored (`history.store_text`): every reader of the log gets to see it.

@@ -3,11 +3,12 @@
 //!
 //! ```text
 //! http/  request ─▶ who ─▶ message ─┐
-//!                                    ├─▶ admission ─▶ accept: one step mt.accepted, msg/<id>, events ─▶ answer
+//!                                    ├─▶ admission ─▶ accept: one step, see below ─▶ answer
 //! smpp/  submit  ─▶ who ─▶ message ─┘
 //! ```
-//! Knows no other node: what it leaves in `mt.accepted` is all that the router learns. Invariant: a 202 was durable
-//! before its first octet was written, and its message is never answered 404 afterwards.
+//! The step writes `msg/<id>` and events, and publishes to `mt.operator.<id>` what the route found by admission is enough for, else
+//! to `mt.accepted`. Knows no other node: what it leaves there is all that they learn. Invariant: a 202 was durable before its
+//! first octet was written, and its message is never answered 404 afterwards.
 //!
 //! # Limits
 //! HTTP/2 only inside TLS. Bodies may take up to

@@ -10,10 +10,10 @@
 //! error the message is what it was.
 //!
 //! # Limits
-//! Parts are found in the queue of their operator behind the record that routed them, among at most [`PAGES`] pages of the
-//! client's records; one that an administrator moved, that was tried before, or that is deferred is not. Parts on top are
-//! taken from the quotas of the present day and month, fewer ones are not given back. A message of a prepaid account keeps
-//! its number of parts, by which its price was put aside.
+//! Parts are found in the queue of their operator, among at most [`PAGES`] pages of the client's records behind the record that
+//! routed them, or behind those of earlier messages where the accept sent them there; one that an administrator moved, that was
+//! tried before, or that is deferred is not. Parts on top are taken from the quotas of the present day and month, fewer ones are
+//! not given back. A message of a prepaid account keeps its number of parts, by which its price was put aside.
 
 use crate::accept::{self, Refusal};
 use crate::admission::quota::{Period, UsedUp};
@@ -24,7 +24,10 @@ use smsgw_message::{
     ClientId, CounterSpend, Dispatch, EventName, MessageId, MessageLife, MessageState, MtMessage, OperatorId,
     Record, ReplaceRequest, ReplaceVerdict, Timestamp, WaitingParts, names,
 };
-use smsgw_queue::{Expected, Expiry, Lane, Look, Op, Place, QueueName, StateKey, Step, StepId, Versioned};
+use smsgw_queue::{
+    Browsed, Expected, Expiry, Lane, Look, Op, Page, Place, QueueName, RecordId, StateKey, Step, StepId,
+    Versioned,
+};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{debug, error};
@@ -35,6 +38,8 @@ const TRIES: usize = 5;
 const PAGE: usize = 256;
 /// Looks at most.
 const PAGES: usize = 8;
+/// By how much the order of records may differ from that of the times of their messages.
+const ASTRAY: Duration = Duration::from_secs(1);
 /// The first wait for the verdict, which doubles up to [`POLL_MOST`].
 const POLL: Duration = Duration::from_millis(2);
 const POLL_MOST: Duration = Duration::from_millis(100);
@@ -203,8 +208,7 @@ async fn admit<E>(
     Ok(spends.collect())
 }
 
-/// Finds the records of all parts. The step that wrote the message's record published them: their numbers are above that of
-/// its input. `None`: one of them does not wait there.
+/// Finds the records of all parts. `None`: one of them does not wait there.
 async fn locate<E>(
     shared: &Shared,
     life: &MessageLife,
@@ -213,19 +217,21 @@ async fn locate<E>(
     deadline: Instant,
 ) -> Result<Option<WaitingParts>, Denied<E>> {
     let queue = QueueName::from(names::mt_operator(operator));
-    let mut found = vec![None; life.parts.len()];
-    let mut after = Some(there.written_by.input_number());
-    for _ in 0..PAGES {
-        let look = Look::at(Place::Ready, PAGE)
+    let look = |after, max| {
+        let look = Look::at(Place::Ready, max)
             .of(life.message.client.as_str())
             .behind(after);
-        let page = timeout_at(deadline, shared.engine.look(&queue, look))
-            .await
-            .map_err(|_| Denied::Unreadable)?
-            .map_err(|error| {
-                error!(message_id = %life.message.id, %error, "the queue of a message to be replaced could not be read");
-                Denied::Unreadable
-            })?;
+        look_at(shared, &queue, look, life.message.id, deadline)
+    };
+    let mut found = vec![None; life.parts.len()];
+    let mut after = match there.written_by == StepId::accept(life.message.id) {
+        // Its accept published it, among others in the order of their time.
+        true => behind_earlier(life.message.accepted_at, |after| look(after, 1)).await?,
+        // The step that wrote the message's record published them: their numbers are above that of its input.
+        false => Some(there.written_by.input_number()),
+    };
+    for _ in 0..PAGES {
+        let page = look(after, PAGE).await?;
         for seen in page.records.iter().filter(|seen| !seen.leased_before) {
             let Ok(dispatch) = Dispatch::from_record(&seen.record) else {
                 continue;
@@ -250,6 +256,46 @@ async fn locate<E>(
         }
     }
     Ok(None)
+}
+
+/// A number behind which the records of messages stand that were accepted since: halves what is left until it is there. A
+/// record that waited for the router stands behind later ones, which is what [`ASTRAY`] is for.
+async fn behind_earlier<E, F>(
+    accepted_at: Timestamp,
+    first: impl Fn(Option<RecordId>) -> F,
+) -> Result<Option<RecordId>, Denied<E>>
+where
+    F: Future<Output = Result<Page, Denied<E>>>,
+{
+    let since = accepted_at.before(ASTRAY);
+    let (mut low, mut high) = (0_u64, u64::MAX);
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        let page = first(Some(RecordId::from_u64(middle))).await?;
+        let made_at = |seen: &Browsed| Some(Dispatch::from_record(&seen.record).ok()?.message.made_at());
+        // One that cannot be decoded is passed over with what is before it.
+        match page.records.first() {
+            Some(seen) if made_at(seen).is_none_or(|at| at < since) => low = middle,
+            Some(_) | None => high = middle,
+        }
+    }
+    Ok(Some(RecordId::from_u64(low)).filter(|_| low > 0))
+}
+
+async fn look_at<E>(
+    shared: &Shared,
+    queue: &QueueName,
+    look: Look,
+    message: MessageId,
+    deadline: Instant,
+) -> Result<Page, Denied<E>> {
+    timeout_at(deadline, shared.engine.look(queue, look))
+        .await
+        .map_err(|_| Denied::Unreadable)?
+        .map_err(|error| {
+            error!(message_id = %message, %error, "the queue of a message to be replaced could not be read");
+            Denied::Unreadable
+        })
 }
 
 /// Hands the request to the router and waits for its verdict.

@@ -245,7 +245,7 @@ async fn judge(
             });
         }
     };
-    let step = accept::step(shared, message, &config.limits);
+    let step = accept::step(shared, message, None, &config.limits);
     let step = admitted.add_to(step.settle(delivery));
     Ok(Verdict::Accepted(Box::new(one_more(
         step,

@@ -11,7 +11,7 @@ use crate::http::auth::Keys;
 use arc_swap::ArcSwap;
 use rustc_hash::FxHashMap;
 use smsgw_config::{ConfigHandle, Snapshot};
-use smsgw_message::{ClientId, MtMessage};
+use smsgw_message::{ClientId, Encoding, MtMessage, ReportLevel, Routed};
 use smsgw_routing::{Decision, PriceTable, Question, Refusal, RejectCode, RouteTable, decide_mt};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -96,20 +96,33 @@ impl Tables {
         })
     }
 
+    /// The route of a message that needs nothing else of the router, so that its accept sends it there: one part, for now, which
+    /// its operator carries as it is, of a client that is not told of each state (ADR 0016).
+    fn routed(&self, message: &MtMessage, decision: &Decision<'_>) -> Option<Routed> {
+        let operator = self.snapshot.config.operator.get(decision.operator())?;
+        let may_be_cut = message.encoding == Encoding::Gsm7 && operator.alphabet.lacks_characters();
+        let is_told_all = match message.report {
+            ReportLevel::None | ReportLevel::Final => false,
+            ReportLevel::All => true,
+        };
+        let is_plain = message.send_at.is_none() && message.parts.len() == 1 && !may_be_cut && !is_told_all;
+        is_plain.then(|| decision.routed())
+    }
+
     /// Judges a message by all that is in memory, and gives it its sender. Takes nothing: for a message that is about to be
     /// accepted ask [`check`](crate::admission::check).
     pub(crate) fn judge(&self, message: &mut MtMessage) -> Result<Admitted, Refused> {
         let account = self.account(&message.client).ok_or_else(no_account)?;
         account.judge(&self.for_all, message)?;
         // Behind the account: routes look at the sender that the message goes out with.
-        self.decide(message)?;
+        let routed = self.routed(message, &self.decide(message)?);
         let price = self
             .prices
             .price(&message.client, &message.to, message.accepted_at);
         let price = price.map(|price| Charge::of(price, message.part_count()));
         let quotas = account.spend(message)?;
         let (charge, reserve) = account.charge(message, price)?;
-        Ok(Admitted::new(charge, quotas, reserve))
+        Ok(Admitted::new(charge, quotas, reserve).routed_to(routed))
     }
 }
 

@@ -24,8 +24,8 @@ use crate::reroute;
 use smsgw_config::LongReceipts;
 use smsgw_message::segment::Part;
 use smsgw_message::{
-    Event, EventName, InDoubt, LifeEvent, LinkGroup, MessageLife, MessageState, OperatorId, PartLife,
-    ReceiptState, Report, ReportLevel, SubmitOutcome, SubmitResult, Timestamp, Via,
+    Event, EventName, InDoubt, LifeEvent, MessageLife, MessageState, OperatorId, PartLife, ReceiptState,
+    Report, ReportLevel, SubmitOutcome, SubmitResult, Timestamp,
 };
 use smsgw_routing::{Decision, Refusal};
 
@@ -110,26 +110,7 @@ pub(crate) fn handle_routed(
     now: Timestamp,
     out: &mut Changes,
 ) {
-    let operator = decision.operator();
-    life.route = u32::try_from(decision.route).ok();
-    for part in &mut life.parts {
-        part.state = MessageState::Queued;
-        part.via = Some(Via {
-            operator: operator.clone(),
-            group: LinkGroup::of(operator),
-        });
-        part.sent_as.clone_from(&decision.sent_as);
-    }
-    note(
-        life,
-        now,
-        EventName::MtRouted,
-        None,
-        Some(operator.as_str().to_owned()),
-    );
-    let mut event = event_of(life, now, EventName::MtRouted);
-    event.operator = Some(operator.clone());
-    out.events.push(event);
+    out.events.push(life.give(&decision.routed(), now));
     conclude(life, now, out);
 }
 
@@ -164,7 +145,7 @@ pub(crate) fn handle_recut(
             None,
             Some(format!("{word}: {detail}")),
         );
-        let mut event = event_of(life, now, EventName::MtRecut);
+        let mut event = life.event(now, EventName::MtRecut);
         event.operator = Some(operator.clone());
         out.events.push(event);
     }
@@ -176,7 +157,7 @@ pub(crate) fn handle_unroutable(life: &mut MessageLife, refusal: Refusal, now: T
     life.route = refusal.route().and_then(|route| u32::try_from(route).ok());
     end_open_parts(life, |_| (MessageState::Rejected, error));
     note(life, now, EventName::MtUnroutable, None, Some(error.to_owned()));
-    let mut event = event_of(life, now, EventName::MtUnroutable);
+    let mut event = life.event(now, EventName::MtUnroutable);
     event.error = Some(error.to_owned());
     out.events.push(event);
     conclude(life, now, out);
@@ -191,7 +172,7 @@ pub(crate) fn handle_late(life: &mut MessageLife, now: Timestamp, out: &mut Chan
 /// Its client wants it withdrawn. What no operator has (none was given it yet, or one gave it back) ends here; true when parts are with operators and unsent.
 pub(crate) fn handle_cancel(life: &mut MessageLife, now: Timestamp, out: &mut Changes) -> bool {
     note(life, now, EventName::MtCancelRequested, None, None);
-    out.events.push(event_of(life, now, EventName::MtCancelRequested));
+    out.events.push(life.event(now, EventName::MtCancelRequested));
     out.changed = true;
     let is_nowhere = |part: &PartLife| part.via.is_none() || reroute::is_waiting(part);
     for part in life
@@ -357,7 +338,7 @@ pub(crate) fn conclude(life: &mut MessageLife, at: Timestamp, out: &mut Changes)
             },
         );
         note(life, at, EventName::MtFinal, None, Some(detail));
-        let mut event = event_of(life, at, EventName::MtFinal);
+        let mut event = life.event(at, EventName::MtFinal);
         event.state = Some(life.state);
         event.error.clone_from(&life.error);
         event.after_sent_ms = after_sent_ms(life, at);
@@ -476,21 +457,4 @@ pub(crate) fn note(
 fn after_sent_ms(life: &MessageLife, at: Timestamp) -> Option<u64> {
     let sent = life.events.iter().rfind(|line| line.event == EventName::MtSent)?;
     u64::try_from(at.since(sent.at).as_millis()).ok()
-}
-
-pub(crate) fn event_of(life: &MessageLife, at: Timestamp, name: EventName) -> Event {
-    let message = &life.message;
-    let age = at.since(message.accepted_at).as_millis();
-    Event {
-        message: Some(message.id),
-        client: Some(message.client.clone()),
-        parts: message.part_count(),
-        age_ms: Some(u64::try_from(age).unwrap_or(u64::MAX)),
-        from: message.from.clone(),
-        to: Some(message.to.clone()),
-        reference: message.reference.clone(),
-        class: Some(message.class),
-        route: life.route,
-        ..Event::new(at, name)
-    }
 }

@@ -3,7 +3,8 @@
 //! Input: `mt.accepted`, records [`MtMessage`]. Invariant MT-1: a message is routed once; its parts are published in the
 //! step that writes `queued` into its record, all to one operator.
 //!
-//! The first operator of the route's order is taken; the others stand by for what it does not take (see `reroute`).
+//! The first operator of the route's order is taken; the others stand by for what it does not take (see `reroute`). What
+//! needs nothing that only the router has was sent on its way by its accept and does not come here (ADR 0016).
 
 use crate::life::{self, Changes};
 use crate::outcome::{Outcome, View};
@@ -13,7 +14,7 @@ use crate::recut;
 use crate::replace;
 use crate::report;
 use crate::work::{Hop, Keys, Unreadable};
-use smsgw_message::{ClientNumbers, Dispatch, MessageLife, MtMessage, OperatorId, Record, SentAs, Timestamp};
+use smsgw_message::{MessageLife, MtMessage, OperatorId, Record, Timestamp};
 use smsgw_queue::{Expiry, StateKey, StepId};
 
 /// The hop of `mt.accepted`.
@@ -79,7 +80,7 @@ impl Hop for Mt {
                 life::handle_routed(&mut life, &decision, now, &mut changes);
                 let queue = plan.parts_of(operator);
                 let numbers = 1..=life.message.part_count();
-                for dispatch in numbers.filter_map(|number| dispatch(&life, number, operator)) {
+                for dispatch in numbers.filter_map(|number| life.dispatch(number, operator)) {
                     let (queue, lane) = (queue.clone(), report::lane_of(&life));
                     outcome = outcome.with(|step| step.publish(queue, lane, dispatch.to_record()));
                 }
@@ -88,27 +89,6 @@ impl Hop for Mt {
         }
         report::put(outcome, plan, now, key, &life, seen.expected, changes)
     }
-}
-
-/// The record for a part (from 1), with the addresses that its route gives it.
-pub(crate) fn dispatch(life: &MessageLife, number: u16, operator: &OperatorId) -> Option<Dispatch> {
-    let index = usize::from(number).checked_sub(1)?;
-    let dispatch = Dispatch {
-        route: life.route,
-        ..life.message.dispatch(number, operator)?
-    };
-    let Some(SentAs { from, to }) = life.parts.get(index)?.sent_as.clone() else {
-        return Some(dispatch);
-    };
-    Some(Dispatch {
-        own: Some(ClientNumbers {
-            from: dispatch.from.clone(),
-            to: dispatch.to.clone(),
-        }),
-        from: from.or(dispatch.from),
-        to: to.unwrap_or(dispatch.to),
-        ..dispatch
-    })
 }
 
 /// Gives a long message the parts that its operator carries, and their reference.

@@ -8,7 +8,7 @@
 use arc_swap::ArcSwap;
 use rustc_hash::{FxHashMap, FxHashSet};
 use smsgw_config::{
-    Alphabet, Config, ConfigHandle, Failover, LimitsSection, LongReceipts, MessageIds, Operator, Protocol,
+    Config, ConfigHandle, Failover, LimitsSection, LongReceipts, MessageIds, Operator, Protocol,
     ReceiptState as Word, Snapshot, StateWord,
 };
 use smsgw_message::{Class, ClientId, MessageState, MtMessage, OperatorId, ReceiptState, Timestamp, names};
@@ -79,10 +79,8 @@ impl Plan {
                 let failover = &route.failover;
                 !failover.states.is_empty() || !failover.errors.is_empty() || failover.silence.is_some()
             }),
-            may_rewrite: (snapshot.config.operator.values()).any(|operator| match operator.alphabet {
-                Alphabet::Latin1 | Alphabet::Ascii => true,
-                Alphabet::Gsm7 | Alphabet::Gsm7Packed | Alphabet::Utf8 => false,
-            }),
+            may_rewrite: (snapshot.config.operator.values())
+                .any(|operator| operator.alphabet.lacks_characters()),
             queues: (snapshot.config.operator.keys())
                 .map(|operator| (operator.clone(), QueueName::from(names::mt_operator(operator))))
                 .collect(),

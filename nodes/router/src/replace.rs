@@ -135,7 +135,7 @@ pub(crate) fn handle(
             outcome = outcome.with(|step| step.discard(queue.as_str(), RecordId::from_u64(*record)));
         }
         // They were counted as given to it, and are given anew.
-        let mut event = life::event_of(&life, now, EventName::MtTakenBack);
+        let mut event = life.event(now, EventName::MtTakenBack);
         event.operator = Some(waiting.operator.clone());
         event.parts = u16::try_from(waiting.records.len()).unwrap_or(u16::MAX);
         outcome = outcome.event(&event);
@@ -169,7 +169,7 @@ fn begin_anew(life: &mut MessageLife, message: MtMessage, now: Timestamp, out: &
     life.parts = fresh.parts;
     life.route = None;
     life::note(life, now, EventName::MtReplaced, None, Some(detail));
-    out.events.push(life::event_of(life, now, EventName::MtReplaced));
+    out.events.push(life.event(now, EventName::MtReplaced));
     out.changed = true;
 }
 

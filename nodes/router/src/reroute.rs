@@ -25,7 +25,6 @@
 
 use crate::failover;
 use crate::life::{self, Changes};
-use crate::mt;
 use crate::outcome::{Note, Outcome};
 use crate::plan::Plan;
 use crate::recut::{self, Recut};
@@ -228,7 +227,7 @@ fn go_whole(
         give(part, operator, sent_as);
     }
     life::note(life, now, EventName::MtRerouted, None, Some(detail));
-    let mut event = life::event_of(life, now, EventName::MtRerouted);
+    let mut event = life.event(now, EventName::MtRerouted);
     event.operator = Some(operator.clone());
     out.events.push(event);
     out.changed = true;
@@ -250,7 +249,7 @@ fn go_alone(
     let detail = line(tried(part).last(), operator, Some(part));
     give(part, operator, sent_as);
     life::note(life, now, EventName::MtRerouted, Some(number), Some(detail));
-    let mut event = life::event_of(life, now, EventName::MtRerouted);
+    let mut event = life.event(now, EventName::MtRerouted);
     event.operator = Some(operator.clone());
     event.parts = 1;
     out.events.push(event);
@@ -356,7 +355,7 @@ pub(crate) fn handle(
     life::end_unspoken(life, plan.long_receipts(&from.operator), from);
     life::conclude(life, now, changes);
     for (number, to) in moved {
-        let Some(dispatch) = mt::dispatch(life, number, &to) else {
+        let Some(dispatch) = life.dispatch(number, &to) else {
             continue;
         };
         let (queue, lane) = (names::mt_operator(&to), report::lane_of(life));

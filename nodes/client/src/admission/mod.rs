@@ -41,7 +41,7 @@ use crate::admission::credit::Reserve;
 use crate::admission::quota::Spend;
 use crate::shared::Shared;
 use crate::tables::Tables;
-use smsgw_message::MtMessage;
+use smsgw_message::{MtMessage, Routed};
 use smsgw_queue::Step;
 use smsgw_routing::{Currency, MicroUnits, Price};
 use std::time::Duration;
@@ -159,6 +159,8 @@ impl Charge {
 pub(crate) struct Admitted {
     /// What it costs; `None` where no price is set.
     pub(crate) charge: Option<Charge>,
+    /// Where its accept sends it; `None` where the router has to decide.
+    pub(crate) routed: Option<Routed>,
     quotas: [Option<Spend>; 2],
     credit: Option<Reserve>,
 }
@@ -167,9 +169,15 @@ impl Admitted {
     pub(crate) fn new(charge: Option<Charge>, quotas: [Option<Spend>; 2], credit: Option<Reserve>) -> Self {
         Self {
             charge,
+            routed: None,
             quotas,
             credit,
         }
+    }
+
+    /// With the route by which its accept sends it.
+    pub(crate) fn routed_to(self, routed: Option<Routed>) -> Self {
+        Self { routed, ..self }
     }
 
     /// Puts what is spent into the step of the accept: behind what the step compares, so that a step which was done before

@@ -225,7 +225,7 @@ async fn accept(shared: &Shared, message: MtMessage) -> Result<MessageId, Option
     let (admitted, message) = asked(shared, message).await.map_err(|_| None)?;
     let id = message.id;
     let limits = &shared.tables.current().snapshot.config.limits;
-    let step = admitted.add_to(accept::step(shared, message, limits));
+    let step = admitted.add_to(accept::step(shared, message, None, limits));
     let deadline = Instant::now() + Duration::from_secs(30);
     accept::commit(shared, step, deadline)
         .await
@@ -278,7 +278,7 @@ async fn a_step_that_is_committed_twice_spends_once() {
         .await
         .unwrap();
     let limits = &shared.tables.current().snapshot.config.limits;
-    let step = admitted.add_to(accept::step(&shared, message, limits));
+    let step = admitted.add_to(accept::step(&shared, message, None, limits));
     let first = step.clone().commit(engine.as_ref()).await.unwrap();
     let again = step.commit(engine.as_ref()).await.unwrap();
     assert_eq!((first.sums, again.sums), (vec![-1], vec![-1]));

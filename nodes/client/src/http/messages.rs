@@ -110,7 +110,7 @@ async fn send(mut call: Call) -> Result<Answer, Problem> {
             body = %String::from_utf8_lossy(&octets), "request");
     }
     let until = accept::remembered_until(&message, &config.limits);
-    let step = accept::step(&shared, message, &config.limits);
+    let step = accept::step(&shared, message, admitted.routed.as_ref(), &config.limits);
     let step = match &key {
         None => step,
         Some(key) => key.remember(step, &answer, &location, until),

@@ -432,7 +432,12 @@ impl Batch<'_> {
     fn step(&self, part: &Part, named: MessageId, limits: &LimitsSection) -> Step {
         let until = accept::remembered_until(&part.message, limits).after(limits.message_retention);
         let id = part.message.id;
-        let step = accept::step(self.shared, part.message.clone(), limits);
+        let step = accept::step(
+            self.shared,
+            part.message.clone(),
+            part.admitted.routed.as_ref(),
+            limits,
+        );
         let step = if self.form == ClientMessageId::Short && id == named {
             let key = ident::key(&self.bind.client, id);
             let value = Bytes::copy_from_slice(id.as_bytes());

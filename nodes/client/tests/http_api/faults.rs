@@ -2,7 +2,7 @@
 //! request from making a second message.
 
 use crate::harness::{HELLO, Node, post};
-use smsgw_message::{MtMessage, Record, names};
+use smsgw_message::{Dispatch, Record};
 use smsgw_queue::{Engine, QueueName, Want};
 use smsgw_runtime::ChildState;
 use smsgw_testkit::{Prank, Pranks, restarts_below};
@@ -58,12 +58,17 @@ async fn requests_repeated_through_panics_and_lost_answers_make_one_message_each
         node.luck.calm();
         bystander.send(&with_key("bystander-2")).await;
         assert_eq!(bystander.answer().await.status, 202);
-        let queue = QueueName::from(names::MT_ACCEPTED);
+        let queue = QueueName::from("mt.operator.alpha");
         let want = Want::new(1_000, Duration::ZERO);
         let accepted = node.memory.checkout(&queue, want).await.unwrap();
         let messages: BTreeSet<String> = accepted
             .iter()
-            .map(|delivery| MtMessage::from_record(delivery.record()).unwrap().id.to_string())
+            .map(|delivery| {
+                Dispatch::from_record(delivery.record())
+                    .unwrap()
+                    .message
+                    .to_string()
+            })
             .collect();
         assert_eq!(
             (accepted.len(), messages.len()),

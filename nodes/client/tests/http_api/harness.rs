@@ -14,6 +14,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+/// Where an accept puts a message of a part: to the router, or to the operator of its route.
+pub(crate) const WAYS: [&str; 2] = [names::MT_ACCEPTED, "mt.operator.alpha"];
+
 pub(crate) struct Node {
     pub(crate) memory: Arc<MemoryEngine>,
     pub(crate) engine: Arc<MoodyEngine>,
@@ -98,8 +101,11 @@ impl Node {
             .collect()
     }
 
+    /// Messages that wait, for the router or for their operator.
     pub(crate) fn accepted(&self) -> u64 {
-        self.engine.depth(&QueueName::from(names::MT_ACCEPTED)).ready
+        WAYS.map(|queue| self.engine.depth(&QueueName::from(queue)).ready)
+            .iter()
+            .sum()
     }
 }
 

@@ -18,7 +18,7 @@ mod sending;
 mod tls;
 
 use harness::*;
-use smsgw_message::{Event, EventName, MessageId, MessageLife, MtMessage, Record, names};
+use smsgw_message::{Dispatch, Event, EventName, MessageId, MessageLife, MessageState, Record, names};
 use smsgw_queue::{EngineError, Expected, Expiry, Op};
 use smsgw_runtime::Exit;
 use smsgw_testkit::Mood;
@@ -28,7 +28,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 #[tokio::test]
-async fn an_accept_is_one_step_with_message_life_and_event() {
+async fn an_accept_is_one_step_with_message_life_and_events() {
     let node = Node::start("").await;
     let answer = node.ask(&post(HELLO)).await;
     assert_eq!(answer.status, 202, "{answer:?}");
@@ -48,19 +48,26 @@ async fn an_accept_is_one_step_with_message_life_and_event() {
         let steps = node.steps();
         assert_eq!(steps.len(), 1);
         let [
-            Op::Publish(queue, lane, record, None),
             Op::Put(index, last, Expected::Any, Expiry::At(gone)),
+            Op::Publish(queue, lane, record, None),
             Op::Put(key, life, Expected::Absent, Expiry::Alarm(at, alarms, _)),
             Op::Append(log, event),
+            Op::Append(_, routed),
         ] = steps[0].ops()
         else {
             panic!("{:?}", steps[0]);
         };
         assert_eq!(
             (queue.as_str(), lane.flow.as_str(), lane.class.as_str()),
-            ("mt.accepted", "acme", "otp")
+            ("mt.operator.alpha", "acme", "otp")
         );
-        let message = MtMessage::from_record(record).unwrap();
+        let life = MessageLife::from_record(life).unwrap();
+        assert_eq!((life.state, life.route), (MessageState::Queued, Some(1)));
+        let message = &life.message;
+        assert_eq!(
+            Some(Dispatch::from_record(record).unwrap()),
+            life.dispatch(1, &"alpha".parse().unwrap())
+        );
         assert_eq!((message.id, message.reference.as_deref()), (id, Some("order-7")));
         assert_eq!(
             message.valid_until,
@@ -77,7 +84,6 @@ async fn an_accept_is_one_step_with_message_life_and_event() {
                     .after(Duration::from_secs((24 + 7 * 24) * 3600))
             )
         );
-        assert_eq!(MessageLife::from_record(life).unwrap().message, message);
         assert_eq!(
             (*at, alarms.as_str()),
             (
@@ -90,12 +96,16 @@ async fn an_accept_is_one_step_with_message_life_and_event() {
             (log.as_str(), event.name, event.message),
             ("events", EventName::MtAccepted, Some(id))
         );
+        let routed = Event::from_record(routed).unwrap();
+        assert_eq!((routed.name, routed.message), (EventName::MtRouted, Some(id)));
+        assert_eq!(routed.operator.unwrap().as_str(), "alpha");
     }
     let path = format!("/v1/messages/{id}");
     let view = node.ask(&get(&path, "acme-key")).await;
     assert_eq!(view.status, 200);
     assert_eq!(view.json()["events"][0]["event"], "mt_accepted");
-    assert_eq!(view.json()["parts"][0]["state"], "accepted");
+    assert_eq!(view.json()["events"][1]["event"], "mt_routed");
+    assert_eq!(view.json()["parts"][0]["state"], "queued");
     node.ask(&get(&path, "other-key"))
         .await
         .is_problem(404, "not_found");

@@ -2,7 +2,7 @@
 
 use crate::harness::*;
 use smsgw_message::{
-    CancelRequest, MessageId, MessageLife, MessageState, MtMessage, Record, Timestamp, names,
+    CancelRequest, Dispatch, MessageId, MessageLife, MessageState, Record, Timestamp, names,
 };
 use smsgw_queue::{Engine, Expected, Expiry, Op, Step, StepId};
 
@@ -20,7 +20,7 @@ async fn life(node: &Node, id: MessageId) -> MessageLife {
 }
 
 #[tokio::test]
-async fn what_is_asked_of_the_carrier_reaches_the_router_and_the_view() {
+async fn what_is_asked_of_the_carrier_reaches_its_operator_and_the_view() {
     let node = Node::start("").await;
     let more = r#","priority":3,"protocol_id":64,"service_type":"CMT","replace_if_present":true,"tags":["spring","b"],"message_class":2,"tlvs":[{"tag":"0x1401","value":"00FF"}]"#;
     let answer = node.ask(&post(&body(more))).await;
@@ -33,7 +33,7 @@ async fn what_is_asked_of_the_carrier_reaches_the_router_and_the_view() {
         };
         record.clone()
     };
-    let message = MtMessage::from_record(&record).unwrap();
+    let message = Dispatch::from_record(&record).unwrap();
     let options = message.options.unwrap();
     assert_eq!(
         (options.priority, options.protocol_id, message.message_class),
@@ -49,6 +49,73 @@ async fn what_is_asked_of_the_carrier_reaches_the_router_and_the_view() {
     let options = serde_json::json!({"priority": 3, "protocol_id": 64, "service_type": "CMT", "replace_if_present": true,
         "tlvs": [{"tag": "0x1401", "value": "00ff"}]});
     assert_eq!(view["options"], options);
+}
+
+#[tokio::test]
+async fn a_message_takes_the_route_of_its_accept_unless_it_needs_the_router() {
+    let node = Node::start(
+        "[operator.latin]\nprotocol = \"smpp\"\nhosts = [\"127.0.0.1:1\"]\nsystem_id = \"x\"\npassword = \"x\"\n\
+         alphabet = \"latin1\"\n[[route.mt]]\nprefix = [\"43\"]\noperators = [\"latin\"]\nrewrite_from = [\"set:777\"]",
+    )
+    .await;
+    let (router, alpha, latin) = (
+        Some("mt.accepted"),
+        Some("mt.operator.alpha"),
+        Some("mt.operator.latin"),
+    );
+    let long = "x".repeat(161);
+    let now = i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap();
+    let in_an_hour = format!(r#","send_at":"{}""#, Timestamp::from_millis(now + 3_600_000));
+    for (to, text, more, expected) in [
+        ("491700000001", "Hello", "", alpha),
+        ("491700000001", "Hello", r#","report":"none""#, alpha),
+        ("491700000001", "Hello", r#","report":"all""#, router),
+        ("491700000001", &long, "", router),
+        ("491700000001", "Hello", &in_an_hour, None),
+        ("431700000001", "Hello", "", router),
+        ("431700000001", "Привет", "", latin),
+    ] {
+        let before = node.engine.steps().len();
+        let request = format!(r#"{{"to":"{to}","text":"{text}"{more}}}"#);
+        let answer = node.ask(&post(&request)).await;
+        assert_eq!(answer.status, 202, "{request}: {answer:?}");
+        let id: MessageId = answer.json()["id"].as_str().unwrap().parse().unwrap();
+        let steps = node.engine.steps();
+        let accept = steps[before..]
+            .iter()
+            .find(|step| step.id() == StepId::accept(id))
+            .unwrap();
+        let published = accept.ops().iter().find_map(|op| match op {
+            Op::Publish(queue, _, record, _) => Some((queue.as_str().to_owned(), record.clone())),
+            _ => None,
+        });
+        assert_eq!(
+            published.as_ref().map(|(queue, _)| queue.as_str()),
+            expected,
+            "{request}"
+        );
+        let life = life(&node, id).await;
+        let (state, named) = match expected {
+            None => (MessageState::Scheduled, None),
+            Some("mt.accepted") => (MessageState::Accepted, None),
+            Some(queue) => (MessageState::Queued, queue.strip_prefix("mt.operator.")),
+        };
+        let via = life.parts[0].via.as_ref().map(|via| via.operator.as_str());
+        assert_eq!(
+            (life.state, via, life.parts[0].state),
+            (state, named, state),
+            "{request}"
+        );
+        if expected == latin {
+            let part = Dispatch::from_record(&published.unwrap().1).unwrap();
+            assert_eq!(part.from.unwrap().as_str(), "777", "as the route rewrites it");
+            assert_eq!(
+                part.own.unwrap().from,
+                life.message.from,
+                "and as the client gave it"
+            );
+        }
+    }
 }
 
 #[tokio::test]
@@ -214,7 +281,7 @@ async fn a_withdrawal_is_written_for_the_router_in_one_step_unless_it_is_too_lat
     assert_eq!(answer.status, 202, "{answer:?}");
     assert_eq!(
         answer.json(),
-        serde_json::json!({"id": id, "state": "accepted", "cancel_requested": true})
+        serde_json::json!({"id": id, "state": "queued", "cancel_requested": true})
     );
     let message: MessageId = id.parse().unwrap();
     {

@@ -2,7 +2,7 @@
 
 use crate::harness::*;
 use smsgw_message::{Address, OptOut, Record, names};
-use smsgw_queue::{Expiry, Place, Step, StepId};
+use smsgw_queue::{Expiry, Step, StepId};
 use smsgw_runtime::{Clock, SystemClock};
 use smsgw_smpp::{CommandStatus, SubmitSm};
 
@@ -37,11 +37,7 @@ async fn a_phone_that_opted_out_is_an_invalid_destination() {
         esme.answer(from("12345")).await.0,
         CommandStatus::INVALID_DESTINATION
     );
-    assert_eq!(
-        node.depth(names::MT_ACCEPTED, Place::Ready),
-        2,
-        "what is refused is not there"
-    );
+    assert_eq!(node.waiting(), 2, "what is refused is not there");
     // The list of one account binds no other.
     let mut other = node
         .bind_as("other", "secret", smsgw_smpp::BindKind::Transceiver, 0x34)
@@ -63,7 +59,7 @@ async fn a_quota_that_is_used_up_is_message_queue_full_for_every_bind_of_the_acc
             CommandStatus::MESSAGE_QUEUE_FULL
         );
     }
-    assert_eq!(node.depth(names::MT_ACCEPTED, Place::Ready), 3);
+    assert_eq!(node.waiting(), 3);
     // A window full of submits at once takes what is left, and not one part more.
     node.config.publish(config("", "quota_day = 10"));
     for tag in 0..50 {
@@ -77,7 +73,7 @@ async fn a_quota_that_is_used_up_is_message_queue_full_for_every_bind_of_the_acc
         }
     }
     assert_eq!(taken, 7);
-    assert_eq!(node.depth(names::MT_ACCEPTED, Place::Ready), 10);
+    assert_eq!(node.waiting(), 10);
 }
 
 #[tokio::test]
@@ -100,5 +96,5 @@ async fn what_prepaid_credit_does_not_pay_for_is_submit_failed_and_not_one_part_
         }
     }
     assert_eq!(taken, 10);
-    assert_eq!(node.depth(names::MT_ACCEPTED, Place::Ready), 10);
+    assert_eq!(node.waiting(), 10);
 }

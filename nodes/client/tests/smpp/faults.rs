@@ -1,8 +1,6 @@
 //! Panics of the listener: the port opens again, who is bound does not notice.
 
 use crate::harness::*;
-use smsgw_message::names;
-use smsgw_queue::Place;
 use smsgw_runtime::ChildState;
 use smsgw_smpp::{BindKind, CommandStatus};
 use smsgw_testkit::restarts_below;
@@ -64,7 +62,7 @@ async fn a_panic_of_the_listener_opens_the_same_port_again_and_ends_no_session()
     let counted = smsgw_telemetry::exposition();
     let restarts = "smsgw_runtime_child_restarts_total{kind=\"listener\"} 3";
     assert!(counted.lines().any(|line| line == restarts), "{counted}");
-    assert_eq!(node.depth(names::MT_ACCEPTED, Place::Ready), 7);
+    assert_eq!(node.waiting(), 7);
     // Those that panicked left no place among the connections taken.
     node.until("the others left", |node| node.sessions.list().len() == 1)
         .await;

@@ -3,11 +3,11 @@
 
 use smsgw_config::{Config, ConfigHandle};
 use smsgw_message::{
-    Address, ClientId, Down, DownKind, Encoding, ForBind, MessageId, MessageState, MoDown, MtMessage,
-    OperatorId, Record, Report, Timestamp, names,
+    Address, ClientId, Dispatch, Down, DownKind, Encoding, ForBind, MessageId, MessageLife, MessageState,
+    MoDown, MtMessage, OperatorId, Record, Report, Timestamp, names,
 };
 use smsgw_node_client::{Sessions, supervise_watched};
-use smsgw_queue::{Engine, Lane, MemoryEngine, Place, QueueName, Step, StepId, Want};
+use smsgw_queue::{Engine, Lane, MemoryEngine, Place, QueueName, StateKey, Step, StepId, Want};
 use smsgw_runtime::{Clock, Strategy, Supervisor, SystemClock, Tree};
 use smsgw_smpp::{
     Address as WireAddress, BindKind, COctets, CommandStatus, DeliverSm, EsmeCommand, EsmeConfig, EsmeEvent,
@@ -24,6 +24,9 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(8);
+
+/// Where an accept puts a message of a part: to the router, or to the operator of its route.
+const WAYS: [&str; 2] = [names::MT_ACCEPTED, "mt.operator.alpha"];
 
 pub(crate) struct Node {
     pub(crate) engine: Arc<MoodyEngine>,
@@ -121,17 +124,29 @@ impl Node {
             .unwrap_or_else(|_| panic!("not in time: {what}"));
     }
 
-    /// The messages for the router, which are settled.
+    /// How many messages wait, for the router or for their operator.
+    pub(crate) fn waiting(&self) -> u64 {
+        WAYS.map(|queue| self.depth(queue, Place::Ready)).iter().sum()
+    }
+
+    /// The messages for the router and those for their operator, which are settled.
     pub(crate) async fn accepted(&self) -> Vec<MtMessage> {
-        let want = Want::new(10_000, Duration::ZERO);
-        let taken = self
-            .engine
-            .checkout(&QueueName::from(names::MT_ACCEPTED), want)
-            .await
-            .unwrap();
+        let mut taken = Vec::new();
+        for queue in WAYS {
+            let want = Want::new(10_000, Duration::ZERO);
+            taken.extend(self.engine.checkout(&queue.into(), want).await.unwrap());
+        }
         let mut messages = Vec::new();
         for delivery in &taken {
-            messages.push(MtMessage::from_record(delivery.record()).unwrap());
+            messages.push(match MtMessage::from_record(delivery.record()) {
+                Ok(message) => message,
+                Err(_) => {
+                    let part = Dispatch::from_record(delivery.record()).unwrap();
+                    let key = StateKey::from(names::message(part.message));
+                    let life = self.engine.get(vec![key]).await.unwrap().remove(0).unwrap();
+                    MessageLife::from_record(&life.value).unwrap().message
+                }
+            });
             Step::from(delivery)
                 .settle(delivery)
                 .commit(self.engine.as_ref())

@@ -17,7 +17,7 @@ mod tls;
 
 use harness::*;
 use smsgw_message::{MessageId, MessageLife, Origin, Record, ReportLevel, names};
-use smsgw_queue::{EngineError, Place};
+use smsgw_queue::EngineError;
 use smsgw_smpp::pdu::{Destination, QuerySm, SubmitMulti};
 use smsgw_smpp::{Address, BindKind, COctets, CommandStatus, EsmeCommand, EsmeEvent, Reply, Request};
 use smsgw_testkit::Mood;
@@ -88,7 +88,7 @@ async fn a_thousand_submits_at_once_are_each_answered_once() {
         ids.insert(id);
     }
     assert_eq!(ids.len(), 1000);
-    assert_eq!(node.depth(names::MT_ACCEPTED, Place::Ready), 1000);
+    assert_eq!(node.waiting(), 1000);
 }
 
 #[tokio::test]
@@ -305,5 +305,5 @@ async fn a_drain_answers_what_was_asked_and_unbinds() {
             }
         }
     });
-    assert_eq!(node.depth(names::MT_ACCEPTED, Place::Ready), accepted);
+    assert_eq!(node.waiting(), accepted);
 }

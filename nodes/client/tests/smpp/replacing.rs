@@ -2,8 +2,8 @@
 
 use crate::harness::*;
 use smsgw_message::{
-    CancelGroup, Encoding, LinkGroup, MessageId, MessageLife, MessageState, MtMessage, OperatorId, Record,
-    ReplaceRequest, ReplaceVerdict, ReportLevel, Via, names,
+    CancelGroup, Dispatch, Encoding, LinkGroup, MessageId, MessageLife, MessageState, MtMessage, OperatorId,
+    Record, ReplaceRequest, ReplaceVerdict, ReportLevel, Via, names,
 };
 use smsgw_queue::{Engine, Expiry, Lane, Place, QueueName, Step, StepId, Want};
 use smsgw_smpp::pdu::{CancelSm, ReplaceSm};
@@ -33,6 +33,11 @@ async fn ask(esme: &mut Esme, replace: ReplaceSm) -> CommandStatus {
 
 async fn value(node: &Node, key: String) -> Option<smsgw_queue::Versioned> {
     node.engine.get(vec![key.into()]).await.unwrap().remove(0)
+}
+
+async fn life(node: &Node, given: &str) -> MessageLife {
+    let there = value(node, names::message(given.parse().unwrap())).await;
+    MessageLife::from_record(&there.unwrap().value).unwrap()
 }
 
 /// The router: takes the request, gives the verdict.
@@ -77,7 +82,7 @@ async fn a_message_is_replaced_as_its_router_says_and_the_answer_waits_for_that(
     let node = Node::start("", "").await;
     let mut esme = node.bind().await;
     let (_, given) = esme.answer(text("Hello")).await;
-    let before = node.accepted().await.remove(0);
+    let before = life(&node, &given).await.message;
     let replace = ReplaceSm {
         registered_delivery: 0,
         ..replacement(&given, "12345", b"Good bye")
@@ -85,11 +90,9 @@ async fn a_message_is_replaced_as_its_router_says_and_the_answer_waits_for_that(
     let (status, asked) = answered(&mut esme, &node, replace.clone(), ReplaceVerdict::Replaced).await;
     assert_eq!(status, CommandStatus::OK);
     let after = asked.message.unwrap();
-    assert_eq!(
-        (asked.waiting, asked.spends),
-        (None, Vec::new()),
-        "not routed, and no part on top"
-    );
+    let waiting = asked.waiting.unwrap();
+    assert_eq!((waiting.operator.as_str(), waiting.records.len()), ("alpha", 1));
+    assert_eq!(asked.spends, Vec::new(), "no part on top");
     assert_eq!(after.parts[0].data, b"Good bye");
     let expected = MtMessage {
         parts: after.parts.clone(),
@@ -238,12 +241,10 @@ async fn what_one_carrier_took_is_not_replaced_while_it_waits_for_another() {
     let node = Node::start("", "").await;
     let mut esme = node.bind().await;
     let (_, given) = esme.answer(text("Hello")).await;
-    let message = route(&node, 0).await;
-    let key = names::message(message.id);
-    let there = value(&node, key.clone()).await.unwrap();
-    let mut life = MessageLife::from_record(&there.value).unwrap();
+    let mut life = life(&node, &given).await;
+    let key = names::message(life.message.id);
     life.note(smsgw_message::LifeEvent {
-        at: message.accepted_at,
+        at: life.message.accepted_at,
         event: smsgw_message::EventName::MtSent,
         part: Some(1),
         detail: Some("beta".to_owned()),
@@ -420,6 +421,63 @@ async fn parts_at_an_operator_are_found_behind_others_and_not_when_one_is_taken(
         "it may be at the carrier"
     );
     assert_eq!(node.depth(names::ALARMS, Place::Ready), 0);
+}
+
+#[tokio::test]
+async fn a_message_that_its_accept_sent_to_the_operator_is_found_behind_thousands_of_others() {
+    let node = Node::start("", "").await;
+    let mut esme = node.bind().await;
+    let operator = OperatorId::try_new("alpha").unwrap();
+    let (_, first) = esme.answer(text("Hello")).await;
+    let first = life(&node, &first).await.message;
+    let publish = async |age: u64| {
+        let at = node.now().before(Duration::from_secs(age));
+        for n in 0..3_000_u64 {
+            let id = MessageId::from_parts(at.after(Duration::from_millis(n)), rand_of(age, n));
+            let other = MtMessage { id, ..first.clone() };
+            let record = other.dispatch(1, &operator).unwrap().to_record();
+            Step::new(StepId::accept(id))
+                .publish("mt.operator.alpha", Lane::new(first.class, &first.client), record)
+                .commit(node.engine.as_ref())
+                .await
+                .unwrap();
+        }
+    };
+    // Of an hour ago, of a quarter of one, then the message, then later ones: what was accepted before it is behind it in no page.
+    publish(3_600).await;
+    publish(900).await;
+    let (_, given) = esme.answer(text("Hello")).await;
+    publish(0).await;
+    let replace = replacement(&given, "12345", b"Bye");
+    let (status, asked) = answered(&mut esme, &node, replace.clone(), ReplaceVerdict::Replaced).await;
+    assert_eq!(status, CommandStatus::OK);
+    let [record] = asked.waiting.unwrap().records[..] else {
+        panic!("one part");
+    };
+    let look = node
+        .engine
+        .browse(&"mt.operator.alpha".into(), Place::Ready, None, 20_000);
+    let waiting = look.await.unwrap();
+    let named = waiting.iter().find(|seen| seen.id.as_u64() == record).unwrap();
+    assert_eq!(
+        Dispatch::from_record(&named.record).unwrap().message.to_string(),
+        given
+    );
+    // Once it is under lease nobody is asked.
+    let taken = node
+        .engine
+        .checkout(&"mt.operator.alpha".into(), Want::new(20_000, Duration::ZERO))
+        .await
+        .unwrap();
+    assert_eq!(taken.len(), 9_002);
+    assert_eq!(ask(&mut esme, replace).await, FAILED);
+}
+
+fn rand_of(age: u64, n: u64) -> [u8; 10] {
+    let mut random = [0; 10];
+    random[..8].copy_from_slice(&n.to_be_bytes());
+    random[8..].copy_from_slice(&u16::try_from(age).unwrap().to_be_bytes());
+    random
 }
 
 #[tokio::test]

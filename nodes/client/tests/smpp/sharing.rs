@@ -1,8 +1,6 @@
 //! Clients beside one another, and the operations that are seldom used.
 
 use crate::harness::*;
-use smsgw_message::names;
-use smsgw_queue::Place;
 use smsgw_smpp::{BindKind, CommandStatus, EsmeCommand, EsmeEvent, Request, SubmitSm};
 use smsgw_testkit::Mood;
 use std::collections::BTreeSet;
@@ -49,7 +47,7 @@ async fn data_sm_is_a_submit_with_its_text_in_message_payload_and_not_for_old_cl
         matches!(old.event().await, EsmeEvent::NotSent { .. }),
         "3.3 has no data_sm"
     );
-    assert_eq!(node.depth(names::MT_ACCEPTED, Place::Ready), 0);
+    assert_eq!(node.waiting(), 0);
 }
 
 #[tokio::test]
@@ -77,7 +75,7 @@ async fn two_clients_with_full_windows_are_each_answered_all_they_asked() {
     let (a, b) = tokio::join!(run(&mut first), run(&mut second));
     assert_eq!((a.len(), b.len()), (1500, 1500));
     assert!(a.is_disjoint(&b));
-    assert_eq!(node.depth(names::MT_ACCEPTED, Place::Ready), 2 * EACH);
+    assert_eq!(node.waiting(), 2 * EACH);
     let submitted: Vec<_> = node
         .sessions
         .list()
@@ -100,10 +98,7 @@ async fn a_client_that_floods_does_not_hold_up_another_ones_single_submits() {
     for tag in 0..FLOOD {
         flood.submit(tag, text("Hello")).await;
     }
-    node.until("the flood has begun", |node| {
-        node.depth(names::MT_ACCEPTED, Place::Ready) > 0
-    })
-    .await;
+    node.until("the flood has begun", |node| node.waiting() > 0).await;
     // Ten at a time the flood takes 200 commits of 20 ms: four seconds, for which nobody else may wait.
     for _ in 0..5 {
         let begun = std::time::Instant::now();

@@ -4,8 +4,8 @@
 //! final stays what it is, unless it was delivered after all.
 
 use super::{
-    Changes, EXPIRED, Meaning, NO_RECEIPT, NoSuchPart, Retry, conclude, event_of, failover, note, part_mut,
-    part_of, word,
+    Changes, EXPIRED, Meaning, NO_RECEIPT, NoSuchPart, Retry, conclude, failover, note, part_mut, part_of,
+    word,
 };
 use crate::reroute;
 use smsgw_config::LongReceipts;
@@ -119,7 +119,7 @@ pub(crate) fn handle_receipt(
     match meaning {
         Meaning::Intermediate => {
             note(life, receipt.at, EventName::MtProgress, Some(number), detail);
-            let mut event = event_of(life, receipt.at, EventName::MtProgress);
+            let mut event = life.event(receipt.at, EventName::MtProgress);
             event.operator = Some(receipt.via.operator.clone());
             event.parts = 1;
             out.events.push(event);

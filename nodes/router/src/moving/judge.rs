@@ -14,7 +14,7 @@ use super::units::{Unit, Waiting};
 use crate::life::{self, Changes};
 use crate::outcome::{Note, Outcome, Seen, View};
 use crate::plan::Plan;
-use crate::{mt, recut, report, reroute};
+use crate::{recut, report, reroute};
 use smsgw_message::{
     Event, EventName, MessageId, MessageLife, MessageState, OperatorId, PartLife, Record, SentAs, Timestamp,
     Tries, names,
@@ -151,7 +151,7 @@ fn count(parts: &[&Waiting]) -> u64 {
 
 fn taken_back(now: Timestamp, from: &OperatorId, life: Option<&MessageLife>, parts: &[&Waiting]) -> Event {
     let mut event = match life {
-        Some(life) => life::event_of(life, now, EventName::MtTakenBack),
+        Some(life) => life.event(now, EventName::MtTakenBack),
         None => Event::new(now, EventName::MtTakenBack),
     };
     event.message = parts.first().map(|waiting| waiting.message);
@@ -285,7 +285,7 @@ fn go(
     }
     let detail = format!("{from} to {to}: moved by instruction");
     life::note(&mut life, now, EventName::MtRerouted, None, Some(detail));
-    let mut event = life::event_of(&life, now, EventName::MtRerouted);
+    let mut event = life.event(now, EventName::MtRerouted);
     event.operator = Some(to.clone());
     changes.events.push(event);
     changes.changed = true;
@@ -293,7 +293,7 @@ fn go(
     let mut outcome = report::put(moving.outcome, plan, now, &key, &life, expected, changes);
     let queue = names::mt_operator(&to);
     for number in 1..=life.message.part_count() {
-        let Some(dispatch) = mt::dispatch(&life, number, &to) else {
+        let Some(dispatch) = life.dispatch(number, &to) else {
             return Err(Stays::Unknown);
         };
         let (queue, lane) = (queue.as_str(), report::lane_of(&life));

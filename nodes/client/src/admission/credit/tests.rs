@@ -47,7 +47,7 @@ async fn accept(shared: &Shared, message: MtMessage) -> Result<MtMessage, Refusa
         .await
         .map_err(|_| Refusal::InsufficientCredit)?;
     let limits = &shared.tables.current().snapshot.config.limits;
-    let step = admitted.add_to(accept::step(shared, message.clone(), limits));
+    let step = admitted.add_to(accept::step(shared, message.clone(), None, limits));
     let deadline = Instant::now() + Duration::from_secs(30);
     accept::commit(shared, step, deadline).await.map(|()| message)
 }
@@ -149,7 +149,7 @@ async fn a_step_that_is_committed_twice_takes_once() {
     pay(&engine, 1_000_000).await;
     let (admitted, message) = admitted(&shared, message("491700000001", 1)).await.unwrap();
     let limits = &shared.tables.current().snapshot.config.limits;
-    let step = admitted.add_to(accept::step(&shared, message, limits));
+    let step = admitted.add_to(accept::step(&shared, message, None, limits));
     step.clone().commit(engine.as_ref()).await.unwrap();
     step.commit(engine.as_ref()).await.unwrap();
     assert_eq!(counters(&engine).await, (900_000, 100_000));

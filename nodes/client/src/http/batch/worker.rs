@@ -408,7 +408,7 @@ async fn expand(shared: &Shared, open: Open, mut step: Step, now: Timestamp, mos
                 Judged::Message(message) => {
                     let (message, admitted) = *message;
                     line.what = What::Accepted(message.to.as_str().to_owned(), message.id);
-                    step = merge(step, admitted.add_to(accept::step(shared, message, limits)));
+                    step = merge(step, admitted.add_to(accept::step(shared, message, None, limits)));
                     batch.accepted = batch.accepted.saturating_add(1);
                     tally.accepted = tally.accepted.saturating_add(1);
                     made += 1;
