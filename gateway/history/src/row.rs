@@ -200,6 +200,18 @@ pub(crate) struct DayRows {
     pub(crate) events: Vec<EventRow>,
 }
 
+impl DayRows {
+    /// A message that comes and goes within a batch has four events or more.
+    fn with_room(events: usize) -> Self {
+        let mut messages = FxHashMap::default();
+        messages.reserve(events / 4);
+        Self {
+            messages,
+            events: Vec::with_capacity(events),
+        }
+    }
+}
+
 /// Events on their way into the database, in the order of the log.
 #[derive(Debug, Clone)]
 pub struct Batch {
@@ -208,6 +220,8 @@ pub struct Batch {
     /// The first position that is not in it.
     pub(crate) next: u64,
     events: usize,
+    /// How many events the rows of the first day have room for from the start: few are of another one.
+    room: usize,
 }
 
 impl Batch {
@@ -218,13 +232,23 @@ impl Batch {
             days: BTreeMap::new(),
             next: from,
             events: 0,
+            room: 0,
         }
+    }
+
+    /// About so many events will come: their rows are not moved to larger places again and again.
+    #[must_use]
+    pub fn for_about(self, events: usize) -> Self {
+        Self { room: events, ..self }
     }
 
     /// Adds the event at a position; positions only grow.
     pub fn push(&mut self, position: u64, event: &Event) {
         let message = event.message.unwrap_or_else(|| lowest_id(event.at));
-        let day = self.days.entry(Day::of_id(message)).or_default();
+        let Self { days, room, .. } = self;
+        let day = days
+            .entry(Day::of_id(message))
+            .or_insert_with(|| DayRows::with_room(std::mem::take(room)));
         if let Some(id) = event.message
             && MessageRow::is_told_by(event.name)
         {

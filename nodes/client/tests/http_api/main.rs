@@ -157,6 +157,35 @@ async fn a_full_gateway_is_503_with_retry_after_until_there_is_room() {
 }
 
 #[tokio::test]
+async fn a_full_queue_of_an_operator_refuses_what_would_go_there() {
+    use smsgw_queue::{Bound, Bounds, Engine};
+    let node = Node::start(
+        "[operator.beta]\nprotocol = \"smpp\"\nhosts = [\"127.0.0.1:1\"]\nsystem_id = \"x\"\npassword = \"x\"\n\
+         [[route.mt]]\nprefix = [\"43\"]\noperators = [\"beta\"]",
+    )
+    .await;
+    node.engine.set_bounds(Bounds {
+        queue: Bound {
+            records: 2,
+            ..Bound::NONE
+        },
+        ..Bounds::NONE
+    });
+    let elsewhere = HELLO.replace("+49", "+43");
+    for (request, expected) in [
+        (HELLO, 202),
+        (HELLO, 202),
+        (HELLO, 503),
+        (&elsewhere, 202),
+        (HELLO, 503),
+    ] {
+        assert_eq!(node.ask(&post(request)).await.status, expected, "{request}");
+    }
+    node.ask(&post(HELLO)).await.is_problem(503, "overloaded");
+    assert_eq!(node.accepted(), 2);
+}
+
+#[tokio::test]
 async fn an_engine_that_cannot_store_is_503_and_stores_nothing() {
     let node = Node::start("request_timeout = \"1s\"").await;
     let errors = [

@@ -406,7 +406,7 @@ impl Follower<'_> {
 
 /// The rows of entries; `mask` as in the settings.
 async fn batch(from: Position, mask: u8, entries: &[Entry]) -> Batch {
-    let mut batch = Batch::new(from.0, mask);
+    let mut batch = Batch::new(from.0, mask).for_about(entries.len());
     for entry in entries {
         give_way(entry.position).await;
         match Event::from_record(&entry.record) {
