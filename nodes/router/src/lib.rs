@@ -86,6 +86,7 @@ pub fn supervise_watched(
         engine,
         plans: Arc::clone(&plans),
         clock,
+        presumption: Arc::default(),
     };
     let mut node = Supervisor::new("router", Strategy::OneForOne).child(
         ChildSpec::task("routes", move |ctx| plan::watch(ctx, Arc::clone(&plans))).kind("router-routes"),

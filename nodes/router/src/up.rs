@@ -69,7 +69,7 @@ impl Hop for Up {
         match input {
             Input::SubmitResult(Answer {
                 message, correlation, ..
-            }) => Keys::all([message.clone()].into_iter().chain(correlation.clone())),
+            }) => Keys::all([message.clone()]).and_new(correlation.clone()),
             Input::Receipt(receipt) => Keys::so_far(receipt::keys(plan, receipt, Breadth::Usual, view)),
             Input::Mo(mo) => Keys::all(Place::of(mo).map(|place| place.key(mo))),
             Input::InDoubt(doubt) => Keys::all([report::message_key(doubt.message)]),

@@ -11,6 +11,9 @@
 //! wave 1  S(m1) R(a)            S(m2) R(c)           one read, one commit; R(a) expects what S(m1) wrote
 //! wave 2                R(a)                         a duplicate: nothing to write, so it waited to be sure
 //! ```
+//! A key under which nothing stands as a rule ([`Keys::and_new`]) is not read: looking for what is not there is the dearest read of
+//! all. It is taken for absent, the engine compares, and a step that finds it taken is decided again by what it reads.
+//!
 //! Knows no rule of routing or correlation: a [`Hop`] has them. Invariant WK-1: a delivery is kept until its step was
 //! answered; one whose step did not go through goes back to its queue.
 //!
@@ -29,6 +32,7 @@ use smsgw_queue::{
 };
 use smsgw_runtime::{ChildContext, ChildError};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tracing::{error, warn};
 
@@ -42,6 +46,8 @@ const TRIES: u32 = 8;
 const CONTENDED_FOR: Duration = Duration::from_millis(100);
 /// How long a worker waits when the disk is full.
 const NO_SPACE_PAUSE: Duration = Duration::from_secs(1);
+/// Waves for which new keys are read after one was there.
+const READ_FOR: u32 = 64;
 /// A key may name further keys: parked receipts the forms of their ids, a correlation its message, a message of another phone
 /// the other forms of the id, and those their messages; nothing names a sixth.
 const READS: usize = 5;
@@ -52,6 +58,8 @@ pub(crate) struct Keys {
     keys: Vec<StateKey>,
     /// What stands under them may name others.
     are_open: bool,
+    /// The one of them under which nothing stands as a rule.
+    new: Option<StateKey>,
 }
 
 impl Keys {
@@ -60,7 +68,15 @@ impl Keys {
         Self {
             keys: keys.into_iter().collect(),
             are_open: false,
+            new: None,
         }
+    }
+
+    /// And this one, which every decision that finds it absent writes, and which hardly ever is there before.
+    pub(crate) fn and_new(mut self, key: Option<StateKey>) -> Self {
+        self.keys.extend(key.clone());
+        self.new = key;
+        self
     }
 
     /// Those that are known from the view so far.
@@ -122,6 +138,29 @@ pub(crate) struct Shop {
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) plans: Arc<Plans>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) presumption: Arc<Presumption>,
+}
+
+/// Whether new keys are taken for absent unread. Where one was not (a carrier whose receipts come before its answers), they are
+/// read for a while.
+#[derive(Debug, Default)]
+pub(crate) struct Presumption {
+    /// For so many waves.
+    read: AtomicU32,
+}
+
+impl Presumption {
+    /// Asked once for each wave.
+    fn holds(&self) -> bool {
+        let left = self
+            .read
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        left.is_err()
+    }
+
+    fn failed(&self) {
+        self.read.store(READ_FOR, Ordering::Relaxed);
+    }
 }
 
 /// What is to be done with a delivery in the next wave it takes part in.
@@ -211,6 +250,7 @@ async fn wave<H: Hop>(
     let plan = shop.plans.current().await;
     let mut view = View::default();
     let mut keys: Vec<Keys> = pending.iter().map(|_| Keys::default()).collect();
+    let presumes = shop.presumption.holds();
     // Whose keys may name further ones.
     let mut open: Vec<usize> = (0..pending.len()).collect();
     for _ in 0..READS {
@@ -223,6 +263,9 @@ async fn wave<H: Hop>(
             *keys = keys_of(hop, &plan, item, &view);
             let mut lacks = false;
             for key in keys.iter().filter(|key| !view.has(key)) {
+                if presumes && item.tries == 0 && keys.new.as_ref() == Some(key) {
+                    continue;
+                }
                 lacks = true;
                 if asked.insert(key.clone()) {
                     missing.push(key.clone());
@@ -237,6 +280,15 @@ async fn wave<H: Hop>(
         view.reserve(missing.len());
         for (key, value) in missing.into_iter().zip(values) {
             view.insert(key, value);
+        }
+    }
+
+    let mut presumed = Vec::with_capacity(pending.len());
+    for keys in &keys {
+        let unread = keys.new.as_ref().filter(|key| !view.has(key));
+        presumed.push(unread.is_some());
+        if let Some(key) = unread {
+            view.insert(key.clone(), None);
         }
     }
 
@@ -289,7 +341,7 @@ async fn wave<H: Hop>(
     let mut answers = shop.engine.commit(steps).await.into_iter().zip(notes);
     let mut left = Vec::new();
     let mut refused = None;
-    for (mut item, chosen) in pending.into_iter().zip(chosen) {
+    for ((mut item, chosen), presumed) in pending.into_iter().zip(chosen).zip(presumed) {
         if !chosen {
             left.push(item);
             continue;
@@ -300,6 +352,9 @@ async fn wave<H: Hop>(
             Err(CommitErrorKind::Stale { .. }) => metric::STALE_TOTAL.with(&[queue.as_str()]).inc(),
             Err(CommitErrorKind::Conflict { .. }) => {
                 metric::CONTENDED_TOTAL.with(&[queue.as_str()]).inc();
+                if presumed {
+                    shop.presumption.failed();
+                }
                 left.extend(again(item));
             }
             Err(CommitErrorKind::Engine(error)) => refused = Some(error),

@@ -287,6 +287,59 @@ async fn every_message_is_reported_once_over_both_operators() {
     assert_eq!(tree.drain().await, Exit::Stopped);
 }
 
+/// Receipts stand under the ids of answers that the router takes for new.
+#[tokio::test(start_paused = true)]
+async fn answers_find_the_receipts_that_have_waited_for_them() {
+    let (clock, config, engine) = world();
+    let tree = start(&engine, &config, &clock).await;
+    for n in 0..300 {
+        accept(&*engine, &message(&clock, n, "491700000001", 1)).await;
+    }
+    let queue = QueueName::from(names::mt_operator(&operator("alpha")));
+    let via = via("alpha");
+    let mut taken = Vec::new();
+    while taken.len() < 300 {
+        let want = Want::new(100, Duration::from_millis(200));
+        taken.extend(engine.checkout(&queue, want).await.unwrap());
+    }
+    let step = |kind: u8, n: usize| {
+        let mut id = [kind; 16];
+        id[..8].copy_from_slice(&n.to_be_bytes());
+        id
+    };
+    // Two of three are there long before.
+    for n in (0..300).filter(|n| n % 3 > 0) {
+        let told = receipt(via.clone(), &format!("id-{n}"), clock.now());
+        send_up(&*engine, &via.group, &told, step(1, n)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for (n, delivery) in taken.iter().enumerate() {
+        let dispatch = Dispatch::from_record(delivery.record()).unwrap();
+        let answer = result(&dispatch, via.clone(), &format!("id-{n}"), clock.now());
+        send_up(&*engine, &via.group, &answer, step(2, n)).await;
+        Step::from(delivery)
+            .settle(delivery)
+            .commit(&*engine)
+            .await
+            .unwrap();
+    }
+    for n in (0..300).filter(|n| n % 3 == 0) {
+        let told = receipt(via.clone(), &format!("id-{n}"), clock.now());
+        send_up(&*engine, &via.group, &told, step(1, n)).await;
+    }
+    let mut told = BTreeMap::new();
+    while told.len() < 300 {
+        assert!(
+            listen(&*engine, &mut told).await > 0,
+            "stuck at {} of 300",
+            told.len()
+        );
+    }
+    assert!(told.values().all(|states| *states == [MessageState::Delivered]));
+    assert_eq!(dead(&*engine, &names::up(&via.group)).await, Vec::<&str>::new());
+    assert_eq!(tree.drain().await, Exit::Stopped);
+}
+
 #[tokio::test(start_paused = true)]
 async fn killed_again_and_again_every_message_is_still_reported_once() {
     let (clock, config, mut engine) = world();
