@@ -1,9 +1,13 @@
-//! `cargo xtask dist`: the binary that is shipped, built with a profile of the gateway at work.
+//! `cargo xtask dist`: the binary that is shipped, built and laid out with profiles of the gateway at work.
 //!
-//! An instrumented binary goes through the cases of `smsgw bench`, once as gateway and once as each of its peers; what it counted
-//! tells the compiler which branches are taken, what to inline and what to keep out of the way. Everything lies under
-//! `target/dist`. Invariant: the optimised binary is only put there when the load came from a gateway that lost nothing, since
-//! a case that fails ends the task.
+//! ```text
+//! instrumented build ─▶ smsgw bench ─▶ llvm-profdata ─▶ build: branches, inlining      ─┐
+//!          ┌────────────────────────────────────────────────────────────────────────────┘
+//!          └─▶ instrumented by llvm-bolt ─▶ smsgw bench ─▶ llvm-bolt: what runs together lies together, C and assembly too
+//! ```
+//! An instrumented binary is gateway and peers of the benchmark. Everything lies under `target/dist`. Invariant: a binary is only
+//! put there when the load came from a gateway that lost nothing, since a case that fails ends the task, and once it has gone
+//! through the same load itself.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -23,13 +27,27 @@ pub(crate) struct Options {
 /// What a gateway is for; the two cases about windows mostly wait.
 const CASES: [&str; 4] = ["mt", "report", "smpp", "mo"];
 
+/// How `llvm-bolt` lays out: blocks and functions by how often one follows the other, what never ran apart from the rest, equal
+/// functions once.
+const LAYOUT: [&str; 7] = [
+    "-reorder-blocks=ext-tsp",
+    "-reorder-functions=cdsort",
+    "-split-functions",
+    "-split-all-cold",
+    "-split-eh",
+    "-icf=1",
+    "-use-gnu-stack",
+];
+
 pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     let rustc = Rustc::ask(root)?;
-    let llvm_profdata = llvm_profdata(&rustc)?;
+    let [profdata, bolt, merge_fdata] =
+        ["llvm-profdata", "llvm-bolt", "merge-fdata"].map(|tool| tool_of(&rustc, tool));
+    let (profdata, bolt, merge_fdata) = (profdata?, bolt?, merge_fdata?);
     let place = target_directory(root).join("dist");
-    let (counted, optimised) = (place.join("counted"), place.join("build"));
+    let (counted, walked, optimised) = (place.join("counted"), place.join("walked"), place.join("build"));
     // cargo does not see that the counts are others, and would keep what it built with the last ones.
-    for old in [&counted, &optimised] {
+    for old in [&counted, &walked, &optimised] {
         if old.exists() {
             std::fs::remove_dir_all(old).with_context(|| old.display().to_string())?;
         }
@@ -38,50 +56,100 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     println!("==> a binary that counts");
     let flag = format!("-Cprofile-generate={}", counted.display());
     let counting = build(root, &rustc, &place.join("counting"), &flag)?;
-    for case in CASES {
-        println!("==> what it does: {case}");
-        let ran = Command::new(&counting)
-            .args(["bench", "--case", case, "--duration", &options.duration])
-            .status();
-        let ran = ran.with_context(|| counting.display().to_string())?;
-        ensure!(ran.success(), "the case {case} failed");
-    }
+    work(&counting, &options.duration)?;
     let profile = place.join("smsgw.profdata");
-    let merged = Command::new(&llvm_profdata)
-        .args(["merge", "--output"])
-        .args([&profile, &counted])
-        .status();
-    ensure!(
-        merged
-            .with_context(|| llvm_profdata.display().to_string())?
-            .success(),
-        "{} cannot merge what was counted",
-        llvm_profdata.display()
-    );
+    succeed(
+        Command::new(&profdata)
+            .args(["merge", "--output"])
+            .args([&profile, &counted]),
+    )?;
 
-    println!("==> the binary");
+    println!("==> the binary, by what was counted");
     let flag = format!("-Cprofile-use={}", profile.display());
     let built = build(root, &rustc, &optimised, &flag)?;
+
+    println!("==> a binary that tells its way");
+    std::fs::create_dir_all(&walked).with_context(|| walked.display().to_string())?;
+    let walking = walked.join("smsgw");
+    let way = walked.join("way");
+    succeed(
+        Command::new(&bolt)
+            .arg(&built)
+            .args(["-instrument", "--instrumentation-file-append-pid"])
+            .arg(format!("--instrumentation-file={}", way.display()))
+            .arg("-o")
+            .arg(&walking),
+    )?;
+    work(&walking, &options.duration)?;
+    let ways = files_that_begin(&walked, "way.")?;
+    ensure!(!ways.is_empty(), "no process has told its way");
+    let merged = walked.join("merged.fdata");
+    succeed(Command::new(&merge_fdata).arg("-o").arg(&merged).args(&ways))?;
+
+    println!("==> the binary, laid out");
+    let laid_out = walked.join("laid-out");
+    let data = format!("-data={}", merged.display());
+    succeed(
+        Command::new(&bolt)
+            .arg(&built)
+            .arg(data)
+            .args(LAYOUT)
+            .arg("-update-debug-sections")
+            .arg("-o")
+            .arg(&laid_out),
+    )?;
+    work(&laid_out, &options.duration)?;
     let binary = place.join("smsgw");
-    std::fs::copy(&built, &binary).with_context(|| binary.display().to_string())?;
-    let version = Command::new(&binary).arg("--version").output();
-    let version = version.with_context(|| binary.display().to_string())?;
-    ensure!(version.status.success(), "the binary does not start");
-    print!(
-        "{}: {}",
-        binary.display(),
-        String::from_utf8_lossy(&version.stdout)
-    );
+    std::fs::copy(&laid_out, &binary).with_context(|| binary.display().to_string())?;
+    println!("{}", binary.display());
     Ok(())
+}
+
+/// A binary goes through every case, as gateway and as its peers.
+fn work(binary: &Path, duration: &str) -> anyhow::Result<()> {
+    for case in CASES {
+        println!("==> at work: {case}");
+        succeed(Command::new(binary).args(["bench", "--case", case, "--duration", duration]))?;
+    }
+    Ok(())
+}
+
+fn succeed(command: &mut Command) -> anyhow::Result<()> {
+    let what = format!("{command:?}");
+    let status = command.status().with_context(|| what.clone())?;
+    ensure!(status.success(), "{what} failed: {status}");
+    Ok(())
+}
+
+fn files_that_begin(directory: &Path, with: &str) -> anyhow::Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(directory).with_context(|| directory.display().to_string())?;
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry.with_context(|| directory.display().to_string())?;
+        if entry.file_name().to_string_lossy().starts_with(with) {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
 }
 
 fn build(root: &Path, rustc: &Rustc, place: &Path, flag: &str) -> anyhow::Result<PathBuf> {
     // With a named target, the flags stay away from build scripts and macros, which only the compiler runs.
     let built = cargo()
         .current_dir(root)
-        .args(["build", "--release", "--locked", "--package", "smsgw-daemon"])
+        .args([
+            "rustc",
+            "--release",
+            "--locked",
+            "--package",
+            "smsgw-daemon",
+            "--bin",
+            "smsgw",
+        ])
         .args(["--target", &rustc.host, "--target-dir"])
         .arg(place)
+        // Functions can only be moved where the linker has left what refers to them.
+        .args(["--", "-Clink-arg=-Wl,--emit-relocs"])
         .env("CARGO_ENCODED_RUSTFLAGS", flag)
         .status()
         .context("cargo cannot be started")?;
@@ -89,9 +157,10 @@ fn build(root: &Path, rustc: &Rustc, place: &Path, flag: &str) -> anyhow::Result
     Ok(place.join(&rustc.host).join("release/smsgw"))
 }
 
-/// The tool that merges counts: of the compiler's own LLVM, because its format changes with it.
-fn llvm_profdata(rustc: &Rustc) -> anyhow::Result<PathBuf> {
-    if let Some(named) = std::env::var_os("LLVM_PROFDATA") {
+/// A tool of the compiler's own LLVM, because what they read changes with it.
+fn tool_of(rustc: &Rustc, name: &str) -> anyhow::Result<PathBuf> {
+    let variable = name.to_uppercase().replace('-', "_");
+    if let Some(named) = std::env::var_os(&variable) {
         return Ok(named.into());
     }
     let places = [
@@ -99,14 +168,14 @@ fn llvm_profdata(rustc: &Rustc) -> anyhow::Result<PathBuf> {
             .sysroot
             .join("lib/rustlib")
             .join(&rustc.host)
-            .join("bin/llvm-profdata"),
-        PathBuf::from(format!("/usr/lib/llvm-{}/bin/llvm-profdata", rustc.llvm)),
+            .join("bin")
+            .join(name),
+        PathBuf::from(format!("/usr/lib/llvm-{}/bin/{name}", rustc.llvm)),
     ];
     match places.iter().find(|place| place.is_file()) {
         Some(found) => Ok(found.clone()),
         None => bail!(
-            "llvm-profdata of LLVM {llvm} is not installed: `rustup component add llvm-tools`, or the package llvm-{llvm}; \
-             LLVM_PROFDATA names it elsewhere",
+            "{name} of LLVM {llvm} is not installed: the packages llvm-{llvm} and bolt-{llvm} have it; {variable} names it elsewhere",
             llvm = rustc.llvm
         ),
     }
