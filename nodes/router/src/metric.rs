@@ -169,7 +169,8 @@ pub static CORRUPT_TOTAL: Counter = Counter::new(
 );
 
 /// Steps that were decided again because state changed under them, by queue.
-/// Some are normal where a message's parts go over several link groups; a steady rise costs throughput.
+/// Some are normal where a message's parts go over several link groups, and where receipts come before their answers; a steady rise
+/// costs throughput.
 pub static CONTENDED_TOTAL: Counter = Counter::new(
     "smsgw_router_contended_total",
     "Steps decided again because state changed under them.",
