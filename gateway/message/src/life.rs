@@ -209,7 +209,7 @@ pub enum EventName {
     /// A client's message became durable.
     #[n(0)]
     MtAccepted,
-    /// The router chose an operator.
+    /// An operator was chosen: at the accept, or by the router.
     #[n(1)]
     MtRouted,
     /// No operator could be chosen; the message is final.

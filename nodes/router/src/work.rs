@@ -284,10 +284,13 @@ async fn wave<H: Hop>(
     }
 
     let mut presumed = Vec::with_capacity(pending.len());
+    // Only whoever compares such a key may decide by it; who comes to name it later waits until it is read.
+    let mut unread_keys = FxHashSet::default();
     for keys in &keys {
         let unread = keys.new.as_ref().filter(|key| !view.has(key));
         presumed.push(unread.is_some());
         if let Some(key) = unread {
+            unread_keys.insert(key.clone());
             view.insert(key.clone(), None);
         }
     }
@@ -306,7 +309,11 @@ async fn wave<H: Hop>(
         let id = StepId::of(&item.delivery);
         let (step, said) = match &item.task {
             Task::Decide(input) => {
-                let known = keys.iter().all(|key| view.has(key) && !passed_over.contains(key));
+                let is_unread =
+                    |key: &StateKey| keys.are_open && unread_keys.contains(key) && view.is_as_read(key);
+                let known = keys
+                    .iter()
+                    .all(|key| view.has(key) && !passed_over.contains(key) && !is_unread(key));
                 let outcome = known.then(|| hop.decide(&plan, now, id, input, &view));
                 match outcome.filter(|outcome| view.stands_or_falls(&outcome.step, &keys.keys)) {
                     Some(outcome) => (finish(outcome.step, outcome.fate, &item.delivery), outcome.notes),

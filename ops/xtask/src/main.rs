@@ -34,7 +34,7 @@ enum Task {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
-    /// Build the binary that is shipped, with a profile of the gateway under load: target/dist/smsgw. Takes 23 minutes on two
+    /// Build the binary that is shipped, with a profile of the gateway under load: target/dist/smsgw. Takes 18 to 25 minutes on two
     /// cores.
     Dist(dist::Options),
     /// Run the fuzz targets of ops/fuzz, guided by coverage, on the stable toolchain.
