@@ -19,12 +19,11 @@
 use crate::format::young::Encoder;
 use crate::format::{EXPIRY_HEAD, STATE_HEAD, YOUNG_HEAD, encode_record, expiry_key, state_key};
 use crate::group::{Group, NewEntry};
-use crate::values::{Trace, Written};
+use crate::values::{Place, Trace, Written};
 use crate::work::Work;
 use fjall::OwnedWriteBatch;
 use rustc_hash::FxHashSet;
 use smsgw_message::Timestamp;
-use smsgw_queue::StateKey;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -49,7 +48,8 @@ struct YoungGroup {
     octets: usize,
     /// What it published, in order.
     records: Vec<u64>,
-    keys: Vec<StateKey>,
+    /// Where its values are.
+    values: Vec<Place>,
     /// When the first of its values is due that has no entry in `expiry`.
     due: Option<Timestamp>,
 }
@@ -267,7 +267,7 @@ impl Work {
         }
         let mut state = false;
         for old in self.young.groups.iter().take(leaving.groups) {
-            let still = self.shared.values.young_of(old.number, &old.keys);
+            let still = self.shared.values.young_of(old.number, &old.values);
             for Written { key, value, trace } in
                 still.iter().filter(|still| !group.state.contains_key(&still.key))
             {
@@ -315,17 +315,18 @@ impl Work {
         let first = written.iter().filter_map(due_of).min();
         let not_reminded = written.iter().filter(|written| !written.trace.reminded);
         let due = not_reminded.filter_map(due_of).min();
-        let keys: Vec<StateKey> = written.iter().map(|written| written.key.clone()).collect();
         let number = self.young.next;
         let records: Vec<u64> = group.published.iter().map(|new| new.id).collect();
         let old = || self.young.groups.iter().take(leaving.groups);
-        let changed = old().any(|old| !old.keys.is_empty()) || !written.is_empty();
-        if changed {
-            let left = old().map(|old| (old.number, old.keys.as_slice()));
+        let changed = old().any(|old| !old.values.is_empty()) || !written.is_empty();
+        let values = if changed {
+            let left = old().map(|old| (old.number, old.values.as_slice()));
             self.shared
                 .values
-                .publish(number, written, left, self.store.db.snapshot());
-        }
+                .publish(number, written, left, self.store.db.snapshot())
+        } else {
+            Vec::new()
+        };
         let first = old().filter_map(|old| old.due).chain(first).min();
         self.next_due = [self.next_due, first].into_iter().flatten().min();
         let soon = group.now.after(SOON);
@@ -342,7 +343,7 @@ impl Work {
                 since: self.shared.clock.instant(),
                 octets,
                 records,
-                keys,
+                values,
                 due,
             });
             self.young.octets = self.young.octets.saturating_add(octets);
@@ -393,7 +394,7 @@ mod tests {
                 } else {
                     vec![n * 10, n * 10 + 1]
                 },
-                keys: Vec::new(),
+                values: Vec::new(),
                 due: (n == 3).then(|| Timestamp::from_millis(500)),
             });
             young.octets += 1000;
