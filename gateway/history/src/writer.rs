@@ -1,7 +1,6 @@
 //! Writes history, whichever database it is in.
 //!
-//! The one that knows when to connect again; when to try again is its caller's business. Off the runtime's threads where
-//! the database is a file.
+//! The one that knows when to connect again; when to try again is its caller's business.
 
 use crate::day::Day;
 use crate::error::{HistoryError, HistoryErrorKind};
@@ -9,7 +8,7 @@ use crate::metric;
 use crate::postgres::write::PostgresWriter;
 use crate::row::Batch;
 use crate::settings::{Place, Settings};
-use crate::sqlite::write::SqliteWriter;
+use crate::sqlite::desk::Desk;
 use smsgw_message::Timestamp;
 use std::ops::AddAssign;
 
@@ -64,7 +63,7 @@ pub struct Writer {
 #[derive(Debug)]
 enum Base {
     Closed,
-    Sqlite(SqliteWriter),
+    Sqlite(Desk),
     Postgres(Box<PostgresWriter>),
 }
 
@@ -87,14 +86,9 @@ impl Writer {
         self.base = Base::Closed;
         let (base, known) = match &self.settings.place {
             Place::Sqlite(directory) => {
-                let directory = directory.clone();
-                let opened =
-                    blocking("open history", move || SqliteWriter::open(directory, source, now)).await?;
-                let known = Known {
-                    highest: opened.1,
-                    whole: None,
-                };
-                (Base::Sqlite(opened.0), known)
+                let (desk, highest) = Desk::open(directory.clone(), source, now).await?;
+                let known = Known { highest, whole: None };
+                (Base::Sqlite(desk), known)
             }
             Place::Postgres(place) => {
                 let opened = PostgresWriter::open(place, source).await?;
@@ -128,14 +122,11 @@ impl Writer {
             .inc_by(u64::try_from(gone).unwrap_or(u64::MAX));
         let written = match std::mem::replace(&mut self.base, Base::Closed) {
             Base::Closed => Err(HistoryError::new("write history", HistoryErrorKind::Ended)),
-            Base::Sqlite(mut writer) => {
-                let done = blocking("write history", move || {
-                    let written = writer.write(&batch, now);
-                    Ok((writer, written))
-                });
-                let (writer, written) = done.await?;
-                self.base = Base::Sqlite(writer);
-                written
+            Base::Sqlite(desk) => {
+                let written = desk
+                    .run("write history", move |writer| writer.write(&batch, now))
+                    .await;
+                self.keep(desk, written)
             }
             Base::Postgres(mut writer) => {
                 let written = writer.write(&batch).await;
@@ -161,14 +152,13 @@ impl Writer {
         let max = self.settings.max_octets;
         match std::mem::replace(&mut self.base, Base::Closed) {
             Base::Closed => Ok(Vec::new()),
-            Base::Sqlite(mut writer) => {
-                let done = blocking("remove old history", move || {
-                    let removed = writer.retain(oldest, today, max);
-                    Ok((writer, removed))
-                });
-                let (writer, removed) = done.await?;
-                self.base = Base::Sqlite(writer);
-                removed
+            Base::Sqlite(desk) => {
+                let removed = desk
+                    .run("remove old history", move |writer| {
+                        writer.retain(oldest, today, max)
+                    })
+                    .await;
+                self.keep(desk, removed)
             }
             Base::Postgres(mut writer) => {
                 let removed = writer.retain(oldest, today, max).await;
@@ -179,12 +169,13 @@ impl Writer {
             }
         }
     }
-}
 
-async fn blocking<T: Send + 'static>(
-    what: &'static str,
-    work: impl FnOnce() -> Result<T, HistoryError> + Send + 'static,
-) -> Result<T, HistoryError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|_| HistoryError::new(what, HistoryErrorKind::Ended))?
+    /// Keeps the desk for the next job, unless its thread is gone.
+    fn keep<T>(&mut self, desk: Desk, done: Result<T, HistoryError>) -> Result<T, HistoryError> {
+        let is_gone = matches!(&done, Err(error) if matches!(error.kind, HistoryErrorKind::Ended));
+        if !is_gone {
+            self.base = Base::Sqlite(desk);
+        }
+        done
+    }
 }

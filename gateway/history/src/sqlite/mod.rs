@@ -12,6 +12,7 @@
 //! and reference for searches by them. Each costs some 3,000 instructions a message, so there is none besides.
 
 mod bind;
+pub(crate) mod desk;
 mod life;
 mod put;
 pub(crate) mod read;
