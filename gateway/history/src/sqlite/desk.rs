@@ -7,9 +7,8 @@ use crate::error::{HistoryError, HistoryErrorKind};
 use crate::writer::SourceId;
 use smsgw_message::Timestamp;
 use std::path::PathBuf;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
-use tokio::sync::oneshot;
 use tracing::warn;
 
 /// What is added to the nice value of the thread, nice(1)'s default.
@@ -34,7 +33,7 @@ impl Desk {
     ) -> Result<(Self, Option<u64>), HistoryError> {
         let what = "open history";
         let (jobs, inbox) = sync_channel::<Job>(1);
-        let (tell, told) = oneshot::channel();
+        let (tell, told) = sync_channel(1);
         let work = move || {
             if let Err(error) = rustix::process::nice(BEHIND_TRAFFIC) {
                 warn!(%error, "history is written as urgently as traffic is carried");
@@ -61,8 +60,7 @@ impl Desk {
             jobs: Some(jobs),
             thread: Some(thread),
         };
-        let ended = |_| HistoryError::new(what, HistoryErrorKind::Ended);
-        let position = told.await.map_err(ended)??;
+        let position = wait(what, told).await?;
         Ok((desk, position))
     }
 
@@ -72,7 +70,7 @@ impl Desk {
         what: &'static str,
         work: impl FnOnce(&mut SqliteWriter) -> Result<T, HistoryError> + Send + 'static,
     ) -> Result<T, HistoryError> {
-        let (tell, told) = oneshot::channel();
+        let (tell, told) = sync_channel(1);
         let job: Job = Box::new(move |writer| {
             // Who asked may be gone.
             tell.send(work(writer)).ok();
@@ -81,9 +79,18 @@ impl Desk {
         if let Some(jobs) = &self.jobs {
             jobs.send(job).ok();
         }
-        told.await
-            .map_err(|_| HistoryError::new(what, HistoryErrorKind::Ended))?
+        wait(what, told).await
     }
+}
+
+/// Waits for the thread on one that may wait: a paused clock of a test stands still for no others.
+async fn wait<T: Send + 'static>(
+    what: &'static str,
+    told: Receiver<Result<T, HistoryError>>,
+) -> Result<T, HistoryError> {
+    let told = tokio::task::spawn_blocking(move || told.recv()).await;
+    let ended = || HistoryError::new(what, HistoryErrorKind::Ended);
+    told.map_err(|_| ended())?.map_err(|_| ended())?
 }
 
 impl Drop for Desk {
