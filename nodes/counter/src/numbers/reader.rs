@@ -62,12 +62,26 @@ fn advance(log: &LogName, id: StepId, to: Position) -> Step {
 async fn turn(engine: &dyn Engine, log: &LogName, config: &ConfigHandle) -> Result<bool, CommitErrorKind> {
     // Asked for anew each time: it is what state says, not what this task believes.
     let from = engine.position(log, NUMBERS_READER).await?;
-    let entries = engine.read(log, from, BATCH, WAIT).await?;
-    let Some(last) = entries.last().map(|entry| entry.position) else {
+    if engine.read(log, from, 1, WAIT).await?.is_empty() {
         return Ok(false);
+    }
+    // Before the configuration: what comes behind it is for the configuration of the next turn.
+    let end = engine.log_end(log);
+    let config = config.config();
+    let is_off = config
+        .client
+        .values()
+        .all(|client| client.number == Numbering::None);
+    let (entries, to) = if is_off {
+        (Vec::new(), end)
+    } else {
+        let entries = engine.read(log, from, BATCH, Duration::ZERO).await?;
+        let Some(last) = entries.last().map(|entry| entry.position) else {
+            return Ok(false);
+        };
+        (entries, last.next())
     };
-    let to = last.next();
-    let wanted = all_wanted(&entries, &config.config()).await;
+    let wanted = all_wanted(&entries, &config).await;
     let step = number(engine, advance(log, step_id(to, b'f'), to), &wanted).await?;
     step.commit(engine).await.map_err(|error| error.kind)?;
     metric::NUMBERS_TOTAL
@@ -78,13 +92,6 @@ async fn turn(engine: &dyn Engine, log: &LogName, config: &ConfigHandle) -> Resu
 
 async fn all_wanted(entries: &[Entry], config: &Config) -> Vec<Wanted> {
     let mut all = Vec::new();
-    if config
-        .client
-        .values()
-        .all(|client| client.number == Numbering::None)
-    {
-        return all;
-    }
     for entry in entries {
         give_way(entry.position).await;
         match Event::from_record(&entry.record) {

@@ -17,9 +17,13 @@ fn config() -> ConfigHandle {
 }
 
 async fn start(engine: Arc<dyn Engine>) -> Tree {
+    start_with(engine, config()).await
+}
+
+async fn start_with(engine: Arc<dyn Engine>, config: ConfigHandle) -> Tree {
     let tree = Supervisor::new("test", Strategy::OneForOne)
         .intensity(Intensity::UNLIMITED)
-        .child(numbers::supervise(engine, config()))
+        .child(numbers::supervise(engine, config))
         .spawn()
         .await;
     assert!(tree.started().await);
@@ -159,4 +163,30 @@ async fn panics_and_failures_at_every_call_leave_no_gap() {
         assert_eq!(tree.drain().await, Exit::Stopped);
     }
     assert!(panics > 60, "{panics} panics");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_switched_on_begins_at_one_with_the_next_message() {
+    let clock = Arc::new(SimClock::new());
+    let engine = MemoryEngine::new(clock.clone());
+    let on = config();
+    let off = ConfigHandle::new(Config::parse("t.toml", "[node]\nname = \"t\"\n").unwrap());
+    let tree = start_with(engine.clone(), off.clone()).await;
+    let log = LogName::from(names::EVENTS);
+    for n in 0..5_000 {
+        append(&*engine, n, clock.now()).await;
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let at = engine.position(&log, numbers::NUMBERS_READER).await.unwrap();
+    assert_eq!(at, engine.log_end(&log), "it keeps nothing in the log");
+    off.publish(Config::clone(&on.config()));
+    // Of the client that numbers all of its messages.
+    for n in [6_000, 6_003] {
+        append(&*engine, n, clock.now()).await;
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(number(&*engine, 0).await, None);
+    assert_eq!(number(&*engine, 6_000).await, Some(1));
+    assert_eq!(number(&*engine, 6_003).await, Some(2));
+    assert_eq!(tree.drain().await, Exit::Stopped);
 }
