@@ -8,8 +8,7 @@
 use crate::format::Value;
 use crate::lock;
 use fjall::Snapshot;
-use hashbrown::HashTable;
-use rustc_hash::FxBuildHasher;
+use hashbrown::{DefaultHashBuilder, HashTable};
 use slab::Slab;
 use smsgw_queue::StateKey;
 use std::collections::VecDeque;
@@ -74,6 +73,8 @@ pub(crate) struct Written {
 
 struct Inner {
     index: HashTable<Named>,
+    /// Seeded: clients choose some of the keys, and who could choose their hashes could make each look a long one.
+    hasher: DefaultHashBuilder,
     slots: Slab<Slot>,
     /// Every slot that is not young, once: the clock's face.
     order: VecDeque<usize>,
@@ -122,6 +123,7 @@ impl Values {
     pub(crate) fn new(budget: u64, snapshot: Snapshot) -> Self {
         let inner = Inner {
             index: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
             slots: Slab::new(),
             order: VecDeque::new(),
             octets: 0,
@@ -224,11 +226,11 @@ impl Values {
     }
 }
 
-fn hash(key: &StateKey) -> u64 {
-    FxBuildHasher.hash_one(key)
-}
-
 impl Inner {
+    fn hash(&self, key: &StateKey) -> u64 {
+        self.hasher.hash_one(key)
+    }
+
     fn place(&self, hash: u64, key: &StateKey) -> Option<usize> {
         let is_it = |named: &Named| {
             named.hash == hash && self.slots.get(named.place).is_some_and(|slot| slot.key == *key)
@@ -237,11 +239,11 @@ impl Inner {
     }
 
     fn find(&self, key: &StateKey) -> Option<&Slot> {
-        self.slots.get(self.place(hash(key), key)?)
+        self.slots.get(self.place(self.hash(key), key)?)
     }
 
     fn look(&mut self, key: &StateKey) -> Cached {
-        let place = self.place(hash(key), key);
+        let place = self.place(self.hash(key), key);
         match place.and_then(|place| self.slots.get_mut(place)) {
             Some(slot) => {
                 slot.used = true;
@@ -267,7 +269,7 @@ impl Inner {
     ) -> Place {
         let new = cost(&key, value.as_ref());
         self.octets = self.octets.saturating_add(new);
-        let hash = hash(&key);
+        let hash = self.hash(&key);
         let known = self.place(hash, &key);
         if let Some(place) = known
             && let Some(slot) = self.slots.get_mut(place)
@@ -338,7 +340,8 @@ impl Inner {
             } = self.slots.remove(place);
             self.dropped = self.dropped.max(published);
             self.octets = self.octets.saturating_sub(cost(&key, value.as_ref()));
-            if let Ok(named) = self.index.find_entry(hash(&key), |named| named.place == place) {
+            let hash = self.hash(&key);
+            if let Ok(named) = self.index.find_entry(hash, |named| named.place == place) {
                 named.remove();
             }
         }
@@ -438,6 +441,15 @@ mod tests {
         values.found_now(&key(room + 1), Some(value(1)));
         assert_eq!(before - used(&values), SPARED + 1);
         assert_eq!((0..room).filter(|n| is_here(&values, *n)).count(), room - 2);
+    }
+
+    #[test]
+    fn who_knows_a_key_does_not_know_its_hash() {
+        let hashes = [(); 2].map(|()| {
+            let (values, _db, _dir) = values(1);
+            lock(&values.inner).hash(&key(1))
+        });
+        assert_ne!(hashes[0], hashes[1], "of two processes");
     }
 
     #[derive(Debug, Clone)]

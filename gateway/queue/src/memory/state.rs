@@ -6,9 +6,8 @@ use crate::delivery::Versioned;
 use crate::name::{Lane, QueueName, StateKey};
 use crate::step::{Expected, Expiry, StepId};
 use bytes::Bytes;
-use rustc_hash::FxHashMap;
 use smsgw_message::Timestamp;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 /// A value and when it goes away.
 #[derive(Debug, Clone)]
@@ -53,7 +52,8 @@ pub(super) enum Fired {
 /// Values by key.
 #[derive(Debug, Default)]
 pub(super) struct State {
-    values: FxHashMap<StateKey, Value>,
+    /// With a seeded hash: clients choose some of the keys.
+    values: HashMap<StateKey, Value>,
     times: BTreeSet<(Timestamp, StateKey)>,
 }
 
