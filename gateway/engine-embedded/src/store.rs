@@ -23,11 +23,7 @@ use smsgw_queue::{Entry, Position, StateKey};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
-use tracing::warn;
 
-/// What is added to the nice value of fjall's threads, nice(1)'s default.
-const BEHIND_TRAFFIC: i32 = 10;
 const MIB: u64 = 1024 * 1024;
 
 /// All that lies in the directory. The lock goes last.
@@ -149,25 +145,15 @@ impl Store {
         sync_directory(&config.dir)
     }
 
-    /// fjall trusts its own files in places: what it finds damaged may end in a panic of its, not of ours. Its threads are as
-    /// urgent as the one that starts them, and they write and merge tables of many milliseconds while accepts wait.
+    /// fjall trusts its own files in places: what it finds damaged may end in a panic of its, not of ours.
     fn open_checked(
         path: &Path,
         config: &EmbeddedConfig,
     ) -> Result<(Database, [Keyspace; 8]), OpenErrorKind> {
-        let opened = thread::scope(|scope| {
-            let opening = thread::Builder::new()
-                .name("smsgw-open".to_owned())
-                .spawn_scoped(scope, || {
-                    if let Err(error) = rustix::process::nice(BEHIND_TRAFFIC) {
-                        warn!(%error, "the store's own threads are as urgent as those that carry traffic");
-                    }
-                    Self::open_database(path, config)
-                })
-                .map_err(OpenErrorKind::io("start a thread"))?;
-            Ok(opening.join())
-        })?;
-        opened.unwrap_or_else(|panic| Err(OpenErrorKind::damaged("the store", panic_text(panic.as_ref()))))
+        match std::panic::catch_unwind(|| Self::open_database(path, config)) {
+            Ok(opened) => opened,
+            Err(panic) => Err(OpenErrorKind::damaged("the store", panic_text(panic.as_ref()))),
+        }
     }
 
     fn open_database(
