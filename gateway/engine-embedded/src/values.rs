@@ -3,7 +3,11 @@
 //! Invariants: a reader sees all of a step or nothing of it, because what is not here is read from the snapshot of the
 //! same moment; a value that is here is the newest durable one (a reader's late find never replaces what was written
 //! since); what is young (young.rs) is here; never more than the budget and what is young. No call does work for more than it
-//! brings: the whole of the gateway waits for whoever has the lock.
+//! brings, since the whole of the gateway waits for whoever has the lock.
+//!
+//! # Limits
+//! Slab and index double when they are full, until the budget is reached: some milliseconds each time. An index from which much was
+//! deleted is ordered anew, in less.
 
 use crate::format::Value;
 use crate::lock;
@@ -449,7 +453,7 @@ mod tests {
             let (values, _db, _dir) = values(1);
             lock(&values.inner).hash(&key(1))
         });
-        assert_ne!(hashes[0], hashes[1], "of two processes");
+        assert_ne!(hashes[0], hashes[1], "of two tables");
     }
 
     #[derive(Debug, Clone)]

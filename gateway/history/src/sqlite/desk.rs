@@ -1,4 +1,4 @@
-//! The thread that writes the files, behind those that carry traffic: a transaction is some ten milliseconds of processor time.
+//! The thread that writes the files, behind those that carry traffic: a transaction is some tens of milliseconds of processor time.
 //!
 //! Invariant: one job at a time, in the order given; a job that was begun is done whoever waits for it.
 
