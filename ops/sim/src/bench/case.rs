@@ -3,6 +3,7 @@
 //! Invariant: a rate counts messages that went the whole path, over the time until the last of them arrived.
 
 use super::child::Peer;
+use super::disk::Disk;
 use super::rig::{Rig, Setup, Used, carrier};
 use super::table::{Cpu, LinkRow, Row, Table};
 use super::{BenchError, BenchOptions};
@@ -117,6 +118,7 @@ async fn run_mt(setup: Setup<'_>, reports: bool) -> Result<Row, BenchError> {
     // Whole messages: a rate below one per second is no load.
     let half = format!("{:.0}", (rate / 2.0).max(1.0));
     let duration = options.duration / 2;
+    let disk_before = rig.disk_alone().await;
     progress.begin(Phase::HalfRate, None, Some(Span::Lasts(duration)));
     let duration = span::show(duration);
     let slow = rig
@@ -125,6 +127,10 @@ async fn run_mt(setup: Setup<'_>, reports: bool) -> Result<Row, BenchError> {
     expected = expected.saturating_add(slow.accepted);
     progress.begin(Phase::Arriving, Some(expected), Some(Span::AtMost(within)));
     arrived(&mut rig, reports, expected, within).await?;
+    let disk = Some(Disk {
+        before: disk_before,
+        after: rig.disk_alone().await,
+    });
     rig.stop().await?;
 
     let path = if reports {
@@ -147,7 +153,7 @@ async fn run_mt(setup: Setup<'_>, reports: bool) -> Result<Row, BenchError> {
         usage.cpu_seconds,
         Some(&slow),
     );
-    Ok(Row { refused, ..row })
+    Ok(Row { refused, disk, ..row })
 }
 
 /// Waits until that many messages have arrived at the end of the path; says when the last one did.
@@ -194,12 +200,17 @@ async fn run_smpp(setup: Setup<'_>) -> Result<Row, BenchError> {
     let rate = count(load.accepted) / load.receipts_seconds.max(0.001);
     let half = format!("{:.0}", (rate / 2.0).max(1.0));
     let duration = options.duration / 2;
+    let disk_before = rig.disk_alone().await;
     progress.begin(Phase::HalfRate, None, Some(Span::Lasts(duration)));
     let duration = span::show(duration);
     let slow = rig
         .load_smpp(&["--duration", &duration, "--rate", &half], within)
         .await?;
     all_receipts(&slow)?;
+    let disk = Some(Disk {
+        before: disk_before,
+        after: rig.disk_alone().await,
+    });
     rig.stop().await?;
     let usage = load.usage.ok_or_else(|| BenchError::Unexpected {
         who: "the load generator",
@@ -217,7 +228,7 @@ async fn run_smpp(setup: Setup<'_>) -> Result<Row, BenchError> {
         usage.cpu_seconds,
         Some(&slow),
     );
-    Ok(Row { refused, ..row })
+    Ok(Row { refused, disk, ..row })
 }
 
 /// Each message that was accepted has one receipt.
@@ -387,6 +398,7 @@ fn row(
             .map(|(after, before)| (after - before) / count(messages.max(1))),
         p50_ms: slow.map(|slow| slow.latency_from_due.p50_ms),
         p99_ms: slow.map(|slow| slow.latency_from_due.p99_ms),
+        disk: None,
         rss_mib: mib(after.gateway.rss_kib),
         peak_rss_mib: mib(after.gateway.peak_rss_kib),
     }

@@ -4,11 +4,12 @@
 //! value, however the benchmark ends; every wait has a deadline.
 
 use super::BenchError;
-use crate::process::{self, Usage};
+use crate::process::{self, Usage, UsageError};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::VecDeque;
+use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -253,6 +254,15 @@ impl Gateway {
         Ok(process::usage(self.pid)?)
     }
 
+    /// Octets it has sent to disks, as the kernel counts them; memory that looks like a disk is none.
+    pub(super) fn written(&self) -> Result<u64, BenchError> {
+        let path = format!("/proc/{}/io", self.pid);
+        let found = fs::read_to_string(&path).and_then(|text| {
+            written(&text).ok_or_else(|| io::Error::other("there is no number of octets written"))
+        });
+        found.map_err(|kind| UsageError { path, kind }.into())
+    }
+
     /// Drains and stops it.
     pub(super) async fn stop(mut self) -> Result<(), BenchError> {
         let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
@@ -267,6 +277,12 @@ impl Gateway {
         }
         ended
     }
+}
+
+/// From the text of `/proc/<pid>/io`.
+fn written(io: &str) -> Option<u64> {
+    let number = io.lines().find_map(|line| line.strip_prefix("write_bytes: "))?;
+    number.trim().parse().ok()
 }
 
 fn remember(tail: &mut VecDeque<String>, line: String) {
@@ -299,6 +315,12 @@ fn listens(line: &str) -> Option<(Listener, SocketAddr)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_written_is_not_what_was_cancelled() {
+        let text = "rchar: 9\nwchar: 8\nread_bytes: 7\nwrite_bytes: 8192\ncancelled_write_bytes: 4096\n";
+        assert_eq!((written(text), written("wchar: 8\n")), (Some(8192), None));
+    }
 
     #[test]
     fn the_log_says_where_it_listens() {

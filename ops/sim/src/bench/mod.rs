@@ -9,10 +9,12 @@
 
 mod case;
 mod child;
+mod disk;
 mod rig;
 mod table;
 
 pub use case::Case;
+pub use disk::{Disk, DiskAlone, DiskFigures};
 pub use table::{LinkRow, Row, Table};
 
 use crate::process::UsageError;

@@ -3,10 +3,11 @@
 //! Invariant: what is started here ends here, in the order gateway, carrier, sink.
 
 use super::child::{Gateway, Peer};
+use super::disk::{self, DiskAlone};
 use super::{BenchError, BenchOptions};
 use crate::load::LoadReport;
 use crate::process::Usage;
-use crate::progress::{Phase, Progress};
+use crate::progress::{Phase, Progress, Span};
 use crate::sink::SinkStats;
 use crate::smsc::SmscStats;
 use bytes::Bytes;
@@ -52,7 +53,7 @@ pub(super) struct Rig {
     options: BenchOptions,
     bin: PathBuf,
     progress: Arc<Progress>,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 /// What the processes had used at one time.
@@ -134,7 +135,7 @@ client = "bench"
             options: options.clone(),
             bin: bin.to_path_buf(),
             progress: Arc::clone(progress),
-            _directory: directory,
+            directory,
         };
         rig.wait_for_carrier("the gateway did not bind", READY, 1, |stats| stats.bound)
             .await?;
@@ -218,6 +219,13 @@ client = "bench"
             sink: self.sink.usage()?,
             syncs: sum(&metrics, &self.options.syncs_metric),
         })
+    }
+
+    /// The disk on which the gateway's data lie, once that has nothing to write.
+    pub(super) async fn disk_alone(&self) -> DiskAlone {
+        self.progress
+            .begin(Phase::Alone, None, Some(Span::AtMost(disk::AT_MOST)));
+        disk::measure(self.directory.path(), || self.gateway.written()).await
     }
 
     pub(super) async fn wait_for_carrier(

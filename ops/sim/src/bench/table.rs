@@ -1,5 +1,6 @@
 //! The figures of a run, as a value and as text.
 
+use super::disk::{Disk, WHAT};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -35,6 +36,9 @@ pub struct Row {
     pub p50_ms: Option<f64>,
     /// 99 of 100 took no longer.
     pub p99_ms: Option<f64>,
+    /// The disk before and after the run at half the rate; absent where there is none.
+    #[serde(default)]
+    pub disk: Option<Disk>,
     /// Resident memory of the gateway at the end of the load.
     pub rss_mib: f64,
     /// The most it ever was.
@@ -118,6 +122,15 @@ impl fmt::Display for Table {
         for row in self.rows.iter().filter(|row| row.refused > 0) {
             writeln!(f, "{}: {} requests were not accepted", row.path, row.refused)?;
         }
+        if self.rows.iter().any(|row| row.disk.is_some()) {
+            writeln!(f, "disk alone, {WHAT}, before and after the run at half rate:")?;
+        }
+        for row in &self.rows {
+            if let Some(disk) = &row.disk {
+                writeln!(f, "{:<widest$} before: {}", row.path, disk.before)?;
+                writeln!(f, "{:<widest$} after:  {}", row.path, disk.after)?;
+            }
+        }
         if !self.links.is_empty() {
             writeln!(
                 f,
@@ -142,6 +155,7 @@ impl fmt::Display for Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::{DiskAlone, DiskFigures};
 
     #[test]
     fn columns_stand_under_their_heads() {
@@ -159,6 +173,18 @@ mod tests {
             syncs: None,
             p50_ms: Some(1.0),
             p99_ms: Some(5.0),
+            disk: Some(Disk {
+                before: DiskAlone::Measured(DiskFigures {
+                    due: 2000,
+                    syncs: 1900,
+                    p50_ms: 0.3,
+                    p99_ms: 12.4,
+                    max_ms: 168.0,
+                    stalled_percent: 2.61,
+                    gateway_wrote_bytes: 4097,
+                }),
+                after: DiskAlone::Failed("no space".into()),
+            }),
             rss_mib: 90.0,
             peak_rss_mib: 95.5,
         };
@@ -175,18 +201,32 @@ mod tests {
         };
         let text = table.to_string();
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines.len(), 6);
+        assert_eq!(lines.len(), 9);
         assert!(
             lines[3].ends_with(" deliver: 7 requests were not accepted"),
             "{text}"
         );
+        assert_eq!(
+            lines[4..7],
+            [
+                "disk alone, a 16 KiB append and sync each ms, before and after the run at half rate:",
+                "SMPP in -> SMPP out -> receipt -> SMPP deliver before: p50 0.30, p99 12.40, greatest 168.00 ms; 2.6 % of \
+                 the time in syncs above 5 ms; not alone: the gateway wrote 5 KiB",
+                "SMPP in -> SMPP out -> receipt -> SMPP deliver after:  not measured: no space",
+            ]
+        );
         assert_eq!(lines[0].find('|'), lines[2].find('|'));
         assert_eq!(lines[1].find('|'), lines[2].find('|'));
         assert!(
-            lines[2].contains(" 30000 ") && lines[5].contains(" 99.0"),
+            lines[2].contains(" 30000 ") && lines[8].contains(" 99.0"),
             "{text}"
         );
         let json = serde_json::to_string(&table).unwrap();
         assert_eq!(serde_json::from_str::<Table>(&json).unwrap(), table);
+        assert!(
+            json.contains(r#""disk":{"before":{"measured":{"due":2000,"#)
+                && json.contains(r#""after":{"failed":"no space"}"#),
+            "{json}"
+        );
     }
 }
