@@ -24,6 +24,7 @@ mod diff;
 mod env;
 pub mod handle;
 mod json_schema;
+mod lifetimes;
 mod mask;
 mod merge;
 mod parse;

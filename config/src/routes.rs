@@ -27,6 +27,14 @@ impl Config {
         Ok(table.with_costs(costs).with_ported(ported.collect()))
     }
 
+    /// Whether any route tries another operator after one has taken a message.
+    pub fn has_failover(&self) -> bool {
+        self.route.mt.iter().any(|route| {
+            let failover = &route.failover;
+            !failover.states.is_empty() || !failover.errors.is_empty() || failover.silence.is_some()
+        })
+    }
+
     /// The words by which phones say what they want.
     pub fn keyword_table(&self) -> KeywordTable {
         let languages: Vec<Language> = self.keywords.defaults.iter().copied().map(language).collect();

@@ -9,6 +9,7 @@
 
 mod address;
 mod cancel;
+mod correlation;
 mod credit;
 pub mod dcs;
 pub mod document;
@@ -34,9 +35,11 @@ mod time;
 pub mod udh;
 mod up;
 pub mod validity;
+pub mod whole;
 
 pub use address::*;
 pub use cancel::{CancelGroup, CancelRequest, Cancels, GroupCancels, GroupWish};
+pub use correlation::{Correlation, Early, Owner, fold};
 pub use credit::*;
 pub use down::*;
 pub use event::{AddressView, Event, EventView};

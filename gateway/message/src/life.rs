@@ -1,6 +1,7 @@
 //! The life of a message as it stands in state under `msg/<id>`, and what is told of it.
 //!
-//! The client node writes the first version with the accept; from then on the router is the only writer.
+//! The client node writes the first version with the accept. From then on the router writes it, and the operator node with an answer
+//! that says all there is to say ([`MessageLife::taken`]); each compares with what it has read.
 
 use crate::mt::{MtMessage, Via};
 use crate::quick::{self, fields, words};

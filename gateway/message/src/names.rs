@@ -74,12 +74,14 @@ fn of_id(space: &str, id: MessageId) -> String {
     [space, id.write(&mut [0; MessageId::LENGTH])].concat()
 }
 
-/// The life of a message: created by the client node's accept, written by the router only from then on.
+/// The life of a message: created by the client node's accept, written by the router from then on; by the operator node where the
+/// answer of a carrier says all there is to say. All but the accept compare the version that they have read.
 pub fn message(id: MessageId) -> String {
     of_id("msg/", id)
 }
 
-/// Which message a carrier's id belongs to, or the receipt that came before its answer. Written by the router only.
+/// Which message a carrier's id belongs to, or the receipt that came before its answer. Written by the router; by the operator node
+/// with the life of the message, where nothing stands there.
 pub fn correlation(group: &LinkGroup, carrier_id: &str) -> String {
     ["corr/", group.as_str(), "/", carrier_id].concat()
 }

@@ -64,11 +64,9 @@ impl Refusal {
 /// Until when a message may live: what is remembered of its accept is kept at least as long, since a repetition must not
 /// find the key gone and the message under way.
 pub(crate) fn remembered_until(message: &MtMessage, limits: &LimitsSection) -> Timestamp {
-    given_up(message, limits).max(message.accepted_at.after(limits.idempotency))
-}
-
-fn given_up(message: &MtMessage, limits: &LimitsSection) -> Timestamp {
-    message.valid_until.after(limits.receipt_grace)
+    limits
+        .given_up_at(message)
+        .max(message.accepted_at.after(limits.idempotency))
 }
 
 /// The step: the message for its operator or the router unless it is for later, its life and its events. A face may add to it.
@@ -99,7 +97,7 @@ pub(crate) fn step(
         ..Event::new(message.accepted_at, EventName::MtAccepted)
     };
     // What is to be sent later waits in its record; the router is woken by its alarm and publishes it then.
-    let at = message.send_at.unwrap_or_else(|| given_up(&message, limits));
+    let at = message.send_at.unwrap_or_else(|| limits.given_up_at(&message));
     let alarm = Expiry::Alarm(at, shared.alarms.clone(), lane.clone());
     let step = Step::new(StepId::accept(id));
     let step = match &message.reference {
@@ -109,7 +107,7 @@ pub(crate) fn step(
             reference_key(&message.client, reference),
             Expected::Any,
             Bytes::copy_from_slice(id.as_bytes()),
-            Expiry::At(given_up(&message, limits).after(limits.message_retention)),
+            Expiry::At(limits.given_up_at(&message).after(limits.message_retention)),
         ),
     };
     let mut life = MessageLife::accepted(message);

@@ -8,10 +8,9 @@ use crate::claim::{self, Blocked, Breadth, Found};
 use crate::life::{self, Changes};
 use crate::outcome::{Note, Outcome, View};
 use crate::plan::Plan;
-use crate::record::{Correlation, Early, Owner};
 use crate::work::{Hop, Keys, Unreadable};
 use crate::{cancel, correlate, failover, mo, receipt, replace, report, schedule};
-use smsgw_message::{MessageLife, Receipt, Record, Timestamp, names};
+use smsgw_message::{Correlation, Early, MessageLife, Owner, Receipt, Record, Timestamp, names};
 use smsgw_queue::{CommitErrorKind, Expected, Expiry, StateKey, StepId};
 use std::time::Duration;
 

@@ -21,7 +21,7 @@
 //! Invariant CI-2: another base is believed only where the addresses agree too, or where the configuration says so.
 
 use smsgw_config::MessageIds;
-use smsgw_message::LinkGroup;
+use smsgw_message::{LinkGroup, fold};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -80,26 +80,6 @@ impl Form {
             Self::DecimalToHex => convert(receipt_id, 16, 10).map(Cow::Owned),
         }
     }
-}
-
-/// The text under which an id is kept. Hexadecimal digits in lower case, without leading zeros.
-pub(crate) fn fold(id: &str) -> Cow<'_, str> {
-    let hexadecimal = id.bytes().all(|octet| octet.is_ascii_hexdigit() || octet == b'-');
-    if !hexadecimal {
-        return Cow::Borrowed(id);
-    }
-    let digits = id.trim_start_matches('0');
-    // All zeros, or zeros before a dash: the last one stays.
-    let folded = if digits.is_empty() || digits.starts_with('-') {
-        let zeros = id.len() - digits.len();
-        id.get(zeros.saturating_sub(1)..).unwrap_or(id)
-    } else {
-        digits
-    };
-    if folded.bytes().any(|octet| octet.is_ascii_uppercase()) {
-        return Cow::Owned(folded.to_ascii_lowercase());
-    }
-    Cow::Borrowed(folded)
 }
 
 /// A number in another base, folded. `None` when the text is no such number or too long for one.

@@ -26,10 +26,9 @@ use crate::correlate;
 use crate::outcome::{Seen, View};
 use crate::plan::Plan;
 use crate::receipt::{self, Place};
-use crate::record::Correlation;
 use crate::report;
 use smsgw_config::MessageIds;
-use smsgw_message::{Address, MessageId, MessageLife, Receipt, RecordError};
+use smsgw_message::{Address, Correlation, MessageId, MessageLife, Receipt, RecordError};
 use smsgw_queue::StateKey;
 
 /// Digits in which two numbers have to agree when one is written without its country or trunk prefix.

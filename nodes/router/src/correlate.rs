@@ -1,7 +1,8 @@
 //! Matches receipts from carriers with the parts they belong to.
 //!
 //! Pure machine over one key at a time; knows no queue and no clock. The tasks of the `up` partitions run it: a link
-//! group always has the same partition, so one task alone writes the keys of a group and order is kept.
+//! group always has the same partition, so one task alone writes the keys of a group and order is kept. Where nothing else follows
+//! from an answer, the operator node takes the first step of it (absent to Sent); who comes second finds the key taken and decides anew.
 //!
 //! ```text
 //!            submit result            receipt
@@ -31,13 +32,8 @@
 //! that gives the same id to two parts while the first correlation lives has both parts' receipts matched to the later part; it
 //! is counted (`smsgw_router_carrier_ids_reused_total`).
 
-use crate::carrier_id::fold;
-use crate::record::{Correlation, Early, Owner};
-use sha2::{Digest, Sha256};
-use smsgw_message::{LinkGroup, MessageId, Receipt, Timestamp, names};
+use smsgw_message::{Correlation, Early, LinkGroup, MessageId, Owner, Receipt, Timestamp, fold};
 use smsgw_queue::StateKey;
-use std::borrow::Cow;
-use std::fmt::Write;
 use std::time::Duration;
 
 /// Receipts parked under one id; more of them are unknown at once. A carrier sends a few states per part.
@@ -48,39 +44,15 @@ pub(crate) const MAX_OWNERS: usize = 8;
 pub(crate) const MAX_SHARED: usize = 64;
 /// When a parked receipt is looked at for the first time while its carrier's ids are not known yet.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
-/// Longest id that stands in a key as it is or in hexadecimal.
-const MAX_ID: usize = 64;
 
 /// The key of a carrier's id that was folded before.
 pub(crate) fn key(group: &LinkGroup, folded: &str) -> StateKey {
-    StateKey::from(names::correlation(group, &canonical(folded)))
+    StateKey::from(Correlation::key_of_folded(group, folded))
 }
 
 /// The key of an id as an answer has it.
 pub(crate) fn key_of(group: &LinkGroup, carrier_id: &str) -> StateKey {
-    key(group, &fold(carrier_id))
-}
-
-/// The form of an id that stands in its key. Injective: `=` and `~` do not stand in a plain id.
-fn canonical(folded: &str) -> Cow<'_, str> {
-    let plain =
-        |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'.' | b':' | b'@' | b'+');
-    if folded.len() > MAX_ID {
-        Cow::Owned(hex('~', &Sha256::digest(folded.as_bytes())))
-    } else if folded.bytes().all(plain) {
-        Cow::Borrowed(folded)
-    } else {
-        Cow::Owned(hex('=', folded.as_bytes()))
-    }
-}
-
-fn hex(mark: char, octets: &[u8]) -> String {
-    let mut text = String::with_capacity(1 + 2 * octets.len());
-    text.push(mark);
-    for octet in octets {
-        write!(text, "{octet:02x}").expect("writing to a String cannot fail");
-    }
-    text
+    StateKey::from(Correlation::key(group, carrier_id))
 }
 
 /// What a submit result makes of the state of its id.
@@ -123,7 +95,7 @@ pub(crate) fn handle_sent(
         part,
     };
     let (mut owners, early) = match now_there {
-        None => return Claimed::write(owned(&folded, vec![owner])),
+        None => return Claimed::write(Correlation::of(&folded, vec![owner])),
         Some(Correlation::Parked { receipts, .. }) => {
             let exact = receipts.iter().any(|receipt| receipt.carrier_id == carrier_id);
             let first = receipts.first().map(|receipt| receipt.carrier_id.clone());
@@ -134,7 +106,7 @@ pub(crate) fn handle_sent(
                 return Claimed {
                     parked: receipts,
                     strays,
-                    ..Claimed::write(owned(&folded, vec![owner]))
+                    ..Claimed::write(Correlation::of(&folded, vec![owner]))
                 };
             }
             // Written otherwise they are still about this part, as long as they agree among themselves.
@@ -145,7 +117,7 @@ pub(crate) fn handle_sent(
             return Claimed {
                 parked,
                 strays,
-                ..Claimed::write(owned(&folded, vec![owner]))
+                ..Claimed::write(Correlation::of(&folded, vec![owner]))
             };
         }
         Some(there @ (Correlation::Sent { .. } | Correlation::Owned { .. })) => {
@@ -171,7 +143,7 @@ pub(crate) fn handle_sent(
     Claimed {
         reused,
         strays: early,
-        ..Claimed::write(owned(&folded, owners))
+        ..Claimed::write(Correlation::of(&folded, owners))
     }
 }
 
@@ -206,17 +178,6 @@ fn early_of(there: &Correlation) -> Vec<Receipt> {
         Correlation::Owned { early: None, .. } | Correlation::Sent { .. } | Correlation::Parked { .. } => {
             Vec::new()
         }
-    }
-}
-
-/// The shortest record that says it.
-fn owned(folded: &str, owners: Vec<Owner>) -> Correlation {
-    match owners.as_slice() {
-        [only] if only.id == folded => Correlation::Sent {
-            message: only.message,
-            part: only.part,
-        },
-        _ => Correlation::Owned { owners, early: None },
     }
 }
 

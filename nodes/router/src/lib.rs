@@ -9,14 +9,13 @@
 //! Pure machines (`life`, `correlate`, `assemble`) under hops that bring them together (`mt`, `up`, `alarms`) under one
 //! loop that talks to the engine (`work`). Knows no other node, no engine and no protocol.
 //!
-//! Invariant: each input is one step; this node alone writes `corr/*`, `mo/*` and, after the accept, `msg/*`. Text and
-//! numbers are never logged.
+//! Invariant: each input is one step; this node alone writes `mo/*` and, but for answers of carriers that say all there is to say
+//! (ADR 0018), `corr/*` and, after the accept, `msg/*`. Text and numbers are never logged.
 
 mod alarms;
 mod assemble;
 mod cancel;
 mod carrier_id;
-mod charge;
 mod claim;
 mod correlate;
 mod explain;

@@ -1,12 +1,7 @@
 //! The life of a message: what each thing that happens makes of its record, its log and its reports.
 //!
-//! Pure machine over one [`MessageLife`]; knows no queue, no key and no clock. Every `handle_*` changes the record and
-//! adds what follows to [`Changes`].
-//!
-//! The state of the whole follows from its parts. While a part is open: `queued` until every part was taken by a
-//! carrier, then `sent`. When all are final: `delivered` if all were delivered, `sent` if nothing failed but a part has
-//! no receipt to wait for, otherwise the worst, in the order failed, rejected, expired, cancelled; its error is that of
-//! the first part in that state.
+//! Pure machine over one [`MessageLife`]; knows no queue, no key and no clock. Every `handle_*` changes parts and adds what
+//! follows for the whole ([`conclude`]) to [`Changes`].
 //!
 //! Invariant LF-1: a message becomes final once, with one [`EventName::MtFinal`] and at most one final report; what
 //! comes later changes nothing and is counted as a duplicate.
@@ -17,52 +12,23 @@ mod told;
 use told::spoken;
 pub(crate) use told::{Surplus, end_unspoken, handle_receipt, surplus};
 
-use crate::charge;
 use crate::failover::{self, Retry};
 use crate::recut::Recut;
 use crate::reroute;
 use smsgw_config::LongReceipts;
-use smsgw_message::segment::Part;
+pub(crate) use smsgw_message::whole::{Changes, Due, NO_RECEIPT, conclude};
 use smsgw_message::{
-    Event, EventName, InDoubt, LifeEvent, MessageLife, MessageState, OperatorId, PartLife, ReceiptState,
-    Report, ReportLevel, SubmitOutcome, SubmitResult, Timestamp,
+    EventName, InDoubt, LifeEvent, MessageLife, MessageState, OperatorId, PartLife, ReceiptState,
+    SubmitOutcome, SubmitResult, Timestamp,
 };
 use smsgw_routing::{Decision, Refusal};
 
-/// Error word of a part whose receipt never came.
-pub(crate) const NO_RECEIPT: &str = "no_receipt";
 /// Error word of a message or part whose validity ended here.
 pub(crate) const EXPIRED: &str = "expired";
 /// Error word of a part that its client has withdrawn.
 pub(crate) const CANCELLED: &str = "cancelled";
 /// Error word of a part that was in doubt where the operator's policy is to reject.
 pub(crate) const IN_DOUBT: &str = "in_doubt";
-
-/// A report that is due, if the client wants it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Due {
-    /// Tells this report from the others of its message; the same when the step is done again.
-    pub(crate) counter: u64,
-    /// When it happened.
-    pub(crate) at: Timestamp,
-    /// What the client is told.
-    pub(crate) report: Report,
-    /// The first part of a message that has let go of its parts: a receipt may quote how it begins.
-    pub(crate) opening: Option<Part>,
-}
-
-/// What follows from what happened.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Changes {
-    /// The record must be written.
-    pub(crate) changed: bool,
-    /// What came after the end of its part.
-    pub(crate) duplicates: u32,
-    /// For the events log, in order.
-    pub(crate) events: Vec<Event>,
-    /// Reports the client wants, in order.
-    pub(crate) reports: Vec<Due>,
-}
 
 /// There is no part of this number: the input does not belong to this message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -310,134 +276,6 @@ fn end_open_parts(life: &mut MessageLife, how: impl Fn(&PartLife) -> (MessageSta
     }
 }
 
-/// Works out the state of the whole, says what changed, and takes leave of a message that is final.
-pub(crate) fn conclude(life: &mut MessageLife, at: Timestamp, out: &mut Changes) {
-    out.changed = true;
-    let whole = Whole::of(&life.parts);
-    if whole.state == life.state && !whole.is_final {
-        return;
-    }
-    life.state = whole.state;
-    life.error = whole.error;
-    life.is_final = whole.is_final;
-    let mut opening = None;
-    if life.is_final {
-        for part in &mut life.message.parts {
-            let part = Part {
-                udh: std::mem::take(&mut part.udh),
-                data: std::mem::take(&mut part.data),
-            };
-            opening.get_or_insert(part);
-        }
-        let detail = life.error.as_ref().map_or_else(
-            || life.state.as_str().to_owned(),
-            // Where the error is the state's own word it says nothing more.
-            |error| match life.state.as_str() {
-                state if state == error => state.to_owned(),
-                state => format!("{state} {error}"),
-            },
-        );
-        note(life, at, EventName::MtFinal, None, Some(detail));
-        let mut event = life.event(at, EventName::MtFinal);
-        event.state = Some(life.state);
-        event.error.clone_from(&life.error);
-        event.after_sent_ms = after_sent_ms(life, at);
-        event.charge = charge::settled(life);
-        event.operator = life
-            .parts
-            .first()
-            .and_then(|part| Some(part.via.as_ref()?.operator.clone()));
-        out.events.push(event);
-    }
-    let was_told = !life.is_final && life.was_sent == Some(true);
-    if life.state == MessageState::Sent {
-        life.was_sent = Some(true);
-    }
-    let wanted = match life.message.report {
-        ReportLevel::None => false,
-        ReportLevel::Final => life.is_final,
-        ReportLevel::All => !was_told,
-    };
-    if wanted {
-        let message = &life.message;
-        out.reports.push(Due {
-            counter: report_counter(life.state, life.is_final),
-            at,
-            report: Report {
-                message: message.id,
-                reference: message.reference.clone(),
-                from: message.from.clone(),
-                to: message.to.clone(),
-                state: life.state,
-                error: life.error.clone(),
-                accepted_at: message.accepted_at,
-            },
-            opening,
-        });
-    }
-}
-
-/// A message passes each state once, except `sent`, which may be reached as a stage and again as the end.
-fn report_counter(state: MessageState, is_final: bool) -> u64 {
-    let place = MessageState::ALL
-        .iter()
-        .zip(1u64..)
-        .find(|(one, _)| **one == state)
-        .map_or(0, |(_, n)| n);
-    place + if is_final { 16 } else { 0 }
-}
-
-struct Whole {
-    state: MessageState,
-    error: Option<String>,
-    is_final: bool,
-}
-
-impl Whole {
-    fn of(parts: &[PartLife]) -> Self {
-        if parts.iter().all(|part| part.is_final) {
-            // `max_by_key` keeps the last of equals: backwards, that is the first part in the worst state.
-            let worst = parts.iter().rev().max_by_key(|part| badness(part.state));
-            return Self {
-                state: worst.map_or(MessageState::Failed, |part| part.state),
-                error: worst.and_then(|part| part.error.clone()),
-                is_final: true,
-            };
-        }
-        let waiting = |part: &PartLife| match part.state {
-            MessageState::Accepted | MessageState::Scheduled | MessageState::Queued => true,
-            MessageState::Sent
-            | MessageState::Delivered
-            | MessageState::Failed
-            | MessageState::Expired
-            | MessageState::Rejected
-            | MessageState::Cancelled => false,
-        };
-        let state = if parts.iter().any(waiting) {
-            MessageState::Queued
-        } else {
-            MessageState::Sent
-        };
-        Self {
-            state,
-            error: None,
-            is_final: false,
-        }
-    }
-}
-
-/// Which final state of a part speaks for the whole: the greatest.
-fn badness(state: MessageState) -> u8 {
-    match state {
-        MessageState::Delivered => 0,
-        MessageState::Accepted | MessageState::Scheduled | MessageState::Queued | MessageState::Sent => 1,
-        MessageState::Cancelled => 2,
-        MessageState::Expired => 3,
-        MessageState::Rejected => 4,
-        MessageState::Failed => 5,
-    }
-}
-
 pub(crate) fn note(
     life: &mut MessageLife,
     at: Timestamp,
@@ -451,10 +289,4 @@ pub(crate) fn note(
         part,
         detail,
     });
-}
-
-/// Time since a carrier took the last part of it.
-fn after_sent_ms(life: &MessageLife, at: Timestamp) -> Option<u64> {
-    let sent = life.events.iter().rfind(|line| line.event == EventName::MtSent)?;
-    u64::try_from(at.since(sent.at).as_millis()).ok()
 }

@@ -9,8 +9,7 @@
 
 use crate::carrier_id::Form;
 use crate::correlate;
-use crate::record::Correlation;
-use smsgw_message::{LinkGroup, MessageId, Receipt, Record, RecordError};
+use smsgw_message::{Correlation, LinkGroup, MessageId, Receipt, Record, RecordError};
 use smsgw_queue::{Engine, EngineError, StateKey};
 use std::collections::BTreeSet;
 use thiserror::Error;

@@ -75,10 +75,7 @@ impl Plan {
         Ok(Self {
             epoch: snapshot.epoch,
             config: Arc::clone(&snapshot.config),
-            has_failover: snapshot.config.route.mt.iter().any(|route| {
-                let failover = &route.failover;
-                !failover.states.is_empty() || !failover.errors.is_empty() || failover.silence.is_some()
-            }),
+            has_failover: snapshot.config.has_failover(),
             may_rewrite: (snapshot.config.operator.values())
                 .any(|operator| operator.alphabet.lacks_characters()),
             queues: (snapshot.config.operator.keys())

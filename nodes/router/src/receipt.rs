@@ -12,10 +12,9 @@ use crate::life::{self, Changes, Surplus};
 use crate::mo;
 use crate::outcome::{Note, Outcome, View};
 use crate::plan::Plan;
-use crate::record::Correlation;
 use crate::report;
 use crate::reroute;
-use smsgw_message::{Event, EventName, MessageLife, Receipt, Record, Timestamp, Up, names};
+use smsgw_message::{Correlation, Event, EventName, MessageLife, Receipt, Record, Timestamp, Up, names};
 use smsgw_queue::{DeadReason, Expiry, StateKey};
 
 /// Where the part of a receipt may be found.
@@ -148,9 +147,9 @@ pub(crate) fn apply(
     Ok(outcome.note(surplus))
 }
 
-/// How long a part's id is known. Late answers, too, may have receipts to come.
+/// How long a part's id is known.
 pub(crate) fn owned_until(plan: &Plan, now: Timestamp, life: &MessageLife) -> Timestamp {
-    report::given_up_at(plan, life).max(now.after(plan.limits().receipt_grace))
+    plan.limits().id_known_until(&life.message, now)
 }
 
 /// Each part of a shared id has had its receipt: another part may be about to be answered with that id.

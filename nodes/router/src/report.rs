@@ -33,7 +33,7 @@ pub(crate) fn message_key(life: smsgw_message::MessageId) -> StateKey {
 
 /// When receipts for a message are no longer waited for.
 pub(crate) fn given_up_at(plan: &Plan, life: &MessageLife) -> Timestamp {
-    life.message.valid_until.after(plan.limits().receipt_grace)
+    plan.limits().given_up_at(&life.message)
 }
 
 /// The lane of everything that concerns a message.
@@ -55,7 +55,7 @@ pub(crate) fn put(
         return outcome;
     }
     let expiry = if life.is_final {
-        Expiry::At(now.after(plan.limits().message_retention))
+        Expiry::At(plan.limits().record_kept_until(now))
     } else {
         let at = schedule::due(life).unwrap_or_else(|| given_up_at(plan, life));
         let at = failover::silent_at(life).map_or(at, |silent| silent.min(at));

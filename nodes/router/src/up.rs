@@ -4,7 +4,7 @@
 //! Brings the machines together: `correlate` says which part, `life` what it means, `mo` does the rest.
 
 use crate::assemble::Place;
-use crate::carrier_id::{Form, fold};
+use crate::carrier_id::Form;
 use crate::claim::{self, Breadth};
 use crate::correlate;
 use crate::failover;
@@ -13,12 +13,12 @@ use crate::mo;
 use crate::outcome::{Note, Outcome, View};
 use crate::plan::Plan;
 use crate::receipt;
-use crate::record::Correlation;
 use crate::report;
 use crate::reroute;
 use crate::work::{Hop, Keys, Unreadable};
 use smsgw_message::{
-    InDoubt, MessageLife, Mo, Receipt, Record, SubmitOutcome, SubmitResult, Timestamp, Up as Told,
+    Correlation, InDoubt, MessageLife, Mo, Receipt, Record, SubmitOutcome, SubmitResult, Timestamp,
+    Up as Told, fold,
 };
 use smsgw_queue::{DeadReason, Expiry, StateKey, StepId};
 

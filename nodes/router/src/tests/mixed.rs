@@ -182,7 +182,7 @@ impl Sms {
     fn may_mean(&self, other: &Self) -> bool {
         let id = self.receipt();
         let answer = other.answer();
-        let answer = crate::carrier_id::fold(&answer);
+        let answer = smsgw_message::fold(&answer);
         let is_id = Form::ALL
             .iter()
             .any(|form| form.answered(&id).as_ref() == Some(&answer));

@@ -20,16 +20,15 @@ use crate::fixtures::{at, message_id, mo, mo_part, mt, receipt, sent};
 use crate::mt::Mt;
 use crate::outcome::{Fate, Note, View};
 use crate::plan::Plan;
-use crate::record::Correlation;
 use crate::report::message_key;
 use crate::up::Up as UpHop;
 use crate::work::Hop;
 use bytes::Bytes;
 use smsgw_config::Config;
 use smsgw_message::{
-    Dispatch, Down, DownKind, Event, EventName, InDoubt, LifeEvent, MessageLife, MessageState, Mo, MoDown,
-    MtMessage, Receipt, ReceiptState, Record, Report, ReportLevel, SubmitOutcome, SubmitResult, Timestamp,
-    Up, names,
+    Correlation, Dispatch, Down, DownKind, Event, EventName, InDoubt, LifeEvent, MessageLife, MessageState,
+    Mo, MoDown, MtMessage, Receipt, ReceiptState, Record, Report, ReportLevel, SubmitOutcome, SubmitResult,
+    Timestamp, Up, names,
 };
 use smsgw_queue::{DeadReason, Expected, Expiry, Op, StateKey, StepId, Versioned};
 use std::collections::BTreeMap;
