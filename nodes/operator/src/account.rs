@@ -5,10 +5,11 @@
 
 use crate::again::{Again, Digest};
 use crate::late::{LateAnswer, LateAnswers};
+use crate::lives::Lives;
 use crate::metric::Endings;
 use crate::together::Together;
 use crate::tries::{self, HaveCounts};
-use smsgw_config::Operator;
+use smsgw_config::{Config, Operator};
 use smsgw_message::{LinkGroup, OperatorId, Via, names};
 use smsgw_queue::{LogName, QueueName, RecordId};
 use smsgw_session::{Rate, RateLimiter};
@@ -29,6 +30,8 @@ pub(crate) struct Account {
     pub(crate) up: QueueName,
     pub(crate) events: LogName,
     pub(crate) endings: Endings,
+    /// Who writes the lives of its messages.
+    pub(crate) lives: Lives,
     /// How its links share long messages.
     pub(crate) together: Arc<Together>,
     settings: RwLock<Arc<Operator>>,
@@ -41,7 +44,7 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    pub(crate) fn new(id: &OperatorId, operator: &Operator) -> Self {
+    pub(crate) fn new(id: &OperatorId, operator: &Operator, config: &Config) -> Self {
         let group = LinkGroup::of(id);
         Self {
             id: id.clone(),
@@ -49,6 +52,7 @@ impl Account {
             up: QueueName::from(names::up(&group)),
             events: LogName::from(names::EVENTS),
             endings: Endings::new(id),
+            lives: Lives::new(config),
             together: Together::new(id),
             settings: RwLock::new(Arc::new(operator.clone())),
             limiter: Mutex::new(RateLimiter::new(rate(id, operator), operator.burst)),
@@ -72,7 +76,8 @@ impl Account {
     }
 
     /// Puts new settings in force. Those that need a new link are seen by the next one.
-    pub(crate) fn apply(&self, operator: &Operator) {
+    pub(crate) fn apply(&self, operator: &Operator, config: &Config) {
+        self.lives.apply(config);
         self.limiter().set_rate(rate(&self.id, operator), operator.burst);
         self.inbound()
             .set_rate(inbound_rate(&self.id, operator), inbound_burst(operator));

@@ -4,7 +4,8 @@
 //! refusal told to the link. Nothing is dropped: what is not committed stays under lease, or unanswered at the carrier.
 
 use crate::account::Account;
-use crate::hop::{self, Done, End, Fate, Finished};
+use crate::hop::{self, Done, End, Ending, Fate, Finished};
+use crate::lives;
 use crate::tries::{self, Counted, Tries};
 use smsgw_message::{LinkId, Record};
 use smsgw_queue::{CommitErrorKind, Engine, EngineError, Expected, StateKey, Step, Versioned};
@@ -26,7 +27,7 @@ pub(crate) enum Ended {
     Closed,
 }
 
-/// Commits finished parts; tries again while the engine has no space. Returns how many parts it was about.
+/// Commits finished parts, with the lives of messages that are told all by it; tries again while the engine has no space. Returns how many parts it was about.
 pub(crate) async fn parts(
     engine: Arc<dyn Engine>,
     account: Arc<Account>,
@@ -39,14 +40,18 @@ pub(crate) async fn parts(
         Ok(batch) => batch,
         Err(ended) => return (count, ended),
     };
+    if let Err(ended) = lives::write(&*engine, &account, &link, &mut batch).await {
+        return (count, ended);
+    }
     while !batch.is_empty() {
+        let mut pause = Duration::ZERO;
         let steps = batch
             .iter()
             .map(|done| without_count(hop::of_part(done, &account, &link), done, &account))
             .collect();
         let answers = engine.commit(steps).await;
         let mut again = Vec::new();
-        for (done, answer) in batch.into_iter().zip(answers) {
+        for (mut done, answer) in batch.into_iter().zip(answers) {
             let Err(failed) = answer else {
                 count_end(&account, &done);
                 continue;
@@ -62,6 +67,12 @@ pub(crate) async fn parts(
                         told = true;
                         error!(operator = %account.id, %link, error = %failed.kind, "results of parts cannot be stored; trying again");
                     }
+                    pause = RETRY;
+                    again.push(done);
+                }
+                CommitErrorKind::Conflict { .. } if done.written.take().is_some() => {
+                    account.endings.commit_failed("contended");
+                    account.lives.leave_to_the_router();
                     again.push(done);
                 }
                 CommitErrorKind::Stale { record, .. } => {
@@ -75,15 +86,15 @@ pub(crate) async fn parts(
                 | CommitErrorKind::Leased { .. }
                 | CommitErrorKind::Full(_)
                 | CommitErrorKind::Invalid(_) => {
-                    // No step of ours compares, counts or moves, and no bound refuses one with an input; the part goes back when its delivery is dropped.
+                    // No other step of ours compares, none counts or moves, and no bound refuses one with an input; the part goes back when its delivery is dropped.
                     account.endings.commit_failed("refused");
                     error!(operator = %account.id, %link, error = %failed.kind, "the engine refused the result of a part");
                 }
             }
         }
         batch = again;
-        if !batch.is_empty() {
-            tokio::time::sleep(RETRY).await;
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
         }
     }
     (count, Ended::Done)
@@ -115,7 +126,12 @@ async fn decided(
                 tried.decide(&settings, before, at)
             }
         };
-        Done { delivery, fate, at }
+        Done {
+            delivery,
+            fate,
+            at,
+            written: None,
+        }
     };
     Ok(finished.into_iter().map(decide).collect())
 }
@@ -156,25 +172,28 @@ async fn read(engine: &dyn Engine, account: &Account, keys: Vec<StateKey>) -> Re
 /// it is written.
 fn without_count(step: Step, done: &Done, account: &Account) -> Step {
     match &done.fate {
-        Fate::Ended { part, .. } if account.counts().has(done.delivery.id()) => {
+        Fate::Ended(Ending { part, .. }) if account.counts().has(done.delivery.id()) => {
             step.delete(tries::key(&account.id, part), Expected::Any)
         }
         Fate::Counted(_) => {
             account.counts().add(done.delivery.id());
             step
         }
-        Fate::Ended { .. } | Fate::Back { .. } | Fate::Corrupt => step,
+        Fate::Ended(_) | Fate::Back { .. } | Fate::Corrupt => step,
     }
 }
 
 fn count_end(account: &Account, done: &Done) {
+    if let Some(written) = &done.written {
+        written.say();
+    }
     match &done.fate {
-        Fate::Ended { .. } | Fate::Corrupt => account.counts().remove(done.delivery.id()),
+        Fate::Ended(_) | Fate::Corrupt => account.counts().remove(done.delivery.id()),
         Fate::Back { .. } | Fate::Counted(_) => {}
     }
     match &done.fate {
-        Fate::Ended { word: "sent", .. } => account.endings.sent(),
-        Fate::Ended { word, .. } => account.endings.ended(word),
+        Fate::Ended(Ending { word: "sent", .. }) => account.endings.sent(),
+        Fate::Ended(Ending { word, .. }) => account.endings.ended(word),
         Fate::Back { reason, .. } | Fate::Counted(Counted { reason, .. }) => {
             account.endings.released(*reason);
         }

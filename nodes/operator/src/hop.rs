@@ -5,6 +5,7 @@
 
 use crate::account::Account;
 use crate::incoming::Arrival;
+use crate::lives::Written;
 use crate::tries::{Counted, Tried};
 use smsgw_message::{
     Address, Class, ClientId, Dispatch, Event, EventName, InDoubt, LinkId, MessageId, Record, ReportLevel,
@@ -18,6 +19,8 @@ use std::time::Duration;
 pub(crate) struct PartRef {
     pub(crate) message: MessageId,
     pub(crate) part: u16,
+    /// How many the message has.
+    pub(crate) parts: u16,
     pub(crate) client: ClientId,
     pub(crate) report: ReportLevel,
     pub(crate) from: Option<Address>,
@@ -32,6 +35,7 @@ impl PartRef {
         Self {
             message: dispatch.message,
             part: dispatch.part,
+            parts: dispatch.parts,
             client: dispatch.client.clone(),
             report: dispatch.report,
             from: dispatch.from.clone(),
@@ -58,18 +62,49 @@ impl PartRef {
     }
 }
 
+/// What became of a part at its operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ending {
+    pub(crate) part: PartRef,
+    pub(crate) outcome: SubmitOutcome,
+    /// That of the metric.
+    pub(crate) word: &'static str,
+    pub(crate) receipt_asked: bool,
+    /// Another operator is to be tried.
+    pub(crate) reroute: Option<RerouteReason>,
+}
+
+impl Ending {
+    /// The same for the router.
+    pub(crate) fn result(&self, at: Timestamp, account: &Account, link: &LinkId) -> SubmitResult {
+        let part = &self.part;
+        SubmitResult {
+            message: part.message,
+            part: part.part,
+            client: part.client.clone(),
+            via: account.via.clone(),
+            link: self.has_reached_a_link().then(|| link.clone()),
+            outcome: self.outcome.clone(),
+            at,
+            receipt_asked: self.receipt_asked,
+            report: part.report,
+            reroute: self.reroute,
+        }
+    }
+
+    fn has_reached_a_link(&self) -> bool {
+        match self.outcome {
+            SubmitOutcome::Sent { .. } | SubmitOutcome::Refused { .. } | SubmitOutcome::InDoubt => true,
+            SubmitOutcome::Expired | SubmitOutcome::Cancelled => false,
+        }
+    }
+}
+
 /// How a part ends for this node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// There is an outcome for the router. The word is that of the metric.
-    Ended {
-        part: PartRef,
-        outcome: SubmitOutcome,
-        word: &'static str,
-        receipt_asked: bool,
-        /// Another operator is to be tried.
-        reroute: Option<RerouteReason>,
-    },
+    /// There is an outcome.
+    Ended(Ending),
     /// Back into the queue.
     Back {
         after: Duration,
@@ -105,6 +140,8 @@ pub(crate) struct Done {
     pub(crate) delivery: Delivery,
     pub(crate) fate: Fate,
     pub(crate) at: Timestamp,
+    /// What its step writes in place of telling the router the outcome.
+    pub(crate) written: Option<Written>,
 }
 
 /// The step that ends `done`. `link` is the one that did it.
@@ -115,59 +152,37 @@ pub(crate) fn of_part(done: &Done, account: &Account, link: &LinkId) -> Step {
         Fate::Back { after, reason, cost } => step.release(delivery, *after, *reason, *cost),
         Fate::Counted(counted) => of_counted(counted, delivery, account, done.at),
         Fate::Corrupt => step.dead_letter(delivery, DeadReason::Corrupt),
-        Fate::Ended {
-            part,
-            outcome,
-            receipt_asked,
-            reroute,
-            ..
-        } => {
-            let (name, error, link) = match outcome {
-                SubmitOutcome::Sent { .. } => (EventName::MtSent, None, Some(link.clone())),
-                SubmitOutcome::Refused { error, .. } => {
-                    (EventName::MtRefused, Some(error.clone()), Some(link.clone()))
+        Fate::Ended(ending) => {
+            let step = step.settle(delivery).append(
+                account.events.clone(),
+                of_ending(ending, account, link, done.at).to_record(),
+            );
+            match &done.written {
+                Some(written) => written.add_to(step, &account.events),
+                None => {
+                    let result = Up::SubmitResult(ending.result(done.at, account, link));
+                    step.publish(account.up.clone(), lane(account), result.to_record())
                 }
-                SubmitOutcome::Expired => (EventName::MtRefused, Some("expired".to_owned()), None),
-                SubmitOutcome::Cancelled => (EventName::MtRefused, Some("cancelled".to_owned()), None),
-                SubmitOutcome::InDoubt => (
-                    EventName::MtRefused,
-                    Some("in_doubt".to_owned()),
-                    Some(link.clone()),
-                ),
-            };
-            let event = Event {
-                error,
-                age_ms: age_ms(part.message, done.at),
-                link: link.clone(),
-                carrier_id: match outcome {
-                    SubmitOutcome::Sent { carrier_id, .. } => Some(carrier_id.clone()),
-                    SubmitOutcome::Refused { .. }
-                    | SubmitOutcome::Expired
-                    | SubmitOutcome::Cancelled
-                    | SubmitOutcome::InDoubt => None,
-                },
-                ..part.event(account, done.at, name)
-            };
-            let result = SubmitResult {
-                message: part.message,
-                part: part.part,
-                client: part.client.clone(),
-                via: account.via.clone(),
-                link,
-                outcome: outcome.clone(),
-                at: done.at,
-                receipt_asked: *receipt_asked,
-                report: part.report,
-                reroute: *reroute,
-            };
-            step.settle(delivery)
-                .publish(
-                    account.up.clone(),
-                    lane(account),
-                    Up::SubmitResult(result).to_record(),
-                )
-                .append(account.events.clone(), event.to_record())
+            }
         }
+    }
+}
+
+/// What the events log is told of an outcome.
+fn of_ending(ending: &Ending, account: &Account, link: &LinkId, at: Timestamp) -> Event {
+    let (name, error, carrier_id) = match &ending.outcome {
+        SubmitOutcome::Sent { carrier_id } => (EventName::MtSent, None, Some(carrier_id.clone())),
+        SubmitOutcome::Refused { error, .. } => (EventName::MtRefused, Some(error.clone()), None),
+        SubmitOutcome::Expired => (EventName::MtRefused, Some("expired".to_owned()), None),
+        SubmitOutcome::Cancelled => (EventName::MtRefused, Some("cancelled".to_owned()), None),
+        SubmitOutcome::InDoubt => (EventName::MtRefused, Some("in_doubt".to_owned()), None),
+    };
+    Event {
+        error,
+        age_ms: age_ms(ending.part.message, at),
+        link: ending.has_reached_a_link().then(|| link.clone()),
+        carrier_id,
+        ..ending.part.event(account, at, name)
     }
 }
 

@@ -102,9 +102,9 @@ struct Round {
 }
 
 impl Kept {
-    fn new(id: &OperatorId, operator: &Operator) -> Self {
+    fn new(id: &OperatorId, operator: &Operator, config: &Config) -> Self {
         Self {
-            account: Arc::new(Account::new(id, operator)),
+            account: Arc::new(Account::new(id, operator, config)),
             tasks: BTreeMap::new(),
             idle: BTreeMap::new(),
             wishes: BTreeMap::new(),
@@ -279,8 +279,8 @@ impl Keeper {
             let kept = running
                 .operators
                 .entry(id.clone())
-                .or_insert_with(|| Kept::new(id, operator));
-            kept.account.apply(operator);
+                .or_insert_with(|| Kept::new(id, operator, config));
+            kept.account.apply(operator, config);
             kept.pdu_log.set(operator.pdu_log, config.log.bodies);
             if affected.contains(id) {
                 // Wishes first: how long a link that leaves waits for answers is one of them.

@@ -9,9 +9,11 @@
 //!   inbound-<operator>     listens for the requests of an HTTP carrier
 //!
 //! mt.operator.<id> ─▶ traffic ─submit_sm─▶ carrier ─deliver_sm─▶ traffic ─▶ up.<p>, events
-//!                        └── answers: verdict ─▶ up.<p> (final) or back into the queue
+//!                        └── answers: verdict ─▶ up.<p> (final), or msg/<id> and corr/* where nothing else follows,
+//!                                              or back into the queue
 //! ```
-//! Knows no other node: what it takes stands in `mt.operator.<id>`, what it learns goes to `up.<p>`. Invariants: a part is
+//! Knows no other node: what it takes stands in `mt.operator.<id>`, what it learns goes to `up.<p>` or into the life of the message
+//! (`lives`). Invariants: a part is
 //! submitted only with a window slot and a rate token; its answer and its removal from the queue are one step; what a
 //! carrier delivers is answered OK only once it is durable; a change of one operator is not noticed by the links of
 //! another.
@@ -36,6 +38,7 @@ mod incoming;
 mod keeper;
 mod late;
 mod link;
+mod lives;
 mod load;
 mod metric;
 mod pdu_log;

@@ -199,7 +199,8 @@ pub(crate) static CALLS_TOTAL: Counter = Counter::new(
 );
 
 /// Steps of a link that the engine did not take, by reason: `stale` (somebody else has the part), `retried` (no space or
-/// a failed read), `refused`.
+/// a failed read), `contended` (something else was written of the message, or a receipt came before its answer: the router
+/// takes it over), `refused`.
 pub(crate) static COMMITS_FAILED_TOTAL: Counter = Counter::new(
     "smsgw_operator_commits_failed_total",
     "Steps that the engine did not take.",

@@ -16,7 +16,7 @@
 //! not remembered (after a restart, or beyond [`REMEMBERED`] parts at once) goes an hour after its part's validity.
 
 use crate::doubt::{self, Cause, Resolution};
-use crate::hop::{Fate, PartRef};
+use crate::hop::{Ending, Fate, PartRef};
 use rustc_hash::FxHashSet;
 use sha2::{Digest as _, Sha256};
 use smsgw_config::{InDoubt, Operator};
@@ -162,13 +162,13 @@ impl Tried {
     }
 
     fn end(&self, outcome: SubmitOutcome, word: &'static str) -> Fate {
-        Fate::Ended {
+        Fate::Ended(Ending {
             part: self.part.clone(),
             outcome,
             word,
             receipt_asked: false,
             reroute: None,
-        }
+        })
     }
 }
 
@@ -274,7 +274,7 @@ mod tests {
         assert_eq!((back.after, back.tries), (40 * SECOND, in_doubt(2)));
         assert_eq!(back.told.as_deref(), Some("link_lost: wait:40s 2 of 2"));
         let word = |settings: &Operator, before| match doubt().decide(settings, before, at) {
-            Fate::Ended { word, outcome, .. } => Some((word, outcome)),
+            Fate::Ended(Ending { word, outcome, .. }) => Some((word, outcome)),
             _ => None,
         };
         assert_eq!(
@@ -297,7 +297,7 @@ mod tests {
             let over = tried(trouble);
             let at = over.valid_until.before(1000 * SECOND);
             match over.decide(&Operator::default(), before, at) {
-                Fate::Ended { outcome, .. } => outcome,
+                Fate::Ended(ending) => ending.outcome,
                 other => panic!("{other:?}"),
             }
         };

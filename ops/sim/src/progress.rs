@@ -34,7 +34,7 @@ pub enum Phase {
     Arriving,
     /// Half of the rate that was found, for the latencies.
     HalfRate,
-    /// The load generator's own session, without a gateway.
+    /// Without the gateway: the load generator's own session, or the disk.
     Alone,
     /// Processes are ended.
     Stopping,

@@ -11,6 +11,7 @@ mod fair;
 mod faults;
 mod flow;
 mod links;
+mod lives;
 mod long;
 mod orders;
 mod sending;

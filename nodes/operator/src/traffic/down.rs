@@ -5,7 +5,7 @@
 use super::query::Tomb;
 use super::{CHECKOUT_MAX, CHECKOUT_RETRY, IGNORED, InFlight, LATE_GRACE, Ready, Traffic, UNCOMMITTED, back};
 use crate::doubt::{self, Cause};
-use crate::hop::{End, Fate, PartRef};
+use crate::hop::{End, Ending, Fate, PartRef};
 use crate::incoming;
 use crate::late::LateAnswer;
 use crate::submit;
@@ -389,13 +389,13 @@ impl Traffic<'_> {
             error,
             status: status.0,
         };
-        let fate = Fate::Ended {
+        let fate = Fate::Ended(Ending {
             part,
             outcome,
             word,
             receipt_asked,
             reroute,
-        };
+        });
         self.finish(delivery, fate, at);
     }
 
@@ -531,13 +531,13 @@ impl Traffic<'_> {
     ) {
         self.finish(
             delivery,
-            Fate::Ended {
+            Fate::Ended(Ending {
                 part,
                 outcome,
                 word,
                 receipt_asked,
                 reroute: None,
-            },
+            }),
             at,
         );
     }
