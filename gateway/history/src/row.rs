@@ -57,6 +57,43 @@ impl MessageRow {
         )
     }
 
+    /// Whether it says the same as another one in all that messages of one sender, sent one after the other, have in common.
+    pub(crate) fn is_alike(&self, other: &Self) -> bool {
+        // All of them by name: a new one must be of the one kind or the other.
+        let Self {
+            direction,
+            client,
+            sender,
+            recipient: _,
+            reference: _,
+            class,
+            tags,
+            encoding,
+            text: _,
+            accepted_at: _,
+            sent_at: _,
+            parts,
+            operator,
+            route,
+            told_at: _,
+            state,
+            error,
+            final_at: _,
+        } = self;
+        // What differs most often comes first.
+        *state == other.state
+            && *client == other.client
+            && *sender == other.sender
+            && *operator == other.operator
+            && *route == other.route
+            && *class == other.class
+            && *encoding == other.encoding
+            && *parts == other.parts
+            && *direction == other.direction
+            && *tags == other.tags
+            && *error == other.error
+    }
+
     /// Adds what an event says. Events come in the order of the log.
     fn add(&mut self, event: &Event, mask: u8) {
         match event.name {

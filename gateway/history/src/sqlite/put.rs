@@ -1,7 +1,8 @@
 //! Writes the rows of one day into its file: one transaction, few statements.
 //!
 //! ```text
-//! messages with their accept ──▶ INSERT, sixteen at once; where one of them is there already, the merge of each
+//! messages with their accept ──▶ INSERT, sixteen at once, what all of them have in common bound once; where one of them is
+//!                                there already, the merge of each
 //! what is told later         ──▶ UPDATE of columns that have no index; where it does not fit, the merge
 //! events                     ──▶ INSERT into `life`, one row for each message, sixteen at once
 //! ```
@@ -22,8 +23,9 @@ use std::sync::LazyLock;
 /// Rows of one statement: what opens and ends it is paid once for them.
 const AT_ONCE: usize = 16;
 
-/// Columns of a message, in the order in which they are bound.
-const COLUMNS: usize = 18;
+/// Columns of a message that neighbours mostly have in common, which are bound first, and those that each has of its own.
+const ALIKE: usize = 11;
+const OWN: usize = 7;
 /// Columns of a life that are bound for each row; the source is the same for all.
 const LIFE_COLUMNS: usize = 5;
 
@@ -52,14 +54,23 @@ const LATER: &str = "UPDATE message SET \
     AND (sender IS NOT NULL OR ?10 & 4) AND (direction IS NOT NULL OR ?10 & 8) AND (class IS NOT NULL OR ?10 & 16) \
     AND (reference IS NOT NULL OR ?10 & 32)";
 
-/// Many rows, none of which changes what is there, and one row with its merge. Many with their merges could be undone by
-/// themselves, whatever they say of it: that row of an upsert is looked for once more, and must be there.
-static MESSAGES: LazyLock<[String; 2]> = LazyLock::new(|| {
+/// Many rows that are alike, many rows, none of which changes what is there, and one row with its merge. Many with their merges
+/// could be undone by themselves, whatever they say of it: that row of an upsert is looked for once more, and must be there.
+static MESSAGES: LazyLock<[String; 3]> = LazyLock::new(|| {
     let many = " ON CONFLICT (id) DO NOTHING";
-    [("OR ROLLBACK", AT_ONCE, many), ("", 1, MERGE)].map(|(or, rows, conflict)| {
-        let into = "INTO message AS m (id, direction, client, sender, recipient, reference, class, tags, encoding, \
-            parts, operator, route, state, error, accepted_at, sent_at, final_at, told_at) VALUES ";
-        let row = format!("({})", ["?"; COLUMNS].join(","));
+    let alike = (1..=ALIKE)
+        .map(|number| format!("?{number},"))
+        .collect::<String>();
+    let each = "?,".repeat(ALIKE);
+    [
+        ("OR ROLLBACK", AT_ONCE, alike, many),
+        ("OR ROLLBACK", AT_ONCE, each.clone(), many),
+        ("", 1, each, MERGE),
+    ]
+    .map(|(or, rows, first, conflict)| {
+        let into = "INTO message AS m (direction, client, sender, class, tags, encoding, parts, operator, route, state, \
+            error, id, recipient, reference, accepted_at, sent_at, final_at, told_at) VALUES ";
+        let row = format!("({first}{})", ["?"; OWN].join(","));
         format!("INSERT {or} {into}{}{conflict}", vec![row; rows].join(","))
     })
 });
@@ -124,14 +135,22 @@ type Row<'a> = (&'a MessageId, &'a MessageRow);
 
 /// Writes rows whatever is in the database.
 fn merge(step: &Transaction<'_>, rows: &[Row<'_>]) -> rusqlite::Result<()> {
-    let [many, one] = &*MESSAGES;
+    let [alike, many, one] = &*MESSAGES;
     let (chunks, rest) = rows.as_chunks::<AT_ONCE>();
     let mut single = rest.to_vec();
     if !chunks.is_empty() {
+        let mut alike = step.prepare_cached(alike)?;
         let mut many = step.prepare_cached(many)?;
         for chunk in chunks {
-            bind_messages(&mut many, chunk)?;
-            if many.raw_execute()? < AT_ONCE {
+            let [(_, first), others @ ..] = chunk;
+            let new = if others.iter().all(|(_, row)| row.is_alike(first)) {
+                bind_alike(&mut alike, first, chunk)?;
+                alike.raw_execute()?
+            } else {
+                bind_messages(&mut many, chunk)?;
+                many.raw_execute()?
+            };
+            if new < AT_ONCE {
                 // Those that were not there are now, and a row merged with itself changes nothing.
                 single.extend(chunk);
             }
@@ -182,26 +201,45 @@ fn is_new(row: &MessageRow) -> bool {
 fn bind_messages(statement: &mut Statement<'_>, rows: &[Row<'_>]) -> rusqlite::Result<()> {
     let mut bind = Bind::new(statement);
     for (id, row) in rows {
-        bind.to(id.as_bytes())?;
-        bind.some(row.direction.map(|direction| direction.as_str()))?;
-        bind.some(row.client.as_ref().map(|client| client.as_str()))?;
-        bind.some(row.sender.as_deref())?;
-        bind.some(row.recipient.as_deref())?;
-        bind.some(row.reference.as_deref())?;
-        bind.some(row.class)?;
-        bind.some(row.tags.as_deref())?;
-        bind.some(row.encoding)?;
-        bind.some(row.parts)?;
-        bind.some(row.operator.as_ref().map(|operator| operator.as_str()))?;
-        bind.some(row.route)?;
-        bind.some(row.state)?;
-        bind.some(row.error.as_deref())?;
-        bind.some(millis(row.accepted_at))?;
-        bind.some(millis(row.sent_at))?;
-        bind.some(millis(row.final_at))?;
-        bind.some(millis(row.told_at))?;
+        bind_common(&mut bind, row)?;
+        bind_own(&mut bind, id, row)?;
     }
     Ok(())
+}
+
+/// Each value that is bound is copied: what all rows have in common is, once.
+fn bind_alike(statement: &mut Statement<'_>, first: &MessageRow, rows: &[Row<'_>]) -> rusqlite::Result<()> {
+    let mut bind = Bind::new(statement);
+    bind_common(&mut bind, first)?;
+    for (id, row) in rows {
+        bind_own(&mut bind, id, row)?;
+    }
+    Ok(())
+}
+
+/// What [`MessageRow::is_alike`] compares.
+fn bind_common(bind: &mut Bind<'_, '_>, row: &MessageRow) -> rusqlite::Result<()> {
+    bind.some(row.direction.map(|direction| direction.as_str()))?;
+    bind.some(row.client.as_ref().map(|client| client.as_str()))?;
+    bind.some(row.sender.as_deref())?;
+    bind.some(row.class)?;
+    bind.some(row.tags.as_deref())?;
+    bind.some(row.encoding)?;
+    bind.some(row.parts)?;
+    bind.some(row.operator.as_ref().map(|operator| operator.as_str()))?;
+    bind.some(row.route)?;
+    bind.some(row.state)?;
+    bind.some(row.error.as_deref())
+}
+
+fn bind_own(bind: &mut Bind<'_, '_>, id: &MessageId, row: &MessageRow) -> rusqlite::Result<()> {
+    bind.to(id.as_bytes())?;
+    bind.some(row.recipient.as_deref())?;
+    bind.some(row.reference.as_deref())?;
+    bind.some(millis(row.accepted_at))?;
+    bind.some(millis(row.sent_at))?;
+    bind.some(millis(row.final_at))?;
+    bind.some(millis(row.told_at))
 }
 
 fn bind_later(statement: &mut Statement<'_>, id: &MessageId, row: &MessageRow) -> rusqlite::Result<()> {

@@ -4,7 +4,7 @@ use crate::make::{Database, SOURCE, at, client, event, id, life, write};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use smsgw_history::{History, Life, Settings, SourceId, Writer};
-use smsgw_message::{Address, Class, Event, EventName, MessageState, OperatorId};
+use smsgw_message::{Address, Class, Encoding, Event, EventName, MessageState, OperatorId};
 
 const NAMES: [EventName; 8] = [
     EventName::MtAccepted,
@@ -113,6 +113,60 @@ async fn accepts_of_messages_that_are_there_already_change_what_they_should_and_
     assert_eq!(rows.len(), 70);
     // A state that is not final changes nothing of one that is; all else depends on who tells it.
     assert_eq!(rows, all([false, true]).await);
+}
+
+/// Thirteen times as many accepts as one statement holds: the first are all alike, of each of the others one differs in one thing.
+#[tokio::test]
+async fn a_message_among_others_that_are_alike_keeps_what_only_it_has() {
+    let change = |n: u16, life: &mut Vec<Event>| {
+        let [accepted, .., last] = life.as_mut_slice() else {
+            unreachable!()
+        };
+        match n {
+            // The first, one within and the last of sixteen differ.
+            16 => accepted.client = Some(client("other")),
+            37 => accepted.from = None,
+            63 => accepted.class = Some(Class::Bulk),
+            64 => accepted.tags = None,
+            82 => accepted.encoding = Some(Encoding::Ucs2),
+            111 => accepted.parts = 3,
+            // Without an `mt_sent`, which would tell it again.
+            114 => life[1].operator = OperatorId::try_new("beta").ok(),
+            131 => life[1].route = Some(2),
+            159 => last.state = Some(MessageState::Expired),
+            160 => last.error = Some("late".to_owned()),
+            180 => life.push(event(id(0, n), 500, EventName::DeliveredToClient)),
+            207 => {
+                let mut received = life[0].clone();
+                received.name = EventName::MoReceived;
+                life.insert(0, received);
+            }
+            _ => {}
+        }
+    };
+    let lives: Vec<Vec<Event>> = (0..208_u16)
+        .map(|n| {
+            let message = id(0, n);
+            let mut events = life(message, i64::from(n), &format!("4917000000{n:03}"));
+            events.retain(|event| event.message.is_some() && event.name != EventName::DeliveredToClient);
+            events.retain(|event| event.name != EventName::MtSent || n % 3 != 0);
+            change(n, &mut events);
+            events
+        })
+        .collect();
+    let columns = "*, (SELECT group_concat(name || position) FROM event e WHERE e.message = message.id)";
+    let together = Database::sqlite();
+    write(&mut together.writer().await, 0, &lives.concat()).await;
+    let rows = together.rows("20261121", columns, "message", "id");
+    assert_eq!(rows.len(), 208);
+    let alone = Database::sqlite();
+    let mut writer = alone.writer().await;
+    let mut from = 0;
+    for life in &lives {
+        write(&mut writer, from, life).await;
+        from += life.len() as u64;
+    }
+    assert_eq!(rows, alone.rows("20261121", columns, "message", "id"));
 }
 
 #[test]
