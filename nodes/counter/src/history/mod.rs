@@ -35,19 +35,19 @@ use tracing::{debug, error, info, warn};
 pub const READER: &str = "history";
 /// Where the identity of the log stands.
 const SOURCE: &str = "history/source";
-/// Entries of one transaction at most: half a second of what a gateway takes at its fastest. As rows and records they are some
-/// 20 MB of memory. The larger a transaction, the more rows share each page that it writes, and the more events of a message
+/// Entries of one transaction at most: a second of what a gateway takes at its fastest on two processors. As rows and records they
+/// are some 40 MB of memory. The larger a transaction, the more rows share each page that it writes, and the more events of a message
 /// share a row.
-const BATCH: usize = 32_768;
+const BATCH: usize = 65_536;
 /// Octets of the records of one transaction, at most by a read more, where they carry long texts.
-const OCTETS: usize = 16 << 20;
+const OCTETS: usize = 32 << 20;
 /// Entries of one read: the engine hands them out under the lock that who appends waits for.
 const READ: usize = 4_096;
 /// How long one read waits.
 const WAIT: Duration = Duration::from_secs(5);
 /// From the beginning of a transaction to that of the next, unless that is full before: what comes meanwhile goes into one. An
 /// event that comes after silence does not wait.
-const PACE: Duration = Duration::from_millis(500);
+const PACE: Duration = Duration::from_secs(1);
 /// Between two attempts when the database is down: doubles up to the second one.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
 /// How long to wait when the engine's disk is full.
