@@ -133,8 +133,10 @@ pub(crate) async fn write(
 ) -> Result<(), Ended> {
     let mut asked: Vec<(&mut Done, SubmitResult)> = Vec::with_capacity(batch.len());
     for done in batch {
+        // What the router was told of an earlier attempt stands in its queue, and comes first.
         if let Fate::Ended(ending) = &done.fate
             && may_be_all(ending)
+            && !account.counts().has(done.delivery.id())
         {
             let result = ending.result(done.at, account, link);
             asked.push((done, result));

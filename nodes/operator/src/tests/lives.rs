@@ -219,6 +219,25 @@ async fn what_more_follows_from_goes_up_and_its_life_is_left_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_answer_to_a_part_that_something_was_counted_of_comes_behind_what_the_router_was_told() {
+    let answers = |n: usize, _: &_| match n {
+        0 => Reply::Now(CommandStatus::MESSAGE_QUEUE_FULL),
+        _ => Reply::Now(CommandStatus::OK),
+    };
+    let world = World::start_with(config(&[("alpha", operator())]), Carrier::scripted(answers)).await;
+    world.send_accepted(ReportLevel::Final, [1]).await;
+    assert_eq!(world.result().await.message, id(1));
+    assert_eq!(world.life(1).await.state, MessageState::Queued);
+    world.send_accepted(ReportLevel::Final, [2]).await;
+    assert_eq!(
+        world.told(2).await.state,
+        MessageState::Sent,
+        "nothing was counted of it"
+    );
+    world.drain().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_route_that_may_try_another_operator_is_asked_from_the_next_configuration_on() {
     let world = World::start(operator()).await;
     world.send_accepted(ReportLevel::Final, [1]).await;
