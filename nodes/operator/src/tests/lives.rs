@@ -232,7 +232,7 @@ async fn the_answer_to_a_part_that_something_was_counted_of_comes_behind_what_th
     assert_eq!(
         world.told(2).await.state,
         MessageState::Sent,
-        "nothing was counted of it"
+        "nothing was counted of this one"
     );
     world.drain().await;
 }
