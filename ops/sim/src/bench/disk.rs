@@ -39,8 +39,8 @@ const TIMES: u32 = 2000;
 const BLOCK: usize = 16 * 1024;
 /// A sync that takes longer is one that stalled.
 const STALL: Duration = Duration::from_millis(5);
-/// A gateway that has written nothing for so long has done what its load left behind (history gathers half a second).
-const STILL: Duration = Duration::from_secs(1);
+/// A gateway that has written nothing for so long has done what its load left behind (history gathers a second).
+const STILL: Duration = Duration::from_millis(1_500);
 /// How long it may take to come to that.
 const STILL_WITHIN: Duration = Duration::from_secs(10);
 /// How often it is looked at.
