@@ -90,6 +90,8 @@ async fn messages_are_found_by_what_is_known_of_them_and_outlive_their_records()
             "reference": format!("order-{n}"), "tags": [if n % 2 == 0 { "even" } else { "odd" }]});
         let answer = world.gateway.api.submit(&body).await;
         sent.push(answer["id"].as_str().unwrap().to_owned());
+        // Within a millisecond ids are in no order, and a page goes by ids.
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
     sent.reverse();
     let page = found(&world, "state=delivered", 5).await;
