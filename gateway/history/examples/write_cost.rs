@@ -3,7 +3,7 @@
 //!
 //! Writes the log of 20,000 messages, four events each, in transactions of 120 messages' events, so that the end of some lives is
 //! in the next one; numbers and carriers' ids come in no order. Prints time, processor time and write calls of a message: those
-//! grow with the file, so take 300,000 messages for them, and 7,000 at once for half a second of full load.
+//! grow with the file, so take 300,000 messages for them, and 14,000 at once for a second of full load.
 #![allow(
     clippy::unwrap_used,
     clippy::cast_precision_loss,

@@ -12,7 +12,7 @@
 //! twice changes nothing. Invariant HI-2: however the log is cut into batches, the rows are the same.
 //!
 //! # Limits
-//! A message is found in history a moment after it happened (the writer gathers for half a second). Texts are stored only
+//! A message is found in history a moment after it happened (the writer gathers for a second). Texts are stored only
 //! where the event carries one. What belongs to a day that retention removed is passed over and counted.
 
 mod clean;
