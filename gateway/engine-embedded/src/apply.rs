@@ -5,7 +5,7 @@
 //! that cannot fail. Invariants: after a refused step the group is as before it; what is staged here is visible to
 //! nobody but later steps of the group until it was written, synced and published (commit.rs).
 
-use crate::format::{Home, Move, Value, due_of};
+use crate::format::{Home, Move, Value, block, due_of};
 use crate::group::{Group, LogChange, NewEntry, Write};
 use crate::lock;
 use crate::queues::QueueCell;
@@ -47,7 +47,7 @@ impl Work {
         self.next_version = version.saturating_add(1);
         for op in step.ops() {
             match op {
-                Op::Append(log, entry) => self.log_change(log, group).append(entry.clone()),
+                Op::Append(log, entry) => self.log_change(log, group).append(entry),
                 Op::Advance(log, reader, to) => self.log_change(log, group).advance(reader, *to),
                 Op::Settle(_)
                 | Op::Release(..)
@@ -445,14 +445,14 @@ impl Work {
                 Some(cell) => {
                     let state = lock(&cell.state);
                     LogChange {
-                        entries: Vec::new(),
+                        block: block::Encoder::default(),
                         readers: state.readers.clone(),
                         first: state.first,
                         next: state.next,
                     }
                 }
                 None => LogChange {
-                    entries: Vec::new(),
+                    block: block::Encoder::default(),
                     readers: BTreeMap::new(),
                     first: 0,
                     next: 0,

@@ -4,8 +4,8 @@
 //! it. Invariant: nothing of a group is visible before its sync, and everything of it before its answers.
 
 use crate::format::{
-    LOGS_HEAD, LogMeta, META_NUMBERS, RECORDS_HEAD, block_key, encode_block, encode_hold, encode_move,
-    hold_key, numbered_key,
+    LOGS_HEAD, LogMeta, META_NUMBERS, RECORDS_HEAD, block_key, encode_hold, encode_move, hold_key,
+    numbered_key,
 };
 use crate::group::{Group, HoldChange, LogChange, QueueChanges};
 use crate::lock;
@@ -90,13 +90,9 @@ impl Work {
             batch.remove_weak(&store.logs, block_key(*log, *block));
         }
         for ((name, change), cell) in group.logs.iter().zip(logs) {
-            if !change.entries.is_empty() {
+            if !change.block.is_empty() {
                 let first = lock(&cell.state).next;
-                batch.insert(
-                    &store.logs,
-                    block_key(cell.number, first),
-                    encode_block(&change.entries),
-                );
+                batch.insert(&store.logs, block_key(cell.number, first), change.block.octets());
                 touched = true;
             }
             let readers = change
@@ -134,7 +130,7 @@ impl Work {
         let began = !logs.is_empty();
         for ((_, change), cell) in group.logs.into_iter().zip(logs) {
             self.recent
-                .publish(&cell, change.entries, change.readers, change.first);
+                .publish(&cell, change.block.end(), change.readers, change.first);
         }
         if began {
             self.shared.logs.begun.notify_waiters();

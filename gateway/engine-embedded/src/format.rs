@@ -471,33 +471,6 @@ pub(crate) fn decode_block_key(key: &[u8]) -> Result<(u32, u64), Broken> {
     Ok((r.u32()?, r.u64()?))
 }
 
-pub(crate) fn encode_block(entries: &[Bytes]) -> Vec<u8> {
-    let octets: usize = entries.iter().map(|entry| entry.len().saturating_add(4)).sum();
-    let mut out = Vec::with_capacity(octets.saturating_add(4));
-    let len = |n: usize| u32::try_from(n).expect("a group is far smaller than 4 GiB");
-    out.extend_from_slice(&len(entries.len()).to_be_bytes());
-    for entry in entries {
-        out.extend_from_slice(&len(entry.len()).to_be_bytes());
-        out.extend_from_slice(entry);
-    }
-    out
-}
-
-/// The entries of a block, sharing its memory.
-pub(crate) fn decode_block(block: &Bytes) -> Result<Vec<Bytes>, Broken> {
-    let mut r = Reader(block);
-    let count = r.u32()?;
-    let mut entries = Vec::new();
-    for _ in 0..count {
-        entries.push(block.slice_ref(r.long()?));
-    }
-    if r.0.is_empty() {
-        Ok(entries)
-    } else {
-        Err(Broken("block has a tail"))
-    }
-}
-
 /// A log as `meta` keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LogMeta {
@@ -548,6 +521,7 @@ pub(crate) fn numbered_key(kind: u8, number: u32) -> [u8; 5] {
     out
 }
 
+pub(crate) mod block;
 mod generation;
 pub(crate) mod young;
 

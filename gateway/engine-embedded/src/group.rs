@@ -3,7 +3,7 @@
 //!
 //! Knows no disk. Invariant: what is staged stands for steps that went through, wholly.
 
-use crate::format::{Move, Value};
+use crate::format::{Move, Value, block};
 use crate::lock;
 use crate::queues::QueueCell;
 use crate::turnover::Turn;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 /// What a group changes in one log.
 #[derive(Debug)]
 pub(crate) struct LogChange {
-    pub(crate) entries: Vec<Bytes>,
+    pub(crate) block: block::Encoder,
     pub(crate) readers: BTreeMap<String, u64>,
     pub(crate) first: u64,
     pub(crate) next: u64,
@@ -196,8 +196,8 @@ impl Group {
 }
 
 impl LogChange {
-    pub(crate) fn append(&mut self, entry: Bytes) {
-        self.entries.push(entry);
+    pub(crate) fn append(&mut self, entry: &[u8]) {
+        self.block.push(entry);
         self.next = self.next.saturating_add(1);
     }
 

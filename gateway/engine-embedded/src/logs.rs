@@ -3,8 +3,8 @@
 //! Knows no disk. Invariants: a reader stands neither before the oldest entry nor behind the end, and never goes back;
 //! what is kept here never takes more than the budget of all logs together.
 
+use crate::format::block::Block;
 use crate::lock;
-use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use smsgw_queue::{Entry, LogName, Position};
 use std::collections::{BTreeMap, VecDeque};
@@ -13,25 +13,15 @@ use tokio::sync::Notify;
 
 /// A block that is kept.
 #[derive(Debug)]
-struct Block {
+struct Kept {
     first: u64,
-    entries: Vec<Bytes>,
+    block: Block,
 }
 
-impl Block {
+impl Kept {
     fn end(&self) -> u64 {
-        self.first.saturating_add(count(self.entries.len()))
+        self.first.saturating_add(self.block.count())
     }
-}
-
-fn count(n: usize) -> u64 {
-    u64::try_from(n).unwrap_or(u64::MAX)
-}
-
-fn cost(entries: &[Bytes]) -> u64 {
-    entries.iter().fold(128, |sum, entry| {
-        sum.saturating_add(count(entry.len())).saturating_add(32)
-    })
 }
 
 #[derive(Debug, Default)]
@@ -41,7 +31,7 @@ pub(crate) struct LogState {
     /// Where the next durable entry goes.
     pub(crate) next: u64,
     pub(crate) readers: BTreeMap<String, u64>,
-    recent: VecDeque<Block>,
+    recent: VecDeque<Kept>,
 }
 
 /// What a read found.
@@ -77,20 +67,15 @@ impl LogState {
             return Found::OnDisk { from, end: self.next };
         }
         let at = self.recent.partition_point(|block| block.end() <= from);
-        let entries = self
-            .recent
-            .iter()
-            .skip(at)
-            .flat_map(|block| (block.first..).zip(&block.entries));
-        let entries = entries.filter(|(position, _)| *position >= from).take(max);
-        Found::Entries(
-            entries
-                .map(|(at, entry)| Entry {
-                    position: Position(at),
-                    record: entry.clone(),
-                })
-                .collect(),
-        )
+        let entries = self.recent.iter().skip(at).flat_map(|kept| {
+            let first = kept.first.max(from);
+            (first..).zip(kept.block.from(first.saturating_sub(kept.first)))
+        });
+        let entry = |(at, record)| Entry {
+            position: Position(at),
+            record,
+        };
+        Found::Entries(entries.take(max).map(entry).collect())
     }
 }
 
@@ -164,23 +149,23 @@ impl RecentBlocks {
     pub(crate) fn publish(
         &mut self,
         cell: &Arc<LogCell>,
-        entries: Vec<Bytes>,
+        block: Block,
         readers: BTreeMap<String, u64>,
         first: u64,
     ) {
-        let grown = !entries.is_empty();
+        let grown = block.count() > 0;
         let mut state = lock(&cell.state);
         state.readers = readers;
         state.first = first;
         if grown {
             let at = state.next;
-            self.octets = self.octets.saturating_add(cost(&entries));
+            self.octets = self.octets.saturating_add(block.cost());
             self.order.push_back((cell.clone(), at));
-            let block = Block { first: at, entries };
-            state.next = block.end();
-            state.recent.push_back(block);
+            let kept = Kept { first: at, block };
+            state.next = kept.end();
+            state.recent.push_back(kept);
         }
-        while state.recent.front().is_some_and(|block| block.end() <= first) {
+        while state.recent.front().is_some_and(|kept| kept.end() <= first) {
             self.drop_front(&mut state);
         }
         drop(state);
@@ -201,8 +186,8 @@ impl RecentBlocks {
     }
 
     fn drop_front(&mut self, state: &mut LogState) {
-        if let Some(block) = state.recent.pop_front() {
-            self.octets = self.octets.saturating_sub(cost(&block.entries));
+        if let Some(kept) = state.recent.pop_front() {
+            self.octets = self.octets.saturating_sub(kept.block.cost());
         }
     }
 

@@ -8,9 +8,9 @@
 
 use crate::bodies::Bodies;
 use crate::config::{EmbeddedConfig, OpenErrorKind};
+use crate::format::block::Block;
 use crate::format::{
-    FORMAT, META_FORMAT, OLDEST_FORMAT, Reader, Value, block_key, decode_block, decode_block_key,
-    expiry_from, state_key,
+    FORMAT, META_FORMAT, OLDEST_FORMAT, Reader, Value, block_key, decode_block_key, expiry_from, state_key,
 };
 use crate::lock::DirLock;
 use crate::pace::Debt;
@@ -276,17 +276,16 @@ impl Store {
         for item in self.logs.range(block_key(log, begin)..block_key(log, end)) {
             let (key, block) = item.into_inner().map_err(say)?;
             let (_, first) = decode_block_key(&key).map_err(broken("a log is damaged"))?;
-            let block = decode_block(&Bytes::copy_from_slice(&block)).map_err(broken("a log is damaged"))?;
-            for (position, record) in (first..end).zip(block) {
+            let block = Block::decode(Bytes::copy_from_slice(&block)).map_err(broken("a log is damaged"))?;
+            let begin = first.max(from);
+            for (position, record) in (begin..end).zip(block.from(begin.saturating_sub(first))) {
                 if entries.len() == max {
                     return Ok(entries);
                 }
-                if position >= from {
-                    entries.push(Entry {
-                        position: Position(position),
-                        record,
-                    });
-                }
+                entries.push(Entry {
+                    position: Position(position),
+                    record,
+                });
             }
         }
         Ok(entries)

@@ -7,14 +7,13 @@ use super::{OfflineError, config, sync_dir};
 use crate::bodies::CAPACITY;
 use crate::format::{
     EXPIRY_HEAD, FORMAT, GONE_HEAD, GenerationEntry, GenerationState, Home, LOGS_HEAD, LogMeta, META_FORMAT,
-    META_NEXT, META_NUMBERS, META_OPENED, Move, RECORDS_HEAD, STATE_HEAD, Value, anchor_key, block_key,
-    due_of, encode_block, encode_hold, encode_move, encode_record, expiry_key, hold_key, numbered_key,
+    META_NEXT, META_NUMBERS, META_OPENED, Move, RECORDS_HEAD, STATE_HEAD, Value, anchor_key, block,
+    block_key, due_of, encode_hold, encode_move, encode_record, expiry_key, hold_key, numbered_key,
     state_key,
 };
 use crate::leases::{Found, Leases};
 use crate::lock::DirLock;
 use crate::store::Store;
-use bytes::Bytes;
 use fjall::{Keyspace, OwnedWriteBatch, PersistMode};
 use rustc_hash::{FxHashMap, FxHashSet};
 use smsgw_message::Timestamp;
@@ -72,8 +71,7 @@ impl Filling {
 struct OpenLog {
     number: u32,
     first: u64,
-    entries: Vec<Bytes>,
-    octets: usize,
+    block: block::Encoder,
 }
 
 impl Builder {
@@ -112,9 +110,8 @@ impl Builder {
             }
             Item::Entry(entry) => {
                 if let Some(log) = &mut self.log {
-                    log.octets = log.octets.saturating_add(entry.record.len()).saturating_add(4);
-                    log.entries.push(entry.record);
-                    if log.octets >= BLOCK {
+                    log.block.push(&entry.record);
+                    if log.block.octets().len() >= BLOCK {
                         self.end_block();
                     }
                 }
@@ -256,23 +253,20 @@ impl Builder {
         self.log = Some(OpenLog {
             number,
             first: log.first,
-            entries: Vec::new(),
-            octets: 0,
+            block: block::Encoder::default(),
         });
     }
 
     fn end_block(&mut self) {
         let Some(log) = &mut self.log else { return };
-        if log.entries.is_empty() {
+        if log.block.is_empty() {
             return;
         }
-        let entries = std::mem::take(&mut log.entries);
-        self.pending = self.pending.saturating_add(log.octets);
-        log.octets = 0;
+        let block = std::mem::take(&mut log.block);
+        self.pending = self.pending.saturating_add(block.octets().len());
         let key = block_key(log.number, log.first);
-        let count = u64::try_from(entries.len()).unwrap_or(u64::MAX);
-        log.first = log.first.saturating_add(count);
-        self.batch.insert(&self.store.logs, key, encode_block(&entries));
+        self.batch.insert(&self.store.logs, key, block.octets());
+        log.first = log.first.saturating_add(block.end().count());
     }
 
     fn end_log(&mut self) {

@@ -8,7 +8,8 @@
 use super::OfflineError;
 use super::report::What;
 use super::scan::{Scan, Sink, Verdict, hex};
-use crate::format::{LOGS_HEAD, LogMeta, Reader, block_key, decode_block, decode_block_key};
+use crate::format::block::Block;
+use crate::format::{LOGS_HEAD, LogMeta, Reader, block_key, decode_block_key};
 use crate::walk::{Next, Walk};
 use bytes::Bytes;
 use smsgw_queue::transfer::{Item, LogEntry, LogHead};
@@ -96,8 +97,8 @@ impl Scan<'_> {
         let newest = newest.and_then(|block| block.into_inner().ok());
         let newest = newest.and_then(|(key, block)| {
             let (_, first) = decode_block_key(&key).ok()?;
-            let count = decode_block(&Bytes::copy_from_slice(&block)).ok()?.len();
-            Some(first.saturating_add(u64::try_from(count).ok()?))
+            let block = Block::decode(Bytes::copy_from_slice(&block)).ok()?;
+            Some(first.saturating_add(block.count()))
         });
         let ends = newest.map_or(next, |newest| newest.max(next));
         let begins = first.min(ends);
@@ -125,12 +126,12 @@ impl Scan<'_> {
                 }
             };
             let block = Bytes::copy_from_slice(&block);
-            let (Ok((_, first)), Ok(entries)) = (decode_block_key(&key), decode_block(&block)) else {
+            let (Ok((_, first)), Ok(block)) = (decode_block_key(&key), Block::decode(block)) else {
                 self.report
                     .add(What::LogHole, || format!("{name}: block {}", hex(&key)));
                 continue;
             };
-            for (position, record) in (first..ends).zip(entries) {
+            for (position, record) in (first..ends).zip(block.from(0)) {
                 if position < expected {
                     continue;
                 }
