@@ -10,6 +10,9 @@ use bytes::Bytes;
 /// Octets of a number: how many entries there are, and how long each is.
 const NUMBER: usize = 4;
 
+/// Octets of a block that is begun: those of a large group are there at once, and what is kept is cut to its size.
+const ROOM: usize = 16 * 1024;
+
 /// A block that grows.
 #[derive(Debug, Default)]
 pub(crate) struct Encoder {
@@ -22,6 +25,7 @@ impl Encoder {
     pub(crate) fn push(&mut self, entry: &[u8]) {
         let number = |n: usize| u32::try_from(n).expect("a group is far smaller than 4 GiB");
         if self.ends.is_empty() {
+            self.octets.reserve(ROOM);
             self.octets.extend_from_slice(&[0; NUMBER]);
         }
         self.octets.extend_from_slice(&number(entry.len()).to_be_bytes());
@@ -44,7 +48,7 @@ impl Encoder {
 
     pub(crate) fn end(self) -> Block {
         Block {
-            octets: self.octets.into(),
+            octets: Bytes::copy_from_slice(&self.octets),
             ends: self.ends,
         }
     }
