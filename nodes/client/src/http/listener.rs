@@ -235,7 +235,9 @@ async fn serve_http1<IO: AsyncRead + AsyncWrite + Unpin>(
     // and lifts the bound on answers that wait to be written.
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(bounds.header_timeout);
+        .header_read_timeout(bounds.header_timeout)
+        // An answer is some hundred octets: one piece costs the kernel less than its head and body apart.
+        .writev(false);
     let of = Arc::clone(connection);
     let service = service_fn(move |request| {
         let answer = api::handle(Arc::clone(&shared), Arc::clone(&of), request);
