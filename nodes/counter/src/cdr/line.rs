@@ -12,8 +12,7 @@
 use jiff::tz::TimeZone;
 use smsgw_config::{CdrColumn, CdrFormat, CdrNumbers, CdrSection};
 use smsgw_message::{Address, Event, Timestamp};
-use std::borrow::Cow;
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 
 /// Digits of a number that are not written when numbers are masked.
 const MASKED: usize = 4;
@@ -59,22 +58,21 @@ impl Lines {
                     if n > 0 {
                         out.push(',');
                     }
-                    if let Some(value) = self.value(*column, event) {
-                        quoted(&value, out);
-                    }
+                    let begin = out.len();
+                    self.value(*column, event, out);
+                    quote(begin, out);
                 }
                 out.push_str("\r\n");
             }
             CdrFormat::Json => {
                 out.push('{');
                 let mut comma = "";
+                let mut value = String::new();
                 for column in &self.section.columns {
-                    let Some(value) = self.value(*column, event) else {
+                    value.clear();
+                    if !self.value(*column, event, &mut value) {
                         continue;
-                    };
-                    out.push_str(comma);
-                    comma = ",";
-                    let name = column.as_str();
+                    }
                     let is_number = match column {
                         CdrColumn::Part
                         | CdrColumn::Parts
@@ -98,13 +96,12 @@ impl Lines {
                         | CdrColumn::Tags
                         | CdrColumn::Text => false,
                     };
-                    let value = if is_number {
-                        value
-                    } else {
-                        let text = serde_json::to_string(&*value);
-                        Cow::Owned(text.expect("a text is valid JSON"))
-                    };
-                    write!(out, "\"{name}\":{value}").expect("writing to a String cannot fail");
+                    if !is_number {
+                        value = serde_json::to_string(&value).expect("a text is valid JSON");
+                    }
+                    let name = column.as_str();
+                    write!(out, "{comma}\"{name}\":{value}").expect(TO_A_STRING);
+                    comma = ",";
                 }
                 out.push_str("}\n");
             }
@@ -128,59 +125,70 @@ impl Lines {
         }
     }
 
-    fn value<'a>(&self, column: CdrColumn, event: &'a Event) -> Option<Cow<'a, str>> {
-        let number = |number: Option<u64>| number.map(|number| Cow::Owned(number.to_string()));
-        let text = |text: &'a Option<String>| text.as_deref().map(Cow::Borrowed);
+    /// Adds what an event says in a column; false where it says nothing.
+    fn value(&self, column: CdrColumn, event: &Event, out: &mut String) -> bool {
         match column {
             CdrColumn::Time => {
                 let millis = event.at.as_millis().rem_euclid(1_000);
-                Some(Cow::Owned(format!("{}.{millis:03}", self.second.1)))
+                shown(Some(format_args!("{}.{millis:03}", self.second.1)), out)
             }
-            CdrColumn::Event => Some(Cow::Borrowed(event.name.as_str())),
-            CdrColumn::Id => event.message.map(|id| Cow::Owned(id.to_string())),
-            CdrColumn::Part => number(event.part.map(u64::from)),
-            CdrColumn::Parts => number(Some(u64::from(event.parts))),
-            CdrColumn::Client => event.client.as_ref().map(|id| Cow::Borrowed(id.as_str())),
-            CdrColumn::Operator => event.operator.as_ref().map(|id| Cow::Borrowed(id.as_str())),
-            CdrColumn::Link => event.link.as_ref().map(|id| Cow::Borrowed(id.as_str())),
-            CdrColumn::Route => number(event.route.map(u64::from)),
-            CdrColumn::From => event.from.as_ref().map(|from| self.number(from)),
-            CdrColumn::To => event.to.as_ref().map(|to| self.number(to)),
-            CdrColumn::Class => event.class.map(|class| Cow::Borrowed(class.as_str())),
-            CdrColumn::Reference => text(&event.reference),
-            CdrColumn::CarrierId => text(&event.carrier_id),
-            CdrColumn::State => event.state.map(|state| Cow::Borrowed(state.as_str())),
-            CdrColumn::Error => text(&event.error),
-            CdrColumn::Age => number(event.age_ms),
-            CdrColumn::AfterSent => number(event.after_sent_ms),
-            CdrColumn::Encoding => event.encoding.map(|encoding| Cow::Borrowed(encoding.as_str())),
-            CdrColumn::Tags => event.tags.as_ref().map(|tags| Cow::Owned(tags.join(";"))),
-            CdrColumn::Text => text(&event.text).filter(|_| self.section.text),
+            CdrColumn::Event => text(Some(event.name.as_str()), out),
+            CdrColumn::Id => shown(event.message, out),
+            CdrColumn::Part => shown(event.part, out),
+            CdrColumn::Parts => shown(Some(event.parts), out),
+            CdrColumn::Client => text(event.client.as_ref().map(|id| id.as_str()), out),
+            CdrColumn::Operator => text(event.operator.as_ref().map(|id| id.as_str()), out),
+            CdrColumn::Link => text(event.link.as_ref().map(|id| id.as_str()), out),
+            CdrColumn::Route => shown(event.route, out),
+            CdrColumn::From => self.number(event.from.as_ref(), out),
+            CdrColumn::To => self.number(event.to.as_ref(), out),
+            CdrColumn::Class => text(event.class.map(|class| class.as_str()), out),
+            CdrColumn::Reference => text(event.reference.as_deref(), out),
+            CdrColumn::CarrierId => text(event.carrier_id.as_deref(), out),
+            CdrColumn::State => text(event.state.map(|state| state.as_str()), out),
+            CdrColumn::Error => text(event.error.as_deref(), out),
+            CdrColumn::Age => shown(event.age_ms, out),
+            CdrColumn::AfterSent => shown(event.after_sent_ms, out),
+            CdrColumn::Encoding => text(event.encoding.map(|encoding| encoding.as_str()), out),
+            CdrColumn::Tags => text(event.tags.as_ref().map(|tags| tags.join(";")).as_deref(), out),
+            CdrColumn::Text => text(event.text.as_deref().filter(|_| self.section.text), out),
         }
     }
 
-    fn number<'a>(&self, address: &'a Address) -> Cow<'a, str> {
-        let text = address.as_str();
-        let is_number = !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit());
-        match self.section.numbers {
-            CdrNumbers::Masked if is_number => {
-                let shown = text.len().saturating_sub(MASKED);
-                let head = text.get(..shown).unwrap_or_default();
-                Cow::Owned(format!("{head}{}", "*".repeat(text.len() - shown)))
+    fn number(&self, address: Option<&Address>, out: &mut String) -> bool {
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit());
+        match (self.section.numbers, address.map(Address::as_str)) {
+            (CdrNumbers::Masked, Some(number)) if is_number(number) => {
+                let open = number.len().saturating_sub(MASKED);
+                out.push_str(number.get(..open).unwrap_or_default());
+                out.extend((open..number.len()).map(|_| '*'));
+                true
             }
-            CdrNumbers::Full | CdrNumbers::Masked => Cow::Borrowed(text),
+            (CdrNumbers::Full | CdrNumbers::Masked, address) => text(address, out),
         }
     }
 }
 
-/// A value of a line of CSV (RFC 4180 section 2).
-fn quoted(value: &str, out: &mut String) {
-    if value.contains(['"', ',', '\r', '\n']) {
-        out.push('"');
-        out.push_str(&value.replace('"', "\"\""));
-        out.push('"');
-    } else {
-        out.push_str(value);
+const TO_A_STRING: &str = "writing to a String cannot fail";
+
+fn text(value: Option<&str>, out: &mut String) -> bool {
+    out.push_str(value.unwrap_or_default());
+    value.is_some()
+}
+
+fn shown(value: Option<impl Display>, out: &mut String) -> bool {
+    if let Some(value) = &value {
+        write!(out, "{value}").expect(TO_A_STRING);
+    }
+    value.is_some()
+}
+
+/// Puts what stands from `begin` on in quotes where it needs them (RFC 4180 section 2).
+fn quote(begin: usize, out: &mut String) {
+    let is_special = |octet: u8| matches!(octet, b'"' | b',' | b'\r' | b'\n');
+    if out.bytes().skip(begin).any(is_special) {
+        let value = out.split_off(begin).replace('"', "\"\"");
+        write!(out, "\"{value}\"").expect(TO_A_STRING);
     }
 }
 

@@ -180,6 +180,7 @@ async fn run(
         section: settings.section.clone(),
         position: engine.position(&log, READER).await?,
         mark: mark.unwrap_or(Mark::NONE),
+        day: (Day::of(Timestamp::from_millis(0)), String::new()),
         tidied: None,
         clock: Arc::clone(clock),
     };
@@ -264,6 +265,8 @@ struct Writer {
     section: CdrSection,
     position: Position,
     mark: Mark,
+    /// The day of the last event, and how it is written.
+    day: (Day, String),
     tidied: Option<Instant>,
     clock: Arc<dyn Clock>,
 }
@@ -370,15 +373,21 @@ impl Writer {
     }
 
     /// The file that an event of this time begins, if the present one takes no more.
-    fn ahead(&self, at: Timestamp) -> Option<Mark> {
-        let day = Day::of(at).to_string();
+    fn ahead(&mut self, at: Timestamp) -> Option<Mark> {
+        let day = Day::of(at);
+        if self.day.0 != day || self.day.1.is_empty() {
+            self.day = (day, day.to_string());
+        }
+        let day = &self.day.1;
         let age = at.since(Timestamp::from_millis(self.mark.begun));
         let is_full = self.mark.is_full
             || self.mark.length >= self.section.rotate_size.as_u64()
             || age >= self.section.rotate_every
-            || day > self.mark.day;
-        let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        is_full.then(|| files.next(&self.mark, &day, at.as_millis()))
+            || *day > self.mark.day;
+        is_full.then(|| {
+            let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+            files.next(&self.mark, day, at.as_millis())
+        })
     }
 
     /// Nothing came: a file that is old by the clock takes no more, so that it can be compressed and taken away.
