@@ -112,6 +112,10 @@ impl Work {
                 self.metrics.state_hits.inc();
                 Ok(value)
             }
+            Cached::Unknown if !self.families.may_have(key.as_str()) => {
+                self.metrics.state_hits.inc();
+                Ok(None)
+            }
             Cached::Unknown => {
                 self.metrics.state_misses.inc();
                 let value = self.store.value(key)?;

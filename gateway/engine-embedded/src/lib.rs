@@ -27,6 +27,7 @@ mod commit;
 mod config;
 mod dead;
 mod engine;
+mod families;
 mod format;
 mod generations;
 mod group;

@@ -5,6 +5,7 @@
 //! skipped.
 
 use crate::config::{EmbeddedConfig, OpenErrorKind};
+use crate::families::Families;
 use crate::format::{
     FORMAT, LogMeta, META_FORMAT, META_NEXT, META_NUMBERS, META_OPENED, Move, RECORDS_HEAD, Reader,
     STATE_HEAD, block_key, decode_block_key, decode_expiry_key, decode_hold, decode_move, decode_record,
@@ -42,6 +43,7 @@ pub(crate) struct Recovered {
     /// Oldest block of each log, by number.
     pub(crate) floors: FxHashMap<u32, u64>,
     pub(crate) next_due: Option<Timestamp>,
+    pub(crate) families: Families,
 }
 
 fn head(keyspace: &fjall::Keyspace, key: &[u8]) -> Result<Option<u64>, OpenErrorKind> {
@@ -203,6 +205,7 @@ pub(crate) fn recover(
         waiting,
         floors,
         next_due,
+        families: Families::of(store)?,
     })
 }
 

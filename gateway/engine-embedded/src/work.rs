@@ -9,6 +9,7 @@
 //! answered with success any more (poisoned); all that is done for time is bounded for each group.
 
 use crate::config::EmbeddedConfig;
+use crate::families::Families;
 use crate::format::decode_expiry_key;
 use crate::group::{Group, Write};
 use crate::inbox::{Request, Taken};
@@ -90,6 +91,8 @@ pub(crate) struct Work {
     /// Oldest block on the disk of each log.
     pub(crate) floors: FxHashMap<u32, u64>,
     pub(crate) recent: RecentBlocks,
+    /// What is in `state`, at most.
+    pub(crate) families: Families,
     /// No value is due before this. `None`: no value is ever due.
     pub(crate) next_due: Option<Timestamp>,
     /// Kept between steps for its memory.
@@ -117,6 +120,7 @@ pub(crate) struct Continue {
     pub(crate) waiting: Amount,
     pub(crate) floors: FxHashMap<u32, u64>,
     pub(crate) next_due: Option<Timestamp>,
+    pub(crate) families: Families,
     pub(crate) next_young: u64,
 }
 
@@ -132,6 +136,7 @@ impl Continue {
             waiting: recovered.waiting,
             floors: std::mem::take(&mut recovered.floors),
             next_due: recovered.next_due,
+            families: std::mem::take(&mut recovered.families),
         }
     }
 }
@@ -164,6 +169,7 @@ impl Work {
             floors: from.floors,
             recent: RecentBlocks::new(config.log_cache),
             next_due: from.next_due,
+            families: from.families,
             writes: Vec::new(),
             cells: FxHashMap::default(),
             turnover,

@@ -211,8 +211,13 @@ impl Work {
     }
 
     /// Reminders that are due soon, those that are not any more, and the values that leave their youth.
-    fn batch_values(&self, group: &Group, leaving: &Leaving, batch: &mut OwnedWriteBatch) -> Vec<Written> {
-        let store = &self.store;
+    fn batch_values(
+        &mut self,
+        group: &Group,
+        leaving: &Leaving,
+        batch: &mut OwnedWriteBatch,
+    ) -> Vec<Written> {
+        let store = self.store.clone();
         let mut expiry = !group.swept.is_empty();
         for entry in &group.swept {
             batch.remove_weak(&store.expiry, entry.clone());
@@ -274,6 +279,7 @@ impl Work {
                 match value {
                     Some(value) => {
                         batch.insert(&store.state, state_key(key.as_str()), value.encode());
+                        self.families.add(key.as_str());
                         state = true;
                     }
                     None if trace.on_disk => {
