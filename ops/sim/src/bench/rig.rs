@@ -119,9 +119,14 @@ window = {window}
 operators = ["alpha"]
 [[route.mo]]
 client = "bench"
-{extra}
+{records}{extra}
 "#,
             carrier = smsc.address()?,
+            records = if has_section(&options.extra_config, "cdr") {
+                ""
+            } else {
+                "[cdr]\nenabled = true\n"
+            },
             extra = options.extra_config,
         );
         let config = directory.path().join("gateway.toml");
@@ -281,6 +286,15 @@ client = "bench"
     }
 }
 
+/// Whether lines of a configuration say something of a section.
+fn has_section(lines: &str, name: &str) -> bool {
+    let head = format!("[{name}]");
+    lines.lines().any(|line| {
+        let said = line.split('#').next().unwrap_or_default();
+        said.split_whitespace().collect::<String>() == head
+    })
+}
+
 /// It holds passwords: for its owner alone.
 fn write_private(path: &Path, text: &str) -> io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
@@ -347,6 +361,15 @@ fn sum(metrics: &str, family: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_added_may_have_a_section_of_its_own() {
+        assert!(has_section(
+            "[history]\nkind = \"off\"\n [ cdr ] # none\nenabled = false",
+            "cdr"
+        ));
+        assert!(!has_section("[history]\n# [cdr]\n[cdrs]\ncdr = 1", "cdr"));
+    }
 
     #[test]
     fn a_family_is_summed_over_its_labels() {
