@@ -5,7 +5,7 @@
 //!          ┌────────────────────────────────────────────────────────────────────────────┘
 //!          └─▶ instrumented by llvm-bolt ─▶ smsgw bench ─▶ llvm-bolt: what runs together lies together, C and assembly too
 //! ```
-//! An instrumented binary is gateway and peers of the benchmark. Everything lies under `target/dist`. Invariant: a binary is only
+//! Rust and C (SQLite, jemalloc) are built by one LLVM, so one profile is of both. An instrumented binary is gateway and peers of the benchmark. Everything lies under `target/dist`. Invariant: a binary is only
 //! put there when the load came from a gateway that lost nothing, since a case that fails ends the task, and once it has gone
 //! through the same load itself.
 
@@ -44,6 +44,10 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     let [profdata, bolt, merge_fdata] =
         ["llvm-profdata", "llvm-bolt", "merge-fdata"].map(|tool| tool_of(&rustc, tool));
     let (profdata, bolt, merge_fdata) = (profdata?, bolt?, merge_fdata?);
+    let compilers = Compilers {
+        clang: tool_of(&rustc, "clang")?,
+        rustc,
+    };
     let place = target_directory(root).join("dist");
     let (counted, walked, optimised) = (place.join("counted"), place.join("walked"), place.join("build"));
     // cargo does not see that the counts are others, and would keep what it built with the last ones.
@@ -54,8 +58,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     }
 
     println!("==> a binary that counts");
-    let flag = format!("-Cprofile-generate={}", counted.display());
-    let counting = build(root, &rustc, &place.join("counting"), &flag)?;
+    let counting = compilers.build(root, &place.join("counting"), "profile-generate", &counted)?;
     work(&counting, &options.duration)?;
     let profile = place.join("smsgw.profdata");
     succeed(
@@ -65,8 +68,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     )?;
 
     println!("==> the binary, by what was counted");
-    let flag = format!("-Cprofile-use={}", profile.display());
-    let built = build(root, &rustc, &optimised, &flag)?;
+    let built = compilers.build(root, &optimised, "profile-use", &profile)?;
 
     println!("==> a binary that tells its way");
     std::fs::create_dir_all(&walked).with_context(|| walked.display().to_string())?;
@@ -133,28 +135,40 @@ fn files_that_begin(directory: &Path, with: &str) -> anyhow::Result<Vec<PathBuf>
     Ok(found)
 }
 
-fn build(root: &Path, rustc: &Rustc, place: &Path, flag: &str) -> anyhow::Result<PathBuf> {
-    // With a named target, the flags stay away from build scripts and macros, which only the compiler runs.
-    let built = cargo()
-        .current_dir(root)
-        .args([
-            "rustc",
-            "--release",
-            "--locked",
-            "--package",
-            "smsgw-daemon",
-            "--bin",
-            "smsgw",
-        ])
-        .args(["--target", &rustc.host, "--target-dir"])
-        .arg(place)
-        // Functions can only be moved where the linker has left what refers to them.
-        .args(["--", "-Clink-arg=-Wl,--emit-relocs"])
-        .env("CARGO_ENCODED_RUSTFLAGS", flag)
-        .status()
-        .context("cargo cannot be started")?;
-    ensure!(built.success(), "the build failed");
-    Ok(place.join(&rustc.host).join("release/smsgw"))
+/// What builds Rust, and what builds the C of libraries. Profiles are of one version of LLVM.
+struct Compilers {
+    rustc: Rustc,
+    clang: PathBuf,
+}
+
+impl Compilers {
+    /// With a named target, the flags stay away from build scripts and macros, which only the compiler runs.
+    fn build(&self, root: &Path, place: &Path, flag: &str, value: &Path) -> anyhow::Result<PathBuf> {
+        let host = &self.rustc.host;
+        let (of_host, value) = (host.replace('-', "_"), value.display());
+        let built = cargo()
+            .current_dir(root)
+            .args([
+                "rustc",
+                "--release",
+                "--locked",
+                "--package",
+                "smsgw-daemon",
+                "--bin",
+                "smsgw",
+            ])
+            .args(["--target", host, "--target-dir"])
+            .arg(place)
+            // Functions can only be moved where the linker has left what refers to them.
+            .args(["--", "-Clink-arg=-Wl,--emit-relocs"])
+            .env("CARGO_ENCODED_RUSTFLAGS", format!("-C{flag}={value}"))
+            .env(format!("CC_{of_host}"), &self.clang)
+            .env(format!("CFLAGS_{of_host}"), format!("-f{flag}={value}"))
+            .status()
+            .context("cargo cannot be started")?;
+        ensure!(built.success(), "the build failed");
+        Ok(place.join(host).join("release/smsgw"))
+    }
 }
 
 /// A tool of the compiler's own LLVM, because what they read changes with it.
@@ -175,7 +189,7 @@ fn tool_of(rustc: &Rustc, name: &str) -> anyhow::Result<PathBuf> {
     match places.iter().find(|place| place.is_file()) {
         Some(found) => Ok(found.clone()),
         None => bail!(
-            "{name} of LLVM {llvm} is not installed: the packages llvm-{llvm} and bolt-{llvm} have it; {variable} names it elsewhere",
+            "{name} of LLVM {llvm} is not installed: the packages llvm-{llvm}, bolt-{llvm}, clang-{llvm} and libclang-rt-{llvm}-dev have it; {variable} names it elsewhere",
             llvm = rustc.llvm
         ),
     }
