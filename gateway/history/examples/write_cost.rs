@@ -11,10 +11,11 @@
     reason = "a measurement"
 )]
 
+use bytes::Bytes;
 use smsgw_history::{Batch, Settings, SourceId, Writer};
 use smsgw_message::{
     Address, Class, ClientId, Encoding, Event, EventName, LinkId, MessageId, MessageState, OperatorId,
-    Timestamp,
+    Record, Timestamp,
 };
 use std::time::{Duration, Instant};
 
@@ -116,15 +117,16 @@ async fn main() {
     let mut used = (0, 0);
     let before = written();
     loop {
-        let events: Vec<Event> = log.by_ref().take(4 * at_once).collect();
-        if events.is_empty() {
+        let events = log.by_ref().take(4 * at_once);
+        let records: Vec<Bytes> = events.map(|event| event.to_record()).collect();
+        if records.is_empty() {
             break;
         }
         let began = Instant::now();
         let cpu = processor();
         let mut batch = Batch::new(rows, 0);
-        for event in &events {
-            batch.push(rows, event);
+        for record in records {
+            batch.push(rows, record);
             rows += 1;
         }
         writer.write(batch, now).await.unwrap();

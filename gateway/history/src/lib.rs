@@ -1,7 +1,7 @@
 //! Message history in SQL: the life of every message, searchable by time, number, state, reference, tag and text.
 //!
 //! ```text
-//!  events log ──▶ Batch: rows by day ──▶ Writer ──▶ SQLite: one file a day     ──▶ History: search, life, find
+//!  events log ──▶ Batch ──▶ Writer: rows by day ──▶ SQLite: one file a day     ──▶ History: search, life, find
 //!                                               └─▶ PostgreSQL: one partition a day ─┘
 //! ```
 //! The counter node writes, the client node and the administrator's face read; nobody else opens the database. A message

@@ -295,17 +295,20 @@ impl Query {
             select.and("m.recipient = ?", number(recipient));
         }
         if let Some(state) = &self.state {
-            select.and("m.state = ?", Value::Text(clean::text(state.clone())));
+            select.and("m.state = ?", Value::Text(clean::text(state).into_owned()));
         }
         if let Some(reference) = &self.reference {
-            select.and("m.reference = ?", Value::Text(clean::text(reference.clone())));
+            select.and(
+                "m.reference = ?",
+                Value::Text(clean::text(reference).into_owned()),
+            );
         }
         if let Some(tag) = &self.tag {
             let condition = match dialect {
                 Dialect::Sqlite => "EXISTS (SELECT 1 FROM json_each(m.tags) j WHERE j.value = ?)",
                 Dialect::Postgres => "jsonb_exists(m.tags, ?)",
             };
-            select.and(condition, Value::Text(clean::text(tag.clone())));
+            select.and(condition, Value::Text(clean::text(tag).into_owned()));
         }
         if let Some(text) = &self.text {
             let (condition, words) = match dialect {
@@ -315,7 +318,7 @@ impl Query {
                 ),
                 Dialect::Postgres => (
                     "m.words @@ plainto_tsquery('simple', ?)",
-                    clean::text(text.clone()),
+                    clean::text(text).into_owned(),
                 ),
             };
             select.and(condition, Value::Text(words));
@@ -340,11 +343,12 @@ impl Clue {
                         "m.id IN (SELECT e.message FROM smsgw_event e WHERE e.name = 'mt_sent' AND e.carrier_id = ?)"
                     }
                 };
-                select.and(condition, Value::Text(clean::text(id.clone())));
+                select.and(condition, Value::Text(clean::text(id).into_owned()));
             }
-            Self::Reference(reference) => {
-                select.and("m.reference = ?", Value::Text(clean::text(reference.clone())))
-            }
+            Self::Reference(reference) => select.and(
+                "m.reference = ?",
+                Value::Text(clean::text(reference).into_owned()),
+            ),
             Self::Number(number) => {
                 let wanted = Value::Text(clean::wanted(number, mask));
                 select.and("(m.recipient = ? OR m.sender = ?)", wanted);
@@ -364,7 +368,7 @@ pub(crate) fn by_id(dialect: Dialect, id: MessageId) -> Select {
 
 /// The words of a text as FTS5 wants them: each a string, so that nothing in them is an operator (SQLite, FTS5 section 3.1).
 fn phrases(text: &str) -> String {
-    let words = clean::text(text.to_owned());
+    let words = clean::text(text);
     let words: Vec<String> = words
         .split_whitespace()
         .map(|word| format!("\"{}\"", word.replace('"', "\"\"")))

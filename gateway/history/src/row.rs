@@ -1,17 +1,23 @@
 //! From events to rows.
 //!
-//! Pure. Each event is a row of its own and changes the row of its message; a batch holds one row for each message, whatever
-//! happened to it, in the partition of its day.
+//! Knows no database. Each event is a row of its own and changes the row of its message; a batch becomes one row for each message,
+//! whatever happened to it, in the partition of its day. Rows borrow their words from the records of the batch; a record that
+//! becomes none is counted.
 //!
 //! Invariant HI-2: what an event adds depends on the columns that are there alone, and the databases merge rows by the same
 //! rules: however the log is cut into batches, the rows are the same.
 
 use crate::clean;
 use crate::day::{Day, lowest_id};
+use crate::metric::PASSED_OVER_TOTAL;
 use crate::query::Direction;
+use bytes::Bytes;
 use rustc_hash::FxHashMap;
-use smsgw_message::{ClientId, Event, EventName, LinkId, MessageId, MessageState, OperatorId, Timestamp};
+use smsgw_message::{EventName, EventView, HistoryView, MessageId, MessageState, Timestamp};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use tracing::error;
 
 /// State of an MO that a carrier handed over.
 pub(crate) const RECEIVED: &str = "received";
@@ -20,32 +26,32 @@ pub(crate) const ROUTED: &str = "routed";
 
 /// What a batch says of one message.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct MessageRow {
+pub(crate) struct MessageRow<'b> {
     // The first one that is said counts.
     pub(crate) direction: Option<Direction>,
-    pub(crate) client: Option<ClientId>,
-    pub(crate) sender: Option<String>,
-    pub(crate) recipient: Option<String>,
-    pub(crate) reference: Option<String>,
+    pub(crate) client: Option<&'b str>,
+    pub(crate) sender: Option<Cow<'b, str>>,
+    pub(crate) recipient: Option<Cow<'b, str>>,
+    pub(crate) reference: Option<Cow<'b, str>>,
     pub(crate) class: Option<&'static str>,
     /// A JSON array.
     pub(crate) tags: Option<String>,
     pub(crate) encoding: Option<&'static str>,
-    pub(crate) text: Option<String>,
+    pub(crate) text: Option<Cow<'b, str>>,
     pub(crate) accepted_at: Option<Timestamp>,
     pub(crate) sent_at: Option<Timestamp>,
     // The last one counts.
     pub(crate) parts: Option<u16>,
-    pub(crate) operator: Option<OperatorId>,
+    pub(crate) operator: Option<&'b str>,
     pub(crate) route: Option<u32>,
     pub(crate) told_at: Option<Timestamp>,
     // The last one counts, but nothing that is not final follows what is.
     pub(crate) state: Option<&'static str>,
-    pub(crate) error: Option<String>,
+    pub(crate) error: Option<Cow<'b, str>>,
     pub(crate) final_at: Option<Timestamp>,
 }
 
-impl MessageRow {
+impl<'b> MessageRow<'b> {
     /// Whether an event says anything that stands in the row of its message.
     fn is_told_by(name: EventName) -> bool {
         !matches!(
@@ -95,7 +101,7 @@ impl MessageRow {
     }
 
     /// Adds what an event says. Events come in the order of the log.
-    fn add(&mut self, event: &Event, mask: u8) {
+    fn add(&mut self, event: &HistoryView<'b>, mask: u8) {
         match event.name {
             EventName::MtAccepted => {
                 self.turn(event.state.unwrap_or(MessageState::Accepted).as_str());
@@ -110,30 +116,30 @@ impl MessageRow {
             }
             EventName::MtRouted | EventName::MtRerouted => {
                 self.turn(MessageState::Queued.as_str());
-                last(&mut self.operator, &event.operator);
-                last(&mut self.route, &event.route);
+                last(&mut self.operator, event.operator);
+                last(&mut self.route, event.route);
             }
             EventName::MtRecut => self.parts = Some(event.parts),
             EventName::MtSent => {
                 self.turn(MessageState::Sent.as_str());
                 first(&mut self.sent_at, Some(event.at));
-                last(&mut self.operator, &event.operator);
+                last(&mut self.operator, event.operator);
             }
             EventName::MtFinal => {
                 self.state = event.state.map(|state| state.as_str());
-                self.error = event.error.clone().map(clean::text);
+                self.error = event.error.map(clean::text);
                 self.final_at = Some(event.at);
             }
             EventName::MoReceived => {
                 self.turn(RECEIVED);
                 first(&mut self.accepted_at, Some(event.at));
-                last(&mut self.operator, &event.operator);
+                last(&mut self.operator, event.operator);
             }
             EventName::MoRouted => {
                 self.turn(ROUTED);
                 self.parts = Some(event.parts);
-                last(&mut self.operator, &event.operator);
-                last(&mut self.route, &event.route);
+                last(&mut self.operator, event.operator);
+                last(&mut self.route, event.route);
                 self.add_text(event);
             }
             EventName::DeliveredToClient => self.told_at = Some(event.at),
@@ -153,7 +159,7 @@ impl MessageRow {
     }
 
     /// Whose it is, from where to where: every event may say it, the first that does counts.
-    fn add_ends(&mut self, event: &Event, mask: u8) {
+    fn add_ends(&mut self, event: &HistoryView<'b>, mask: u8) {
         let is_mo = matches!(event.name, EventName::MoReceived | EventName::MoRouted);
         // An MO is delivered to the client as well as a report.
         if event.name != EventName::DeliveredToClient {
@@ -162,23 +168,17 @@ impl MessageRow {
                 Some(if is_mo { Direction::Mo } else { Direction::Mt }),
             );
         }
-        first_of(&mut self.client, event.client.as_ref(), ClientId::clone);
-        first_of(&mut self.sender, event.from.as_ref(), |from| {
-            clean::address(from, mask)
+        first(&mut self.client, event.client);
+        first_of(&mut self.sender, event.from, |from| {
+            clean::address(from.text, mask)
         });
-        first_of(&mut self.recipient, event.to.as_ref(), |to| {
-            clean::address(to, mask)
-        });
-        first_of(&mut self.reference, event.reference.as_ref(), |own| {
-            clean::text(own.clone())
-        });
+        first_of(&mut self.recipient, event.to, |to| clean::address(to.text, mask));
+        first_of(&mut self.reference, event.reference, clean::text);
         first(&mut self.class, event.class.map(|class| class.as_str()));
     }
 
-    fn add_text(&mut self, event: &Event) {
-        first_of(&mut self.text, event.text.as_ref(), |text| {
-            clean::text(text.clone())
-        });
+    fn add_text(&mut self, event: &HistoryView<'b>) {
+        first_of(&mut self.text, event.text, clean::text);
     }
 
     /// A state that is not final.
@@ -196,69 +196,125 @@ fn first<T>(mine: &mut Option<T>, later: Option<T>) {
 }
 
 /// As [`first`], for what is dear to make.
-fn first_of<T, U: ?Sized>(mine: &mut Option<T>, later: Option<&U>, make: impl FnOnce(&U) -> T) {
+fn first_of<T, U>(mine: &mut Option<T>, later: Option<U>, make: impl FnOnce(U) -> T) {
     if mine.is_none() {
         *mine = later.map(make);
     }
 }
 
-fn last<T: Clone>(mine: &mut Option<T>, later: &Option<T>) {
+fn last<T>(mine: &mut Option<T>, later: Option<T>) {
     if later.is_some() {
-        mine.clone_from(later);
+        *mine = later;
     }
 }
 
-fn json(tags: &[String]) -> String {
-    let tags: Vec<String> = tags.iter().cloned().map(clean::text).collect();
+fn json(tags: &[&str]) -> String {
+    let tags: Vec<Cow<'_, str>> = tags.iter().map(|tag| clean::text(tag)).collect();
     serde_json::to_string(&tags).expect("a list of strings is valid JSON")
 }
 
 /// One event.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct EventRow {
-    /// The message, or the time alone where there is none.
-    pub(crate) message: MessageId,
+pub(crate) struct EventRow<'b> {
     pub(crate) position: u64,
     pub(crate) at: Timestamp,
-    pub(crate) name: &'static str,
+    pub(crate) name: EventName,
     pub(crate) part: Option<u16>,
-    pub(crate) operator: Option<OperatorId>,
-    pub(crate) link: Option<LinkId>,
-    pub(crate) carrier_id: Option<String>,
+    pub(crate) operator: Option<&'b str>,
+    pub(crate) link: Option<&'b str>,
+    pub(crate) carrier_id: Option<Cow<'b, str>>,
     pub(crate) route: Option<u32>,
-    pub(crate) state: Option<&'static str>,
-    pub(crate) error: Option<String>,
+    pub(crate) state: Option<MessageState>,
+    pub(crate) error: Option<Cow<'b, str>>,
 }
 
-/// Rows of one partition.
+/// What a batch says of one message: its row, unless no event told it, and its events in the order of the log.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct DayRows {
-    pub(crate) messages: FxHashMap<MessageId, MessageRow>,
-    pub(crate) events: Vec<EventRow>,
+pub(crate) struct MessageRows<'b> {
+    pub(crate) row: Option<MessageRow<'b>>,
+    pub(crate) events: Vec<EventRow<'b>>,
 }
 
-impl DayRows {
-    /// A message that comes and goes within a batch has four events or more.
-    fn with_room(events: usize) -> Self {
-        let mut messages = FxHashMap::default();
-        messages.reserve(events / 4);
+/// Rows of one partition. Events without a message are under their time alone. In boxes, because the map moves what is in it.
+pub(crate) type DayRows<'b> = FxHashMap<MessageId, Box<MessageRows<'b>>>;
+
+/// In the order of ids: neighbours share pages, and the tree grows at its end.
+pub(crate) fn sorted<'a, 'b>(rows: &'a DayRows<'b>) -> Vec<(&'a MessageId, &'a MessageRows<'b>)> {
+    let mut sorted: Vec<_> = rows.iter().map(|(id, rows)| (id, &**rows)).collect();
+    // An id as a number is compared faster and sorts the same.
+    sorted.sort_unstable_by_key(|(id, _)| u128::from_be_bytes(*id.as_bytes()));
+    sorted
+}
+
+/// The rows of messages among them.
+pub(crate) fn told<'a, 'b>(
+    rows: &[(&'a MessageId, &'a MessageRows<'b>)],
+) -> Vec<(&'a MessageId, &'a MessageRow<'b>)> {
+    let told = rows
+        .iter()
+        .filter_map(|(id, rows)| Some((*id, rows.row.as_ref()?)));
+    told.collect()
+}
+
+/// What a batch becomes.
+#[derive(Debug)]
+pub(crate) struct Rows<'b> {
+    mask: u8,
+    kept: RangeInclusive<Day>,
+    pub(crate) days: BTreeMap<Day, DayRows<'b>>,
+}
+
+impl<'b> Rows<'b> {
+    /// None yet; what belongs to a day that is not `kept` is passed over.
+    pub(crate) fn new(batch: &Batch, kept: RangeInclusive<Day>) -> Self {
         Self {
-            messages,
-            events: Vec::with_capacity(events),
+            mask: batch.mask,
+            kept,
+            days: BTreeMap::new(),
         }
+    }
+
+    /// Adds the event at a position; positions only grow.
+    pub(crate) fn add(&mut self, position: u64, record: &'b [u8]) {
+        let event = match HistoryView::from_record(record) {
+            Ok(event) => event,
+            Err(error) => {
+                PASSED_OVER_TOTAL.with(&["unreadable"]).inc();
+                error!(position, %error, "event cannot be decoded and is not in history");
+                return;
+            }
+        };
+        let message = event.message.unwrap_or_else(|| lowest_id(event.at));
+        let day = Day::of_id(message);
+        if !self.kept.contains(&day) {
+            PASSED_OVER_TOTAL.with(&["day"]).inc();
+            return;
+        }
+        let rows = self.days.entry(day).or_default().entry(message).or_default();
+        if event.message.is_some() && MessageRow::is_told_by(event.name) {
+            rows.row.get_or_insert_default().add(&event, self.mask);
+        }
+        rows.events.push(EventRow {
+            position,
+            at: event.at,
+            name: event.name,
+            part: event.part,
+            operator: event.operator,
+            link: event.link,
+            carrier_id: event.carrier_id.map(clean::text),
+            route: event.route,
+            state: event.state,
+            error: event.error.map(clean::text),
+        });
     }
 }
 
-/// Events on their way into the database, in the order of the log.
+/// Records of events on their way into the database, in the order of the log.
 #[derive(Debug, Clone)]
 pub struct Batch {
     mask: u8,
-    pub(crate) days: BTreeMap<Day, DayRows>,
-    /// The first position that is not in it.
-    pub(crate) next: u64,
-    events: usize,
-    /// How many events the rows of the first day have room for from the start: few are of another one.
-    room: usize,
+    pub(crate) records: Vec<(u64, Bytes)>,
+    next: u64,
 }
 
 impl Batch {
@@ -266,51 +322,15 @@ impl Batch {
     pub fn new(from: u64, mask: u8) -> Self {
         Self {
             mask,
-            days: BTreeMap::new(),
+            records: Vec::new(),
             next: from,
-            events: 0,
-            room: 0,
         }
     }
 
-    /// About so many events will come: their rows are not moved to larger places again and again.
-    #[must_use]
-    pub fn for_about(self, events: usize) -> Self {
-        Self { room: events, ..self }
-    }
-
-    /// Adds the event at a position; positions only grow.
-    pub fn push(&mut self, position: u64, event: &Event) {
-        let message = event.message.unwrap_or_else(|| lowest_id(event.at));
-        let Self { days, room, .. } = self;
-        let day = days
-            .entry(Day::of_id(message))
-            .or_insert_with(|| DayRows::with_room(std::mem::take(room)));
-        if let Some(id) = event.message
-            && MessageRow::is_told_by(event.name)
-        {
-            day.messages.entry(id).or_default().add(event, self.mask);
-        }
-        day.events.push(EventRow {
-            message,
-            position,
-            at: event.at,
-            name: event.name.as_str(),
-            part: event.part,
-            operator: event.operator.clone(),
-            link: event.link.clone(),
-            carrier_id: event.carrier_id.clone().map(clean::text),
-            route: event.route,
-            state: event.state.map(|state| state.as_str()),
-            error: event.error.clone().map(clean::text),
-        });
-        self.events += 1;
-        self.skip(position);
-    }
-
-    /// Passes over an entry that is no event.
-    pub fn skip(&mut self, position: u64) {
-        self.next = self.next.max(position.saturating_add(1));
+    /// Adds the record at a position; positions only grow. One that is no event is passed over.
+    pub fn push(&mut self, position: u64, record: Bytes) {
+        self.records.push((position, record));
+        self.next = position.saturating_add(1);
     }
 
     /// The first position that is not in it.
@@ -318,26 +338,19 @@ impl Batch {
         self.next
     }
 
-    /// How many events.
+    /// How many records.
     pub fn len(&self) -> usize {
-        self.events
+        self.records.len()
     }
 
-    /// Whether there is no event in it.
+    /// Whether there is no record in it.
     pub fn is_empty(&self) -> bool {
-        self.events == 0
+        self.records.is_empty()
     }
 
-    /// Takes out the days before `oldest` and after `newest`; returns how many events went with them.
-    pub(crate) fn keep_days(&mut self, oldest: Day, newest: Day) -> usize {
-        let mut gone = 0;
-        self.days.retain(|day, rows| {
-            let kept = *day >= oldest && *day <= newest;
-            if !kept {
-                gone += rows.events.len();
-            }
-            kept
-        });
-        gone
+    /// When its first event happened.
+    pub fn began(&self) -> Option<Timestamp> {
+        let (_, record) = self.records.first()?;
+        EventView::from_record(record).ok().map(|event| event.at)
     }
 }

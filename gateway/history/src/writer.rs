@@ -113,23 +113,20 @@ impl Writer {
     }
 
     /// Writes a batch durably. After an error it is open whether the batch is in the database: write it again.
-    pub async fn write(&mut self, mut batch: Batch, now: Timestamp) -> Result<Written, HistoryError> {
+    pub async fn write(&mut self, batch: Batch, now: Timestamp) -> Result<Written, HistoryError> {
         // A day that retention has removed is not begun anew; one that lies ahead is a damaged clock, and would never go.
         let today = Day::of(now);
-        let gone = batch.keep_days(today.minus(i64::from(self.settings.days)), today.next());
-        metric::PASSED_OVER_TOTAL
-            .with(&["day"])
-            .inc_by(u64::try_from(gone).unwrap_or(u64::MAX));
+        let kept = today.minus(i64::from(self.settings.days))..=today.next();
         let written = match std::mem::replace(&mut self.base, Base::Closed) {
             Base::Closed => Err(HistoryError::new("write history", HistoryErrorKind::Ended)),
             Base::Sqlite(desk) => {
                 let written = desk
-                    .run("write history", move |writer| writer.write(&batch, now))
+                    .run("write history", move |writer| writer.write(&batch, kept, now))
                     .await;
                 self.keep(desk, written)
             }
             Base::Postgres(mut writer) => {
-                let written = writer.write(&batch).await;
+                let written = writer.write(&batch, kept).await;
                 // After a failure the state of the connection is not worth finding out.
                 if written.as_ref().err().is_none_or(HistoryError::is_about_rows) {
                     self.base = Base::Postgres(writer);

@@ -180,48 +180,101 @@ pub struct EventView<'b> {
     pub after_sent_ms: Option<u64>,
 }
 
-impl<'b> Quick<'b> for EventView<'b> {
-    fn read(octets: &mut Octets<'b>) -> Option<Self> {
-        let mut elements = octets.elements()?;
-        let at = elements.next()?;
-        let name = elements.next()?;
-        let message = elements.next()?;
-        let client = elements.next()?;
-        let operator = elements.next()?;
-        let parts = elements.next()?;
-        let state = elements.next()?;
-        let error = elements.next()?;
-        let age_ms = elements.next()?;
-        let from = elements.next()?;
-        let to = elements.next()?;
-        elements.pass(1)?;
-        let class = elements.next()?;
-        elements.pass(3)?;
-        let route = elements.next()?;
-        elements.pass(3)?;
-        let after_sent_ms = elements.next()?;
-        elements.pass(1)?;
-        elements.end()?;
-        Some(Self {
-            at,
-            name,
-            message,
-            client,
-            operator,
-            parts,
-            state,
-            error,
-            age_ms,
-            from,
-            to,
-            class,
-            route,
-            after_sent_ms,
-        })
-    }
+/// An [`Event`] as history reads it: its words borrowed from the record, without what no row has.
+#[derive(Debug, Clone, PartialEq, Eq, Decode)]
+pub struct HistoryView<'b> {
+    /// [`Event::at`].
+    #[n(0)]
+    pub at: Timestamp,
+    /// [`Event::name`].
+    #[n(1)]
+    pub name: EventName,
+    /// [`Event::message`].
+    #[n(2)]
+    pub message: Option<MessageId>,
+    /// [`Event::client`].
+    #[b(3)]
+    pub client: Option<&'b str>,
+    /// [`Event::operator`].
+    #[b(4)]
+    pub operator: Option<&'b str>,
+    /// [`Event::parts`].
+    #[n(5)]
+    pub parts: u16,
+    /// [`Event::state`].
+    #[n(6)]
+    pub state: Option<MessageState>,
+    /// [`Event::error`].
+    #[b(7)]
+    pub error: Option<&'b str>,
+    /// [`Event::from`].
+    #[b(9)]
+    pub from: Option<AddressView<'b>>,
+    /// [`Event::to`].
+    #[b(10)]
+    pub to: Option<AddressView<'b>>,
+    /// [`Event::reference`].
+    #[b(11)]
+    pub reference: Option<&'b str>,
+    /// [`Event::class`].
+    #[n(12)]
+    pub class: Option<Class>,
+    /// [`Event::part`].
+    #[n(13)]
+    pub part: Option<u16>,
+    /// [`Event::link`].
+    #[b(14)]
+    pub link: Option<&'b str>,
+    /// [`Event::carrier_id`].
+    #[b(15)]
+    pub carrier_id: Option<&'b str>,
+    /// [`Event::route`].
+    #[n(16)]
+    pub route: Option<u32>,
+    /// [`Event::tags`].
+    #[b(17)]
+    pub tags: Option<Vec<&'b str>>,
+    /// [`Event::encoding`].
+    #[n(18)]
+    pub encoding: Option<Encoding>,
+    /// [`Event::text`].
+    #[b(19)]
+    pub text: Option<&'b str>,
 }
 
-/// An [`Address`] inside an [`EventView`].
+/// Reads a view from the array of the event; behind a field stands how many are passed over.
+macro_rules! view {
+    ($type:ident: $($field:ident $(+ $passed:literal)?),+) => {
+        impl<'b> Quick<'b> for $type<'b> {
+            fn read(octets: &mut Octets<'b>) -> Option<Self> {
+                let mut elements = octets.elements()?;
+                $(
+                    let $field = elements.next()?;
+                    $(elements.pass($passed)?;)?
+                )+
+                elements.end()?;
+                Some(Self { $($field),+ })
+            }
+        }
+
+        impl<'b> $type<'b> {
+            /// Reads what [`Event`]'s `to_record` wrote, of any version that this build reads.
+            pub fn from_record(record: &'b [u8]) -> Result<Self, RecordError> {
+                quick::from_body(Event::body(record)?)
+            }
+        }
+    };
+}
+
+view!(EventView:
+    at, name, message, client, operator, parts, state, error, age_ms, from, to + 1, class + 3, route + 3, after_sent_ms + 1
+);
+view!(HistoryView:
+    at, name, message, client, operator, parts, state, error + 1, from, to, reference, class, part, link, carrier_id, route,
+    tags, encoding, text + 2
+);
+
+/// An [`Address`] inside a view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Decode)]
 pub struct AddressView<'b> {
     /// [`Address::as_str`].
@@ -232,17 +285,11 @@ pub struct AddressView<'b> {
 impl<'b> Quick<'b> for AddressView<'b> {
     fn read(octets: &mut Octets<'b>) -> Option<Self> {
         let mut elements = octets.elements()?;
-        elements.pass(2)?;
+        // Type and plan: read, as numbers are passed over more slowly.
+        let _: (u8, u8) = (elements.next()?, elements.next()?);
         let text = elements.next()?;
         elements.end()?;
         Some(Self { text })
-    }
-}
-
-impl<'b> EventView<'b> {
-    /// Reads what [`Event`]'s `to_record` wrote, of any version that this build reads.
-    pub fn from_record(record: &'b [u8]) -> Result<Self, RecordError> {
-        quick::from_body(Event::body(record)?)
     }
 }
 
@@ -266,8 +313,11 @@ mod tests {
             reference: Some("order-7".to_owned()),
             class: Some(Class::Bulk),
             part: Some(2),
+            link: LinkId::try_new("alpha-1").ok(),
             carrier_id: Some("A7".to_owned()),
             route: Some(4),
+            tags: Some(vec!["news".to_owned(), String::new()]),
+            encoding: Some(Encoding::Ucs2),
             text: Some("Hello".to_owned()),
             after_sent_ms: Some(6),
             ..Event::new(at, EventName::MtFinal)
@@ -288,8 +338,32 @@ mod tests {
         assert_eq!(text(view.to).as_deref(), Some("491700000001"));
         assert_eq!((view.class, view.route), (Some(Class::Bulk), Some(4)));
         assert_eq!((view.age_ms, view.after_sent_ms), (Some(5), Some(6)));
+        let more = HistoryView::from_record(&record).unwrap();
+        let expected = HistoryView {
+            at: view.at,
+            name: view.name,
+            message: view.message,
+            client: view.client,
+            operator: view.operator,
+            parts: view.parts,
+            state: view.state,
+            error: view.error,
+            from: view.from,
+            to: view.to,
+            reference: Some("order-7"),
+            class: view.class,
+            part: Some(2),
+            link: Some("alpha-1"),
+            carrier_id: Some("A7"),
+            route: view.route,
+            tags: Some(vec!["news", ""]),
+            encoding: Some(Encoding::Ucs2),
+            text: Some("Hello"),
+        };
+        assert_eq!(more, expected);
         let bare = Event::new(at, EventName::DrUnknown).to_record();
         assert_eq!(EventView::from_record(&bare).unwrap().client, None);
+        assert_eq!(HistoryView::from_record(&bare).unwrap().text, None);
         assert!(!Event::may_be_charged(&record) && !Event::may_be_charged(&bare));
         let charge = Charge {
             per_part: 7,
@@ -311,6 +385,7 @@ mod tests {
             b"\x07\x01\xff",
         ] {
             assert!(EventView::from_record(broken).is_err(), "{broken:?}");
+            assert!(HistoryView::from_record(broken).is_err(), "{broken:?}");
             assert_eq!(
                 Event::may_be_charged(broken),
                 broken != b"\x07\x01\x80",

@@ -42,7 +42,7 @@ pub use cancel::{CancelGroup, CancelRequest, Cancels, GroupCancels, GroupWish};
 pub use correlation::{Correlation, Early, Owner, fold};
 pub use credit::*;
 pub use down::*;
-pub use event::{AddressView, Event, EventView};
+pub use event::{AddressView, Event, EventView, HistoryView};
 pub use id::{ClientId, LinkGroup, LinkId, MAX_NAME, MessageId, NameError, OperatorId};
 pub use instruction::{Instruction, InstructionResult, LinkOrder, OperatorOrders};
 pub use life::*;

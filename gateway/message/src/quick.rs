@@ -373,8 +373,8 @@ mod tests {
     use super::write::Put;
     use super::*;
     use crate::{
-        ChargeAt, Class, Dispatch, Down, Encoding, Event, EventName, EventView, MessageLife, MessageState,
-        MtMessage, Origin, ReceiptState, ReportLevel, RerouteReason, Up,
+        ChargeAt, Class, Dispatch, Down, Encoding, Event, EventName, EventView, HistoryView, MessageLife,
+        MessageState, MtMessage, Origin, ReceiptState, ReportLevel, RerouteReason, Up,
     };
     use minicbor::Decode;
     use proptest::prelude::*;
@@ -418,6 +418,7 @@ mod tests {
             is_quick::<MessageLife>,
             is_quick::<Event>,
             is_quick::<EventView<'_>>,
+            is_quick::<HistoryView<'_>>,
             is_quick::<Up>,
             is_quick::<Down>,
         ];

@@ -6,11 +6,12 @@
 use super::{MIGRATIONS, connect, uuid, version};
 use crate::day::Day;
 use crate::error::{HistoryError, HistoryErrorKind};
-use crate::row::{Batch, EventRow, MessageRow};
+use crate::row::{Batch, EventRow, MessageRow, Rows, sorted, told};
 use crate::settings::PostgresPlace;
 use crate::writer::{SourceId, Written};
 use smsgw_message::{MessageId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::time::{Duration, SystemTime};
 use tokio_postgres::{Client, Transaction};
 use tracing::info;
@@ -20,6 +21,8 @@ use uuid::Uuid;
 const STATEMENT: Duration = Duration::from_secs(60);
 /// Number of the lock that lets one process change the schema: "smsgw" in ASCII.
 const LOCK: i64 = 0x73_6D_73_67_77;
+/// Records that become rows in one go: less than half a millisecond of a thread that others wait for.
+const IN_ONE_GO: usize = 128;
 
 /// One connection that writes.
 #[derive(Debug)]
@@ -61,8 +64,19 @@ impl PostgresWriter {
     }
 
     /// Writes a batch; one that the database has already is passed over.
-    pub(crate) async fn write(&mut self, batch: &Batch) -> Result<Written, HistoryError> {
-        let days: Vec<Day> = batch
+    pub(crate) async fn write(
+        &mut self,
+        batch: &Batch,
+        kept: RangeInclusive<Day>,
+    ) -> Result<Written, HistoryError> {
+        let mut rows = Rows::new(batch, kept);
+        for records in batch.records.chunks(IN_ONE_GO) {
+            tokio::task::yield_now().await;
+            for (position, record) in records {
+                rows.add(*position, record);
+            }
+        }
+        let days: Vec<Day> = rows
             .days
             .keys()
             .copied()
@@ -75,7 +89,7 @@ impl PostgresWriter {
             self.made.insert(day);
         }
         let source = Uuid::from_bytes(*self.source.as_bytes());
-        put(&mut self.client, source, batch)
+        put(&mut self.client, source, &rows, batch.next())
             .await
             .map_err(|e| HistoryError::new("write history", e))
     }
@@ -170,9 +184,14 @@ async fn make(client: &Client, day: Day) -> Result<(), tokio_postgres::Error> {
     made
 }
 
-async fn put(client: &mut Client, source: Uuid, batch: &Batch) -> Result<Written, tokio_postgres::Error> {
+async fn put(
+    client: &mut Client,
+    source: Uuid,
+    rows: &Rows<'_>,
+    next: u64,
+) -> Result<Written, tokio_postgres::Error> {
     let step = client.transaction().await?;
-    let next = i64::try_from(batch.next).unwrap_or(i64::MAX);
+    let next = i64::try_from(next).unwrap_or(i64::MAX);
     // The row's lock keeps a second writer of the same log behind the first.
     let sql = "INSERT INTO smsgw_source AS s (id, position) VALUES ($1, $2) \
                ON CONFLICT (id) DO UPDATE SET position = excluded.position WHERE s.position < excluded.position RETURNING number";
@@ -181,23 +200,30 @@ async fn put(client: &mut Client, source: Uuid, batch: &Batch) -> Result<Written
     };
     let number: i32 = row.get(0);
     let mut written = Written::default();
-    let messages: BTreeMap<MessageId, &MessageRow> = batch
-        .days
-        .values()
-        .flat_map(|day| day.messages.iter().map(|(id, row)| (*id, row)))
-        .collect();
+    let sorted: Vec<_> = rows.days.values().flat_map(sorted).collect();
+    let messages = told(&sorted);
     written.messages = messages.len();
     put_messages(&step, &messages).await?;
-    let events: Vec<&EventRow> = batch.days.values().flat_map(|day| &day.events).collect();
+    let events: Vec<(&MessageId, &EventRow<'_>)> = sorted
+        .iter()
+        .flat_map(|(id, rows)| rows.events.iter().map(|event| (*id, event)))
+        .collect();
     written.events = events.len();
     put_events(&step, &events, number).await?;
     step.commit().await?;
     Ok(written)
 }
 
+/// One column of rows, each behind the id of its message.
+macro_rules! column {
+    ($rows:ident, $row:ident: $of:expr) => {
+        $rows.iter().map(|(_, $row)| $of).collect::<Vec<_>>()
+    };
+}
+
 async fn put_messages(
     step: &Transaction<'_>,
-    rows: &BTreeMap<MessageId, &MessageRow>,
+    rows: &[(&MessageId, &MessageRow<'_>)],
 ) -> Result<(), tokio_postgres::Error> {
     if rows.is_empty() {
         return Ok(());
@@ -224,31 +250,25 @@ async fn put_messages(
         error = CASE WHEN excluded.final_at IS NOT NULL THEN excluded.error ELSE m.error END, \
         final_at = coalesce(excluded.final_at, m.final_at)";
     let statement = step.prepare(sql).await?;
-    let ids: Vec<Uuid> = rows.keys().map(|id| uuid(*id)).collect();
-    macro_rules! column {
-        ($of:expr) => {
-            rows.values().map(|row| $of(row)).collect::<Vec<_>>()
-        };
-    }
-    let direction = column!(|row: &MessageRow| row.direction.map(|direction| direction.as_str()));
-    let client = column!(|row: &'_ &MessageRow| row.client.as_ref().map(|client| client.as_str().to_owned()));
-    let sender = column!(|row: &'_ &MessageRow| row.sender.clone());
-    let recipient = column!(|row: &'_ &MessageRow| row.recipient.clone());
-    let reference = column!(|row: &'_ &MessageRow| row.reference.clone());
-    let class = column!(|row: &'_ &MessageRow| row.class);
-    let tags = column!(|row: &'_ &MessageRow| row.tags.clone());
-    let encoding = column!(|row: &'_ &MessageRow| row.encoding);
-    let parts = column!(|row: &'_ &MessageRow| row.parts.map(i32::from));
-    let operator =
-        column!(|row: &'_ &MessageRow| row.operator.as_ref().map(|operator| operator.as_str().to_owned()));
-    let route = column!(|row: &'_ &MessageRow| row.route.map(i64::from));
-    let state = column!(|row: &'_ &MessageRow| row.state);
-    let error = column!(|row: &'_ &MessageRow| row.error.clone());
-    let accepted_at = column!(|row: &'_ &MessageRow| row.accepted_at.map(time));
-    let sent_at = column!(|row: &'_ &MessageRow| row.sent_at.map(time));
-    let final_at = column!(|row: &'_ &MessageRow| row.final_at.map(time));
-    let told_at = column!(|row: &'_ &MessageRow| row.told_at.map(time));
-    let text = column!(|row: &'_ &MessageRow| row.text.clone());
+    let ids: Vec<Uuid> = rows.iter().map(|(id, _)| uuid(**id)).collect();
+    let direction = column!(rows, row: row.direction.map(|direction| direction.as_str()));
+    let client = column!(rows, row: row.client);
+    let sender = column!(rows, row: row.sender.as_deref());
+    let recipient = column!(rows, row: row.recipient.as_deref());
+    let reference = column!(rows, row: row.reference.as_deref());
+    let class = column!(rows, row: row.class);
+    let tags = column!(rows, row: row.tags.as_deref());
+    let encoding = column!(rows, row: row.encoding);
+    let parts = column!(rows, row: row.parts.map(i32::from));
+    let operator = column!(rows, row: row.operator);
+    let route = column!(rows, row: row.route.map(i64::from));
+    let state = column!(rows, row: row.state);
+    let error = column!(rows, row: row.error.as_deref());
+    let accepted_at = column!(rows, row: row.accepted_at.map(time));
+    let sent_at = column!(rows, row: row.sent_at.map(time));
+    let final_at = column!(rows, row: row.final_at.map(time));
+    let told_at = column!(rows, row: row.told_at.map(time));
+    let text = column!(rows, row: row.text.as_deref());
     step.execute(
         &statement,
         &[
@@ -279,7 +299,7 @@ async fn put_messages(
 
 async fn put_events(
     step: &Transaction<'_>,
-    rows: &[&EventRow],
+    rows: &[(&MessageId, &EventRow<'_>)],
     source: i32,
 ) -> Result<(), tokio_postgres::Error> {
     if rows.is_empty() {
@@ -292,26 +312,17 @@ async fn put_events(
         AS r (message, position, at, name, part, operator, link, carrier_id, route, state, error) \
         ON CONFLICT (message, source, position) DO NOTHING";
     let statement = step.prepare(sql).await?;
-    let message: Vec<Uuid> = rows.iter().map(|row| uuid(row.message)).collect();
-    let position: Vec<i64> = rows
-        .iter()
-        .map(|row| i64::try_from(row.position).unwrap_or(i64::MAX))
-        .collect();
-    let at: Vec<SystemTime> = rows.iter().map(|row| time(row.at)).collect();
-    let name: Vec<&str> = rows.iter().map(|row| row.name).collect();
-    let part: Vec<Option<i32>> = rows.iter().map(|row| row.part.map(i32::from)).collect();
-    let operator: Vec<Option<&str>> = rows
-        .iter()
-        .map(|row| row.operator.as_ref().map(|name| name.as_str()))
-        .collect();
-    let link: Vec<Option<&str>> = rows
-        .iter()
-        .map(|row| row.link.as_ref().map(|name| name.as_str()))
-        .collect();
-    let carrier_id: Vec<Option<&str>> = rows.iter().map(|row| row.carrier_id.as_deref()).collect();
-    let route: Vec<Option<i64>> = rows.iter().map(|row| row.route.map(i64::from)).collect();
-    let state: Vec<Option<&str>> = rows.iter().map(|row| row.state).collect();
-    let error: Vec<Option<&str>> = rows.iter().map(|row| row.error.as_deref()).collect();
+    let message: Vec<Uuid> = rows.iter().map(|(message, _)| uuid(**message)).collect();
+    let position = column!(rows, row: i64::try_from(row.position).unwrap_or(i64::MAX));
+    let at = column!(rows, row: time(row.at));
+    let name = column!(rows, row: row.name.as_str());
+    let part = column!(rows, row: row.part.map(i32::from));
+    let operator = column!(rows, row: row.operator);
+    let link = column!(rows, row: row.link);
+    let carrier_id = column!(rows, row: row.carrier_id.as_deref());
+    let route = column!(rows, row: row.route.map(i64::from));
+    let state = column!(rows, row: row.state.map(|state| state.as_str()));
+    let error = column!(rows, row: row.error.as_deref());
     step.execute(
         &statement,
         &[

@@ -12,41 +12,55 @@
 //! Invariant: no two `mt_sent` that carry an id are in one row, so that the index leads to each.
 
 use crate::row::EventRow;
-use smsgw_message::EventName;
+use smsgw_message::{EventName, MessageId};
 use std::fmt::Write;
+use std::iter;
 
 /// A row of the table.
 #[derive(Debug)]
 pub(super) struct Life<'a> {
-    pub(super) first: &'a EventRow,
-    more: &'a [&'a EventRow],
+    pub(super) message: &'a MessageId,
+    pub(super) first: &'a EventRow<'a>,
+    more: &'a [EventRow<'a>],
     pub(super) carrier_id: Option<&'a str>,
 }
 
 impl<'a> Life<'a> {
-    /// The rows of events that are in the order of messages and positions.
-    pub(super) fn all(mut events: &'a [&'a EventRow]) -> Vec<Self> {
-        let mut lives = Vec::with_capacity(events.len());
-        while let [first, rest @ ..] = events {
-            let mut life = Self {
-                first,
-                more: &[],
-                carrier_id: sent_as(first),
-            };
+    /// The rows of a message's events from a position on; they are in the order of the log.
+    pub(super) fn all(
+        message: &'a MessageId,
+        events: &'a [EventRow<'a>],
+        from: u64,
+    ) -> impl Iterator<Item = Self> {
+        let before = events.partition_point(|event| event.position < from);
+        let mut events = events.split_at(before).1;
+        iter::from_fn(move || {
+            let (first, rest) = events.split_first()?;
+            let mut carrier_id = sent_as(first);
             let mut count = 0;
             for event in rest {
                 let id = sent_as(event);
-                let is_one_too_many = id.is_some() && life.carrier_id.is_some();
-                if event.message != first.message || is_one_too_many || later(first, event).is_none() {
+                let is_one_too_many = id.is_some() && carrier_id.is_some();
+                if is_one_too_many || later(first, event).is_none() {
                     break;
                 }
-                life.carrier_id = life.carrier_id.or(id);
+                carrier_id = carrier_id.or(id);
                 count += 1;
             }
-            (life.more, events) = rest.split_at(count);
-            lives.push(life);
-        }
-        lives
+            let (more, left) = rest.split_at(count);
+            events = left;
+            Some(Self {
+                message,
+                first,
+                more,
+                carrier_id,
+            })
+        })
+    }
+
+    /// How many events.
+    pub(super) fn len(&self) -> usize {
+        1 + self.more.len()
     }
 
     /// Writes the events of the row over what is in `json`.
@@ -63,32 +77,32 @@ impl<'a> Life<'a> {
 }
 
 /// How far an event is behind another one: positions, milliseconds.
-fn later(first: &EventRow, event: &EventRow) -> Option<(i64, i64)> {
+fn later(first: &EventRow<'_>, event: &EventRow<'_>) -> Option<(i64, i64)> {
     let positions = i64::try_from(event.position.checked_sub(first.position)?).ok()?;
     let millis = event.at.as_millis().checked_sub(first.at.as_millis())?;
     Some((positions, millis))
 }
 
-fn add(json: &mut String, event: &EventRow, (positions, millis): (i64, i64)) {
+fn add(json: &mut String, event: &EventRow<'_>, (positions, millis): (i64, i64)) {
     json.push('[');
     number(json, positions);
     json.push(',');
     number(json, millis);
     let mut array = Array { json, nulls: 0 };
-    array.word(Some(event.name));
+    array.word(Some(event.name.as_str()));
     array.number(event.part.map(u32::from));
-    array.word(event.operator.as_ref().map(|operator| operator.as_str()));
-    array.word(event.link.as_ref().map(|link| link.as_str()));
+    array.text(event.operator);
+    array.text(event.link);
     array.text(event.carrier_id.as_deref());
     array.number(event.route);
-    array.word(event.state);
+    array.word(event.state.map(|state| state.as_str()));
     array.text(event.error.as_deref());
     json.push(']');
 }
 
 /// The id under which a carrier took a part, for the index.
-fn sent_as(event: &EventRow) -> Option<&str> {
-    let is_sent = event.name == EventName::MtSent.as_str();
+fn sent_as<'a>(event: &'a EventRow<'_>) -> Option<&'a str> {
+    let is_sent = event.name == EventName::MtSent;
     event.carrier_id.as_deref().filter(|_| is_sent)
 }
 
@@ -116,7 +130,7 @@ impl Array<'_> {
         }
     }
 
-    /// A word of ours or a name: nothing in them must be written otherwise.
+    /// A word of ours: nothing in it must be written otherwise.
     fn word(&mut self, of: Option<&str>) {
         match of {
             None => self.nulls += 1,
@@ -129,7 +143,7 @@ impl Array<'_> {
         }
     }
 
-    /// Whatever a peer sent.
+    /// Whatever stands in the record.
     fn text(&mut self, of: Option<&str>) {
         match of {
             None => self.nulls += 1,
@@ -145,6 +159,10 @@ impl Array<'_> {
 fn number(json: &mut String, number: i64) {
     match u8::try_from(number) {
         Ok(digit @ 0..10) => json.push(char::from(b'0' + digit)),
+        Ok(_) | Err(_) if number > 0 => {
+            self::number(json, number / 10);
+            self::number(json, number % 10);
+        }
         Ok(_) | Err(_) => write!(json, "{number}").expect("writing to a String cannot fail"),
     }
 }
@@ -173,14 +191,16 @@ fn text(json: &mut String, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use smsgw_message::{MessageId, Timestamp};
+    use smsgw_message::Timestamp;
+    use std::borrow::Cow;
 
-    fn event(position: u64, at: i64) -> EventRow {
+    const MESSAGE: MessageId = MessageId::from_bytes([1; 16]);
+
+    fn event(position: u64, at: i64) -> EventRow<'static> {
         EventRow {
-            message: MessageId::from_bytes([1; 16]),
             position,
             at: Timestamp::from_millis(at),
-            name: EventName::MtFinal.as_str(),
+            name: EventName::MtFinal,
             part: None,
             operator: None,
             link: None,
@@ -201,8 +221,9 @@ mod tests {
     fn a_row_holds_what_is_not_null_whatever_is_in_it() {
         let nasty = "\"\\/\u{1}\u{1f}\u{7f}\n\u{2028}\u{10ffff}";
         let first = EventRow {
-            carrier_id: Some(nasty.to_owned()),
-            error: Some(nasty.to_owned()),
+            operator: Some(nasty),
+            carrier_id: Some(nasty.into()),
+            error: Some(nasty.into()),
             ..event(5, 1_000)
         };
         let second = EventRow {
@@ -210,29 +231,25 @@ mod tests {
             route: Some(u32::MAX),
             ..event(500, 900)
         };
-        let events = [&first, &second];
-        let lives = Life::all(&events);
+        let events = [event(4, 0), first, second];
+        let lives: Vec<Life<'_>> = Life::all(&MESSAGE, &events, 5).collect();
         let [life] = lives.as_slice() else {
             panic!("{lives:?}")
         };
         assert_eq!(life.carrier_id, None, "no mt_sent");
         let expected = serde_json::json!([
-            [0, 0, "mt_final", null, null, null, nasty, null, null, nasty],
+            [0, 0, "mt_final", null, nasty, null, nasty, null, null, nasty],
             [495, -100, "mt_final", 0, null, null, null, u32::MAX],
         ]);
         assert_eq!(json(life), expected);
     }
 
     #[test]
-    fn a_row_ends_with_its_message_before_a_second_id_and_where_times_are_too_far_apart() {
-        let sent = |position, id: Option<&str>| EventRow {
-            name: EventName::MtSent.as_str(),
-            carrier_id: id.map(str::to_owned),
+    fn a_row_ends_before_a_second_id_and_where_times_are_too_far_apart() {
+        let sent = |position, id: Option<&'static str>| EventRow {
+            name: EventName::MtSent,
+            carrier_id: id.map(Cow::Borrowed),
             ..event(position, 0)
-        };
-        let other = EventRow {
-            message: MessageId::from_bytes([2; 16]),
-            ..sent(9, Some("C"))
         };
         let events = [
             event(0, 0),
@@ -246,19 +263,11 @@ mod tests {
             event(5, -2),
             event(6, i64::MAX),
             event(7, -1),
-            other,
         ];
-        let events: Vec<&EventRow> = events.iter().collect();
-        let rows: Vec<(u64, usize, Option<&str>)> = Life::all(&events)
-            .iter()
+        let rows: Vec<(u64, usize, Option<&str>)> = Life::all(&MESSAGE, &events, 0)
             .map(|life| (life.first.position, life.more.len(), life.carrier_id))
             .collect();
-        let expected = [
-            (0, 3, Some("A")),
-            (4, 1, Some("B")),
-            (6, 1, None),
-            (9, 0, Some("C")),
-        ];
+        let expected = [(0, 3, Some("A")), (4, 1, Some("B")), (6, 1, None)];
         assert_eq!(rows, expected);
     }
 }

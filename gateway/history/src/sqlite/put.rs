@@ -14,7 +14,7 @@
 
 use super::bind::{Bind, millis};
 use super::life::Life;
-use crate::row::{DayRows, EventRow, MessageRow};
+use crate::row::{DayRows, MessageRow, MessageRows, sorted, told};
 use crate::writer::{SourceId, Written};
 use rusqlite::{Connection, OptionalExtension, Statement, Transaction, TransactionBehavior, params};
 use smsgw_message::MessageId;
@@ -96,7 +96,7 @@ pub(super) fn position_of(db: &Connection, source: SourceId) -> rusqlite::Result
 pub(super) fn put(
     db: &mut Connection,
     source: SourceId,
-    rows: &DayRows,
+    rows: &DayRows<'_>,
     next: u64,
 ) -> rusqlite::Result<Written> {
     let step = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -110,28 +110,27 @@ pub(super) fn put(
              ON CONFLICT (id) DO UPDATE SET position = excluded.position RETURNING number",
         )?
         .query_row(params![source.as_bytes(), signed(next)], |row| row.get(0))?;
+    let sorted = sorted(rows);
+    let messages = told(&sorted);
     // What overlaps is merged again, which changes nothing (HI-2): the rows end as the log does.
-    put_messages(&step, rows)?;
-    let events = put_lives(&step, rows, has, number)?;
+    put_messages(&step, &messages)?;
+    let events = put_lives(&step, &sorted, has, number)?;
     step.commit()?;
     Ok(Written {
-        messages: rows.messages.len(),
+        messages: messages.len(),
         events,
     })
 }
 
-fn put_messages(step: &Transaction<'_>, rows: &DayRows) -> rusqlite::Result<()> {
-    let mut sorted: Vec<Row<'_>> = rows.messages.iter().collect();
-    // Neighbours share pages, and the tree grows at its end.
-    sorted.sort_unstable_by_key(|(id, _)| number_of(id));
+fn put_messages(step: &Transaction<'_>, sorted: &[Row<'_>]) -> rusqlite::Result<()> {
     let (new, later): (Vec<Row<'_>>, Vec<Row<'_>>) = sorted.iter().copied().partition(|(_, row)| is_new(row));
     merge(step, &new)?;
     let unfit = put_later(step, &later)?;
     merge(step, &unfit)?;
-    put_texts(step, &sorted)
+    put_texts(step, sorted)
 }
 
-type Row<'a> = (&'a MessageId, &'a MessageRow);
+type Row<'a> = (&'a MessageId, &'a MessageRow<'a>);
 
 /// Writes rows whatever is in the database.
 fn merge(step: &Transaction<'_>, rows: &[Row<'_>]) -> rusqlite::Result<()> {
@@ -194,7 +193,7 @@ fn put_texts(step: &Transaction<'_>, rows: &[Row<'_>]) -> rusqlite::Result<()> {
 }
 
 /// Whether it says what only an accept says: then nothing is there of the message, as a rule.
-fn is_new(row: &MessageRow) -> bool {
+fn is_new(row: &MessageRow<'_>) -> bool {
     row.accepted_at.is_some() || row.tags.is_some() || row.encoding.is_some()
 }
 
@@ -208,7 +207,11 @@ fn bind_messages(statement: &mut Statement<'_>, rows: &[Row<'_>]) -> rusqlite::R
 }
 
 /// Each value that is bound is copied: what all rows have in common is, once.
-fn bind_alike(statement: &mut Statement<'_>, first: &MessageRow, rows: &[Row<'_>]) -> rusqlite::Result<()> {
+fn bind_alike(
+    statement: &mut Statement<'_>,
+    first: &MessageRow<'_>,
+    rows: &[Row<'_>],
+) -> rusqlite::Result<()> {
     let mut bind = Bind::new(statement);
     bind_common(&mut bind, first)?;
     for (id, row) in rows {
@@ -218,21 +221,21 @@ fn bind_alike(statement: &mut Statement<'_>, first: &MessageRow, rows: &[Row<'_>
 }
 
 /// What [`MessageRow::is_alike`] compares.
-fn bind_common(bind: &mut Bind<'_, '_>, row: &MessageRow) -> rusqlite::Result<()> {
+fn bind_common(bind: &mut Bind<'_, '_>, row: &MessageRow<'_>) -> rusqlite::Result<()> {
     bind.some(row.direction.map(|direction| direction.as_str()))?;
-    bind.some(row.client.as_ref().map(|client| client.as_str()))?;
+    bind.some(row.client)?;
     bind.some(row.sender.as_deref())?;
     bind.some(row.class)?;
     bind.some(row.tags.as_deref())?;
     bind.some(row.encoding)?;
     bind.some(row.parts)?;
-    bind.some(row.operator.as_ref().map(|operator| operator.as_str()))?;
+    bind.some(row.operator)?;
     bind.some(row.route)?;
     bind.some(row.state)?;
     bind.some(row.error.as_deref())
 }
 
-fn bind_own(bind: &mut Bind<'_, '_>, id: &MessageId, row: &MessageRow) -> rusqlite::Result<()> {
+fn bind_own(bind: &mut Bind<'_, '_>, id: &MessageId, row: &MessageRow<'_>) -> rusqlite::Result<()> {
     bind.to(id.as_bytes())?;
     bind.some(row.recipient.as_deref())?;
     bind.some(row.reference.as_deref())?;
@@ -242,7 +245,7 @@ fn bind_own(bind: &mut Bind<'_, '_>, id: &MessageId, row: &MessageRow) -> rusqli
     bind.some(millis(row.told_at))
 }
 
-fn bind_later(statement: &mut Statement<'_>, id: &MessageId, row: &MessageRow) -> rusqlite::Result<()> {
+fn bind_later(statement: &mut Statement<'_>, id: &MessageId, row: &MessageRow<'_>) -> rusqlite::Result<()> {
     let told = [
         row.client.is_some(),
         row.recipient.is_some(),
@@ -259,7 +262,7 @@ fn bind_later(statement: &mut Statement<'_>, id: &MessageId, row: &MessageRow) -
     bind.to(id.as_bytes())?;
     bind.some(millis(row.sent_at))?;
     bind.some(row.parts)?;
-    bind.some(row.operator.as_ref().map(|operator| operator.as_str()))?;
+    bind.some(row.operator)?;
     bind.some(row.route)?;
     bind.some(millis(row.told_at))?;
     bind.some(row.state)?;
@@ -269,10 +272,16 @@ fn bind_later(statement: &mut Statement<'_>, id: &MessageId, row: &MessageRow) -
 }
 
 /// Writes the events that are not there yet; returns how many they are.
-fn put_lives(step: &Transaction<'_>, rows: &DayRows, has: u64, source: i64) -> rusqlite::Result<usize> {
-    let mut events: Vec<&EventRow> = rows.events.iter().filter(|event| event.position >= has).collect();
-    events.sort_unstable_by_key(|event| (number_of(&event.message), event.position));
-    let lives = Life::all(&events);
+fn put_lives(
+    step: &Transaction<'_>,
+    sorted: &[(&MessageId, &MessageRows<'_>)],
+    has: u64,
+    source: i64,
+) -> rusqlite::Result<usize> {
+    let lives: Vec<Life<'_>> = sorted
+        .iter()
+        .flat_map(|(id, rows)| Life::all(id, &rows.events, has))
+        .collect();
     let mut json = String::new();
     let [many, one] = &*LIVES;
     let (chunks, rest) = lives.as_chunks::<AT_ONCE>();
@@ -288,7 +297,7 @@ fn put_lives(step: &Transaction<'_>, rows: &DayRows, has: u64, source: i64) -> r
         bind_lives(&mut one, std::slice::from_ref(life), source, &mut json)?;
         one.raw_execute()?;
     }
-    Ok(events.len())
+    Ok(lives.iter().map(Life::len).sum())
 }
 
 fn bind_lives(
@@ -300,7 +309,7 @@ fn bind_lives(
     let mut bind = Bind::new(statement);
     bind.to(source)?;
     for life in lives {
-        bind.to(life.first.message.as_bytes())?;
+        bind.to(life.message.as_bytes())?;
         bind.to(signed(life.first.position))?;
         bind.to(life.first.at.as_millis())?;
         bind.some(life.carrier_id)?;
@@ -308,11 +317,6 @@ fn bind_lives(
         bind.to(json.as_str())?;
     }
     Ok(())
-}
-
-/// An id as a number, which is compared faster and sorts the same.
-fn number_of(id: &MessageId) -> u128 {
-    u128::from_be_bytes(*id.as_bytes())
 }
 
 fn signed(position: u64) -> i64 {

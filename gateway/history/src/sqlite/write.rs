@@ -6,13 +6,14 @@ use super::put::{position_of, put};
 use super::{BUSY, DAMAGED, MIGRATIONS, days, file, user_version, version};
 use crate::day::Day;
 use crate::error::{HistoryError, HistoryErrorKind};
-use crate::row::Batch;
+use crate::row::{Batch, Rows};
 use crate::writer::{SourceId, Written};
 use rusqlite::{Connection, TransactionBehavior};
 use smsgw_message::Timestamp;
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
+use std::ops::RangeInclusive;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::PathBuf;
 use tracing::{error, info};
@@ -58,12 +59,21 @@ impl SqliteWriter {
     }
 
     /// Writes each day in one transaction; what a file has already is passed over.
-    pub(crate) fn write(&mut self, batch: &Batch, now: Timestamp) -> Result<Written, HistoryError> {
+    pub(crate) fn write(
+        &mut self,
+        batch: &Batch,
+        kept: RangeInclusive<Day>,
+        now: Timestamp,
+    ) -> Result<Written, HistoryError> {
+        let mut rows = Rows::new(batch, kept);
+        for (position, record) in &batch.records {
+            rows.add(*position, record);
+        }
         let source = self.source;
         let mut written = Written::default();
-        for (day, rows) in &batch.days {
+        for (day, rows) in &rows.days {
             written += self.with(*day, now, |db| {
-                put(db, source, rows, batch.next).map_err(|e| HistoryError::new("write history", e))
+                put(db, source, rows, batch.next()).map_err(|e| HistoryError::new("write history", e))
             })?;
         }
         Ok(written)

@@ -3,7 +3,7 @@
 
 use crate::make::{Database, NOW, id, life};
 use smsgw_history::Batch;
-use smsgw_message::Event;
+use smsgw_message::{Event, Record};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,7 @@ async fn rows_a_second_and_octets_a_message() {
             let began = Instant::now();
             let mut batch = Batch::new((n * BATCH) as u64, 0);
             for (position, event) in (batch.next()..).zip(events) {
-                batch.push(position, event);
+                batch.push(position, event.to_record());
             }
             let written = writer.write(batch, NOW).await.unwrap();
             rows += written.events + written.messages;

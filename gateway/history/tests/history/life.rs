@@ -2,7 +2,7 @@
 
 use crate::make::{Database, NOW, SOURCE, accepted, at, event, id, life, write};
 use smsgw_history::{Batch, Clue, Known, Life, Place, PostgresPlace, Settings, Writer, Written};
-use smsgw_message::{Address, Event, EventName, MessageState, OperatorId};
+use smsgw_message::{Address, Event, EventName, MessageState, OperatorId, Record};
 use smsgw_testkit::Postgres;
 
 #[tokio::test]
@@ -262,8 +262,8 @@ async fn masked_numbers_are_nowhere_and_are_still_found() {
         let mut writer = Writer::new(settings.clone());
         writer.open(SOURCE, NOW).await.unwrap();
         let mut masked = Batch::new(0, 4);
-        masked.push(0, &accepted(id(0, 1), 0, "491700000001"));
-        masked.push(1, &accepted(id(1, 2), 1, "491800000001"));
+        masked.push(0, accepted(id(0, 1), 0, "491700000001").to_record());
+        masked.push(1, accepted(id(1, 2), 1, "491800000001").to_record());
         writer.write(masked, NOW).await.unwrap();
         assert_eq!(
             database.rows("20261121", "recipient", "message", "id"),

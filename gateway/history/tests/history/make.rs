@@ -3,7 +3,7 @@
 use smsgw_history::{Batch, History, Settings, SourceId, Writer, Written};
 use smsgw_message::{
     Address, Class, ClientId, Encoding, Event, EventName, LinkId, MessageId, MessageState, OperatorId,
-    Timestamp,
+    Record, Timestamp,
 };
 use smsgw_testkit::Postgres;
 use std::process::Command;
@@ -87,7 +87,7 @@ pub(crate) fn life(message: MessageId, millis: i64, to: &str) -> Vec<Event> {
 pub(crate) fn batch(from: u64, events: &[Event]) -> Batch {
     let mut batch = Batch::new(from, 0);
     for (position, event) in (from..).zip(events) {
-        batch.push(position, event);
+        batch.push(position, event.to_record());
     }
     batch
 }

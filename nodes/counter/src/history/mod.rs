@@ -17,14 +17,11 @@
 //! What waits for a database that is down takes room on the engine's disk; when that ends (`engine.min_free_disk`), the gateway
 //! takes nothing new. While history is off, events pass and are in none later.
 
-use crate::turns::give_way;
 use bytes::Bytes;
 use smsgw_history::metric::{AGE_SECONDS, LAG, PASSED_OVER_TOTAL, WRITE_FAILURES_TOTAL};
 use smsgw_history::{Batch, HistoryError, Settings, SourceId, Writer};
-use smsgw_message::{Clock, Event, Record, Timestamp, names};
-use smsgw_queue::{
-    CommitErrorKind, Engine, EngineError, Entry, Expected, Expiry, LogName, Position, Step, StepId,
-};
+use smsgw_message::{Clock, Timestamp, names};
+use smsgw_queue::{CommitErrorKind, Engine, EngineError, Expected, Expiry, LogName, Position, Step, StepId};
 use smsgw_runtime::{ChildContext, ChildError, ChildSpec, Intensity, Strategy, Supervisor};
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +33,7 @@ pub const READER: &str = "history";
 /// Where the identity of the log stands.
 const SOURCE: &str = "history/source";
 /// Entries of one transaction at most: a second of what a gateway takes at its fastest on two processors. As rows and records they
-/// are some 40 MB of memory. The larger a transaction, the more rows share each page that it writes, and the more events of a message
+/// are some 25 MB of memory. The larger a transaction, the more rows share each page that it writes, and the more events of a message
 /// share a row.
 const BATCH: usize = 65_536;
 /// Octets of the records of one transaction, at most by a read more, where they carry long texts.
@@ -236,21 +233,21 @@ impl Follower<'_> {
             return Ok(());
         }
         self.tidy().await;
-        let (entries, octets) = self.read().await?;
+        let (batch, octets) = self.read().await?;
         let next = Instant::now() + PACE;
-        self.show(&entries);
-        let Some(last) = entries.last().map(|entry| entry.position) else {
+        self.show(batch.began());
+        if batch.is_empty() {
             return Ok(());
-        };
-        let batch = batch(self.position, self.writer.settings().mask, &entries).await;
+        }
+        let (entries, end) = (batch.len(), Position(batch.next()));
         match self.writer.write(batch, self.clock.now()).await {
             Ok(_) => {
-                self.position = last.next();
+                self.position = end;
                 self.most = self.most.saturating_mul(2).min(BATCH);
                 self.up();
             }
             Err(error) if error.is_about_rows() => {
-                self.refused(&error, &entries);
+                self.refused(&error, entries, end);
                 if self.most > 1 {
                     return Ok(());
                 }
@@ -261,7 +258,7 @@ impl Follower<'_> {
             }
         }
         commit(self.engine, &self.log, self.position).await?;
-        self.show(&[]);
+        self.show(None);
         if octets < OCTETS && self.lag() < u64::try_from(self.most).unwrap_or(u64::MAX) {
             tokio::time::sleep_until(next).await;
         }
@@ -269,21 +266,21 @@ impl Follower<'_> {
     }
 
     /// What one transaction takes of that which is there, and how large it is; waits for the first.
-    async fn read(&mut self) -> Result<(Vec<Entry>, usize), EngineError> {
-        let mut entries: Vec<Entry> = Vec::new();
+    async fn read(&mut self) -> Result<(Batch, usize), EngineError> {
+        let mut batch = Batch::new(self.position.0, self.writer.settings().mask);
         let mut octets = 0;
         loop {
-            let (from, wait) = match entries.last() {
-                None => (self.position, WAIT),
-                Some(last) => (last.position.next(), Duration::ZERO),
-            };
-            let wanted = self.most.saturating_sub(entries.len()).min(READ);
+            let wait = if batch.is_empty() { WAIT } else { Duration::ZERO };
+            let wanted = self.most.saturating_sub(batch.len()).min(READ);
+            let from = Position(batch.next());
             let more = self.engine.read(&self.log, from, wanted, wait).await?;
             let is_last = more.len() < READ;
-            octets += more.iter().map(|entry| entry.record.len()).sum::<usize>();
-            entries.extend(more);
+            for entry in more {
+                octets += entry.record.len();
+                batch.push(entry.position.0, entry.record);
+            }
             if is_last || octets >= OCTETS {
-                return Ok((entries, octets));
+                return Ok((batch, octets));
             }
         }
     }
@@ -294,7 +291,7 @@ impl Follower<'_> {
         let known = match opened {
             Ok(known) => known,
             Err(error) => {
-                self.show(&[]);
+                self.show(None);
                 self.failed(&error).await;
                 return Ok(false);
             }
@@ -322,17 +319,15 @@ impl Follower<'_> {
         Ok(true)
     }
 
-    /// The database does not take these rows: fewer at once, and the one that is left is passed over.
-    fn refused(&mut self, error: &HistoryError, entries: &[Entry]) {
+    /// The database does not take these entries, up to `end`: fewer at once, and the one that is left is passed over.
+    fn refused(&mut self, error: &HistoryError, entries: usize, end: Position) {
         WRITE_FAILURES_TOTAL.with(&[]).inc();
-        if let [entry] = entries {
+        self.most = (entries / 2).max(1);
+        if entries == 1 {
             PASSED_OVER_TOTAL.with(&["refused"]).inc();
-            error!(position = entry.position.0, error = %error.words(), "the database does not take an event: it is not in history");
-            self.position = entry.position.next();
-            self.most = 1;
-            return;
+            error!(position = end.0.saturating_sub(1), error = %error.words(), "the database does not take an event: it is not in history");
+            self.position = end;
         }
-        self.most = (entries.len() / 2).max(1);
     }
 
     async fn failed(&mut self, error: &HistoryError) {
@@ -367,16 +362,13 @@ impl Follower<'_> {
         self.engine.log_end(&self.log).0.saturating_sub(self.position.0)
     }
 
-    /// How far behind it is; `entries` are the next ones, when they were read.
-    fn show(&self, entries: &[Entry]) {
+    /// How far behind it is; `oldest` is when the next one happened, where it was read.
+    fn show(&self, oldest: Option<Timestamp>) {
         let lag = self.lag();
         LAG.with(&[]).set(i64::try_from(lag).unwrap_or(i64::MAX));
-        let oldest = entries
-            .first()
-            .and_then(|entry| Event::from_record(&entry.record).ok());
         match oldest {
-            Some(event) => {
-                let age = self.clock.now().since(event.at).as_secs();
+            Some(oldest) => {
+                let age = self.clock.now().since(oldest).as_secs();
                 AGE_SECONDS.with(&[]).set(i64::try_from(age).unwrap_or(i64::MAX));
             }
             None if lag == 0 => AGE_SECONDS.with(&[]).set(0),
@@ -402,21 +394,4 @@ impl Follower<'_> {
             }
         }
     }
-}
-
-/// The rows of entries; `mask` as in the settings.
-async fn batch(from: Position, mask: u8, entries: &[Entry]) -> Batch {
-    let mut batch = Batch::new(from.0, mask).for_about(entries.len());
-    for entry in entries {
-        give_way(entry.position).await;
-        match Event::from_record(&entry.record) {
-            Ok(event) => batch.push(entry.position.0, &event),
-            Err(error) => {
-                PASSED_OVER_TOTAL.with(&["unreadable"]).inc();
-                error!(position = entry.position.0, %error, "event cannot be decoded and is not in history");
-                batch.skip(entry.position.0);
-            }
-        }
-    }
-    batch
 }

@@ -1,9 +1,10 @@
 //! History follows the log: nothing missing and nothing doubled, whatever is stopped when.
 
 use crate::append;
+use bytes::Bytes;
 use smsgw_history::{Batch, History, Query, Settings, SourceId, Writer};
 use smsgw_message::{
-    Address, ClientId, Clock, Event, EventName, MessageId, MessageState, OperatorId, Timestamp, names,
+    Address, ClientId, Clock, Event, EventName, MessageId, MessageState, OperatorId, Record, Timestamp, names,
 };
 use smsgw_node_counter::history::{READER, supervise};
 use smsgw_queue::{Engine, LogName, MemoryEngine, Position};
@@ -198,8 +199,8 @@ async fn a_batch_that_reached_one_day_only_is_whole_after_the_start() {
         .await
         .unwrap();
     let mut batch = Batch::new(0, 0);
-    batch.push(0, &late);
-    batch.skip(4);
+    batch.push(0, late.to_record());
+    batch.push(4, Bytes::new());
     writer.write(batch, SystemClock.now()).await.unwrap();
     drop(writer);
     let tree = start(&engine, Some(settings.clone())).await;
