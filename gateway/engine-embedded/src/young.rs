@@ -227,14 +227,10 @@ impl Work {
         for (key, value) in &group.state {
             let old = self.shared.values.trace(key);
             // When nobody remembers the old one, its entry is found to be stale at its time, and the new one's is written.
-            let is_known = old.is_some();
-            let (old, trace) = old.unwrap_or((
-                None,
-                Trace {
-                    on_disk: true,
-                    reminded: false,
-                },
-            ));
+            let on_disk = self.families.may_have(key.as_str());
+            let is_known = old.is_some() || !on_disk;
+            let reminded = false;
+            let (old, trace) = old.unwrap_or((None, Trace { on_disk, reminded }));
             let old = old.as_deref().and_then(|value| Some((value.due()?, value.entry)));
             let new = value
                 .as_deref()

@@ -99,6 +99,8 @@ async fn what_is_young_survives_a_kill_and_is_at_its_place_after_the_next_start(
     let raw = Raw::open(killed.path());
     assert!(raw.keys("young").len() > 30, "{}", raw.keys("young").len());
     assert_eq!((at_their_place(&raw), raw.keys("state").len()), (0, 0));
+    // Nobody looked for what was there before, and yet it is known that nothing was.
+    assert_eq!(raw.keys("expiry").len(), 0);
     drop(raw);
     let mut stream = Vec::new();
     let exported = tempfile::tempdir().unwrap();
